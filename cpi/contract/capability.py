@@ -1,0 +1,46 @@
+"""The optional powers of a cloud, and how the lack of each is told.
+
+A driver declares what it can in Cloud.capabilities. What it does not declare is refused with the error that the
+director handles best there: the wrong class ends a deployment where the right one would have been ignored or would
+have led to a copy of the disk.
+"""
+
+import enum
+
+from cpi.contract import errors
+
+
+class Capability(enum.Enum):
+    """A power that not every cloud has."""
+
+    RESIZE_DISK = "resize_disk"
+    UPDATE_DISK = "update_disk"
+    SNAPSHOTS = "snapshots"
+    DISK_METADATA = "disk_metadata"
+    NETWORKS = "networks"
+    VM_RESOURCES = "vm_resources"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods of Cloud that this power covers."""
+        return _METHODS[self]
+
+
+_METHODS: dict[Capability, tuple[str, ...]] = {
+    Capability.RESIZE_DISK: ("resize_disk",),
+    Capability.UPDATE_DISK: ("update_disk",),
+    Capability.SNAPSHOTS: ("snapshot_disk", "delete_snapshot"),
+    Capability.DISK_METADATA: ("set_disk_metadata",),
+    Capability.NETWORKS: ("create_network", "delete_network"),
+    Capability.VM_RESOURCES: ("calculate_vm_cloud_properties",),
+}
+
+# NotSupported makes the director copy the disk; for the others only NotImplemented is harmless.
+_COPIED_INSTEAD = frozenset({Capability.RESIZE_DISK, Capability.UPDATE_DISK})
+
+
+def refusal(capability: Capability, cloud: str) -> errors.CpiError:
+    """The error with which a cloud that lacks the power answers its methods."""
+    if capability in _COPIED_INSTEAD:
+        return errors.NotSupported(f"{cloud} can not {capability.value}: copy the data to a new disk instead")
+    return errors.NotImplemented(f"{cloud} has no {capability.value.replace('_', ' ')}")

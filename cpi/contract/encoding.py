@@ -1,0 +1,38 @@
+"""The contract's values as plain JSON types and back: the one place that tells msgspec of our string types."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from cpi.contract.ids import Cid
+
+T = TypeVar("T")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Cid):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is no value of the contract")
+
+
+def _typed(wanted: type, value: Any) -> object:
+    if not issubclass(wanted, Cid):
+        raise NotImplementedError(f"{wanted.__name__} is no type of the contract")
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("Expected a non-empty `str`")
+    return wanted(value)
+
+
+def to_plain(value: object) -> Any:
+    """value in dicts, lists, strings and numbers."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def from_plain(value: object, wanted: type[T]) -> T:
+    """Raises msgspec.ValidationError, naming the path, where value does not fit."""
+    return msgspec.convert(value, wanted, dec_hook=_typed)
+
+
+def to_json(value: object) -> bytes:
+    """One JSON document, UTF-8."""
+    return msgspec.json.encode(value, enc_hook=_plain)

@@ -1,0 +1,53 @@
+"""Identifiers the cloud gives its resources: opaque, never empty, each with a type of its own."""
+
+from typing import Self
+
+from cpi.contract import errors
+
+
+class Cid(str):
+    """A cloud id. A string in every way, but an empty one can not be made."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: object) -> Self:
+        """Raises CpiError for what is no non-empty string."""
+        if not isinstance(value, str) or not value.strip():
+            raise errors.CpiError(f"{cls.__name__} must be a non-empty string, got {value!r}")
+        return super().__new__(cls, value)
+
+
+class StemcellCid(Cid):
+    """An image the cloud can boot."""
+
+    __slots__ = ()
+
+
+class VmCid(Cid):
+    """A VM."""
+
+    __slots__ = ()
+
+
+class DiskCid(Cid):
+    """A persistent disk."""
+
+    __slots__ = ()
+
+
+class SnapshotCid(Cid):
+    """A snapshot of a persistent disk."""
+
+    __slots__ = ()
+
+
+class NetworkCid(Cid):
+    """A network made by create_network."""
+
+    __slots__ = ()
+
+
+class AgentId(Cid):
+    """The id the director gives the agent in a VM."""
+
+    __slots__ = ()

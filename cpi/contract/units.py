@@ -1,0 +1,32 @@
+"""Sizes. BOSH counts in MiB everywhere; this is the only place that knows 1024."""
+
+from typing import NewType
+
+MiB = NewType("MiB", int)
+
+_STEP = 1024
+
+
+def mib_from_gib(gib: int) -> MiB:
+    """The size of so many GiB."""
+    return MiB(gib * _STEP)
+
+
+def gib_from_mib(size: MiB) -> int:
+    """The smallest whole number of GiB that holds size: clouds that sell GiB round up, never down."""
+    return -(-size // _STEP)
+
+
+def bytes_from_mib(size: MiB) -> int:
+    """size in bytes."""
+    return size * _STEP * _STEP
+
+
+def mib_from_bytes(count: int) -> MiB:
+    """The smallest whole number of MiB that holds count bytes."""
+    return MiB(-(-count // (_STEP * _STEP)))
+
+
+def bytes_from_kib(kib: int) -> int:
+    """kib, as some tools report sizes, in bytes."""
+    return kib * _STEP

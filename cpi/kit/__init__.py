@@ -1,0 +1,1 @@
+"""What a driver author builds with. Imports the contract only."""

@@ -1,0 +1,36 @@
+"""Waiting for the cloud: the only loop that sleeps."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from cpi.contract import errors
+
+T = TypeVar("T")
+
+
+def wait_until(
+    probe: Callable[[], T | None],
+    what: str,
+    *,
+    deadline_seconds: float,
+    first_pause_seconds: float = 0.05,
+    longest_pause_seconds: float = 2.0,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """The first answer of probe that is neither None nor False.
+
+    Asks at once, then ever less often: each pause is a quarter of what was waited, between the two bounds, so that a
+    wait overshoots by a fifth at most. Raises CloudError, naming what, when deadline_seconds have passed.
+    """
+    began = clock()
+    while True:
+        answer = probe()
+        if answer is not None and answer is not False:
+            return answer
+        waited = clock() - began
+        if waited >= deadline_seconds:
+            raise errors.CloudError(f"{what}: not within {deadline_seconds:g} s")
+        pause = min(max(first_pause_seconds, waited / 4), longest_pause_seconds)
+        sleep(min(pause, max(deadline_seconds - waited, 0)))

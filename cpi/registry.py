@@ -1,0 +1,87 @@
+"""From a plugin's name to its Cloud class, loaded only when it is asked for.
+
+The drivers of this repository are found by convention: a folder drivers/<name> whose __init__ holds plain facts and
+imports nothing: CLOUD ("module:Class"), STEMCELL_FORMATS, EXTRA (what to install, empty if nothing). Any other name is
+looked for among the entry points of the group "cpi.drivers", each naming a Cloud class.
+"""
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from cpi.contract import errors
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from cpi.contract.cloud import Cloud
+
+ENTRY_POINT_GROUP = "cpi.drivers"
+
+
+def driver_names() -> list[str]:
+    """Every driver that could be loaded here, sorted."""
+    return sorted({*_own_names(), *(entry.name for entry in _entry_points())})
+
+
+def stemcell_formats(name: str) -> tuple[str, ...]:
+    """The formats of the driver, without loading it where that can be avoided: `info` is asked before nearly every call."""
+    facts = _own_facts(name)
+    if facts is not None:
+        return tuple(facts.STEMCELL_FORMATS)
+    return load(name).stemcell_formats
+
+
+def load(name: str) -> "type[Cloud]":
+    """The Cloud class of a driver. Raises CpiError saying what exists, or what to install."""
+    facts = _own_facts(name)
+    target = facts.CLOUD if facts is not None else _entry_point(name).value
+    extra = facts.EXTRA if facts is not None else ""
+    module, _, attribute = target.partition(":")
+    try:
+        found: type[Cloud] = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise errors.CpiError(f"the driver {name!r} can not be loaded: {error}{install_hint(extra)}") from error
+    return found
+
+
+def install_hint(extra: str) -> str:
+    """What to do when a driver's SDK is missing."""
+    return f"; install it with: pip install 'multicpi[{extra}]'" if extra else ""
+
+
+def _own_facts(name: str) -> Any | None:
+    if not name.isidentifier():
+        return None
+    if importlib.util.find_spec(f"drivers.{name}") is None:
+        return None
+    facts = importlib.import_module(f"drivers.{name}")
+    return facts if hasattr(facts, "CLOUD") else None
+
+
+def _own_names() -> list[str]:
+    import pkgutil
+
+    import drivers
+
+    return [module.name for module in pkgutil.iter_modules(drivers.__path__) if _own_facts(module.name)]
+
+
+def _entry_points() -> "list[EntryPoint]":
+    from importlib.metadata import entry_points
+
+    found = list(entry_points(group=ENTRY_POINT_GROUP))
+    taken: dict[str, str] = {name: f"drivers.{name}" for name in _own_names()}
+    for entry in found:
+        if taken.setdefault(entry.name, entry.value) != entry.value:
+            raise errors.CpiError(
+                f"two drivers call themselves {entry.name!r}: {taken[entry.name]} and {entry.value}; uninstall one"
+            )
+    return found
+
+
+def _entry_point(name: str) -> "EntryPoint":
+    for entry in _entry_points():
+        if entry.name == name:
+            return entry
+    raise errors.CpiError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")

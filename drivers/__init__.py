@@ -1,0 +1,1 @@
+"""The drivers of this repository: one folder each, found by its name."""
