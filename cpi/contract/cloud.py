@@ -281,7 +281,7 @@ class Cloud(ABC):
         """Change a detached disk's size or kind without losing its data.
 
         Given:   disk_cid is attached to no VM; size in MiB.
-        Then:    the disk of the CID returned has size and cloud_properties and the old data; it is the same CID if changed in place.
+        Then:    the disk of the CID returned has size, cloud_properties and the old data; the same CID if changed in place.
         Again:   changes nothing and answers the same CID; after a killed call it finishes what was begun.
         Raises:  DiskNotFound; NotSupported if smaller or impossible here, decided before the disk is touched.
         """
