@@ -1,0 +1,8 @@
+"""Commands for people. The executable's rpc path imports nothing of this."""
+
+
+def main() -> None:
+    """Run the command that the arguments name, and end the process with its exit code."""
+    from cpi.cli.app import app
+
+    app()
