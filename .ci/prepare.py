@@ -1,0 +1,123 @@
+"""Makes ready what `make` needs: programs of the system, and .venv from pyproject.toml and constraints.txt.
+
+    python3 .ci/prepare.py demo|test
+
+Does nothing when nothing is missing. As root on Debian it installs what is missing; anyone else is told by name what is
+left out. Runs on the system's Python, before anything of the project is there, so it uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "prepared.json"
+LEAST_PYTHON = (3, 11)
+EXTRAS = {"demo": [], "test": ["dev", "migration"]}
+DISKS = "disks with a file system of their own"
+PROGRAMS = {
+    "demo": {"losetup": ("mount", DISKS), "mkfs.ext4": ("e2fsprogs", DISKS), "unshare": ("util-linux", DISKS)},
+    "test": {
+        "mkfs.xfs": ("xfsprogs", "tests with xfs"),
+        "rsync": ("rsync", "tests of copying"),
+        "setfacl": ("acl", "tests of access lists"),
+        "setfattr": ("attr", "tests of extended attributes"),
+    },
+}
+
+
+def main(purpose: str) -> None:
+    """Make everything ready that the purpose needs."""
+    if sys.version_info < LEAST_PYTHON:
+        found = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"Python 3.11 or newer is needed, {sys.executable} is {found}; name another: make {purpose} PYTHON=python3.12")
+    prepare_programs(purpose)
+    prepare_venv(EXTRAS[purpose])
+
+
+def prepare_programs(purpose: str) -> None:
+    """Install the programs that are missing, or tell what goes without them."""
+    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"]}
+    missing = {program: wanted[program] for program in wanted if not has_program(program)}
+    if not missing:
+        return
+    if may_install():
+        install(sorted({package for package, _ in missing.values()}))
+        return
+    for program, (package, use) in sorted(missing.items()):
+        say(f"left out: {use}: {program} is missing (Debian package {package})")
+
+
+def prepare_venv(extras: list[str]) -> None:
+    """Make .venv, or bring it up to date when pyproject.toml or constraints.txt changed."""
+    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files) + str(ROOT).encode()).hexdigest()
+    done = json.loads(STAMP.read_text()) if STAMP.exists() else {"digest": "", "extras": []}
+    if done["digest"] == digest and set(extras) <= set(done["extras"]):
+        return
+    if not (VENV / "bin" / "python").exists():
+        say(f"making .venv with {sys.executable}")
+        make_venv()
+    extras = sorted({*extras, *done["extras"]})
+    say(f"installing multicpi{extras or ''} into .venv")
+    wanted = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted])
+    STAMP.write_text(json.dumps({"digest": digest, "extras": extras}))
+
+
+def make_venv() -> None:
+    """A new .venv; Debian keeps what `venv` needs in a package of its own."""
+    try:
+        import ensurepip  # noqa: F401 - only whether it is there counts
+    except ImportError:
+        package = f"python3.{sys.version_info[1]}-venv"
+        if not may_install():
+            sys.exit(f"{sys.executable} can not make virtual environments: install the package {package}")
+        install([package])
+    run([sys.executable, "-m", "venv", str(VENV)])
+
+
+def has_program(name: str) -> bool:
+    """Whether a program is there; those for administrators are often not on the PATH of others."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which(name, path=f"{path}:/usr/sbin:/sbin") is not None
+
+
+def may_install() -> bool:
+    """Whether packages of Debian can be installed."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install(packages: list[str]) -> None:
+    """Install packages of Debian."""
+    say(f"installing packages: {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], environment)
+    run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages], environment)
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run a command; what it says is shown only if it fails."""
+    done = subprocess.run(
+        command, check=False, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout.decode(errors="replace"))
+        sys.exit(f"failed ({done.returncode}): {' '.join(command)}")
+
+
+def say(text: str) -> None:
+    """Tell what is done, beside the output of what comes after."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

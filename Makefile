@@ -1,0 +1,42 @@
+# Each target makes its own environment first: .venv, and as root on Debian the system's programs that are missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick bench format docs ready-to-demo ready-to-test
+
+help: ## tell what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+
+demo: ready-to-demo ## move a live disk on this machine: grow it, lose the VM, shrink it; count every row (ARGS="--keep")
+	@$(BIN)/cpi demo $(ARGS)
+
+test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+quick: ready-to-test ## what can be told in less than two minutes
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+bench: ready-to-test ## figures, beside those of a bare Python in the same run
+	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+format: ready-to-test ## put the code in the house's form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: ready-to-test ## write again what is generated: docs/contract.md and the table of drivers in README.md
+	$(BIN)/python -m tests.house.pages
+
+ready-to-demo:
+	@$(PYTHON) .ci/prepare.py demo
+
+ready-to-test:
+	@$(PYTHON) .ci/prepare.py test
