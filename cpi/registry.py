@@ -49,6 +49,12 @@ def load(name: str) -> "type[Cloud]":
     return found
 
 
+def extra_of(name: str) -> str:
+    """The extra that a driver needs; empty for one that needs nothing, or is not of this repository."""
+    facts = _own_facts(name)
+    return facts.EXTRA if facts is not None else ""
+
+
 def install_hint(extra: str) -> str:
     """What to do when a driver's SDK is missing."""
     return f"; install it with: pip install 'multicpi[{extra}]'" if extra else ""
