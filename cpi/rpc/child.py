@@ -46,12 +46,13 @@ def run(
         try:
             ended = conversation.until(time.monotonic() + deadline_seconds)
             if ended == "late":
-                process.terminate()
+                os.kill(process.pid, signal.SIGTERM)  # not yet reaped, so the number is still its own
                 conversation.until(time.monotonic() + grace_seconds)
             if ended == "by itself":
                 ended = _reaped(process, grace_seconds)
         finally:
-            _kill_group(process)
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
             conversation.close()
     exit_status = process.returncode if ended == "by itself" else None
     return Outcome(bytes(conversation.stdout), bytes(conversation.stderr), exit_status, ended)
@@ -63,12 +64,6 @@ def _reaped(process: subprocess.Popen[bytes], grace_seconds: float) -> Ended:
     except subprocess.TimeoutExpired:
         return "late"
     return "by itself"
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """What is left of the group; once the leader was reaped only a child that kept our pipes can be in it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Conversation:
