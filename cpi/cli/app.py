@@ -47,7 +47,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the optio
 def options(
     _version: Annotated[  # noqa: FBT002 - a flag of the command line
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,  # noqa: FBT002 - a flag of the command line
+    ] = False,
 ) -> None:
     """One BOSH CPI for every cloud."""
 
