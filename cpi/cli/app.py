@@ -9,6 +9,7 @@ import typer
 from cpi.cli import screen
 from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
+from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
 from cpi.contract import errors
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
 app.command(no_args_is_help=True)(call)
 app.command()(drivers)
 app.command()(doctor)
