@@ -243,12 +243,16 @@ def test_a_foreign_disk_is_left_alone() -> None:
     assert set(world.disks) == {OLD, "disk-strange"}
 
 
+class _PlainCloud(MemoryCloud):
+    capabilities = frozenset({Capability.DISK_METADATA})
+
+
 def test_a_cloud_without_the_power_copies() -> None:
     """What is not declared is not tried."""
     world = World.with_disk()
-    cloud = MemoryCloud(world)
-    cloud.capabilities = frozenset({Capability.DISK_METADATA})  # type: ignore[misc] # this one cloud lacks them
-    report = migrate_disk(cloud, Agent(MemoryAgent(world)), VM, OLD, MiB(200), old_size=MiB(100), old_cloud_properties={})
+    report = migrate_disk(
+        _PlainCloud(world), Agent(MemoryAgent(world)), VM, OLD, MiB(200), old_size=MiB(100), old_cloud_properties={}
+    )
     assert report.strategy is Strategy.COPY
 
 
