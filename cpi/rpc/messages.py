@@ -1,6 +1,7 @@
 """Bytes to requests and responses, and back. Pure, and light: `info` is answered with nothing heavier than this."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from cpi.contract import errors
@@ -31,6 +32,7 @@ class Response(NamedTuple):
     log: str
 
 
+_DEEPEST: Final = 100
 _KINDS: Final = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
@@ -120,7 +122,22 @@ def _parse_object(data: bytes, what: str) -> dict[str, Any]:
         raise errors.CpiError(f"{what} is not one JSON document: {reason}") from None
     if not isinstance(document, dict):
         raise errors.CpiError(f"{what}: expected an object, got {kind_of(document)}")
+    if not _is_flat_enough(document):
+        raise errors.CpiError(f"{what} is nested too deeply")
     return document
+
+
+def _is_flat_enough(document: Any) -> bool:
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [child for item in level if isinstance(item, dict | list) for child in _children(item)]
+        if not level:
+            return True
+    return False
+
+
+def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _refuse_constant(name: str) -> None:

@@ -19,6 +19,7 @@ BAD_REQUESTS = {
     "NaN": (b'{"method": "info", "arguments": [NaN]}', "NaN is no number"),
     "Infinity": (b'{"method": "info", "arguments": [-Infinity]}', "-Infinity is no number"),
     "deeply nested": (b"[" * 100_000, "nested too deeply"),
+    "nested as deeply as a parser bears": (b'{"method": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"),
     "two documents": (request("info") * 2, "Extra data"),
     "truncated": (request("info")[:-5], "not one JSON document"),
     "byte order mark": (b"\xef\xbb\xbf" + request("info"), "BOM"),
