@@ -32,13 +32,20 @@ class FolderDisk(Disk):
 
     async def check_room_for(self, source: Path) -> None:
         """Compares what source uses with the size on record, if there is one."""
-        try:
-            size = MiB(int((self.path.parent / "size").read_text(encoding="ascii")))
-        except FileNotFoundError:
+        size = recorded_size(self.path)
+        if size is None:
             return
         used = await asyncio.to_thread(used_bytes, source)
         if used > bytes_from_mib(size):
             raise Fault(f"{mib_from_bytes(used)} MiB are in use, the new disk holds {size} MiB: No space left on device")
+
+
+def recorded_size(folder: Path) -> MiB | None:
+    """The size of the disk whose data lie in folder, None if nothing is on record."""
+    try:
+        return MiB(int((folder.parent / "size").read_text(encoding="ascii")))
+    except FileNotFoundError:
+        return None
 
 
 def cover(point: Path, folder: Path) -> None:
