@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from cpi.agent.errors import AgentTimeout
-from cpi.agent.protocol import Agent, Deadlines
+from cpi.agent.protocol import Agent, Deadlines, Transport
 from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
@@ -317,7 +317,7 @@ class Faults:
 class FaultyTransport:
     """An agent behind a bad line."""
 
-    def __init__(self, inner: MemoryAgent, faults: Faults) -> None:
+    def __init__(self, inner: Transport, faults: Faults) -> None:
         self._inner = inner
         self._faults = faults
 
