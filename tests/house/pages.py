@@ -15,6 +15,7 @@ from cpi.contract.cloud import Cloud
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
+_END = re.compile(r":\s*(# noqa.*)?$")
 _HEAD = """# The contract
 
 Generated from `cpi/contract/cloud.py` by `make docs`: change it there. Each method has the same clauses: *Given* is what the
@@ -59,7 +60,7 @@ def _method(method: Any) -> str:
 def _signature(function: Callable[..., Any]) -> str:
     source = textwrap.dedent(inspect.getsource(function))
     head = source[source.index("def ") : source.index('"""')].strip()
-    return re.sub(r":\s*(# noqa.*)?$", "", head)
+    return _END.sub("", head)
 
 
 def _clauses(text: str) -> Iterator[tuple[str, str]]:
