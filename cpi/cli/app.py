@@ -9,6 +9,7 @@ import typer
 from cpi.cli import screen
 from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
+from cpi.cli.conformance import conformance
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
@@ -26,6 +27,7 @@ app.command()(demo)
 app.command(no_args_is_help=True)(call)
 app.command()(drivers)
 app.command()(doctor)
+app.command()(conformance)
 app.command(name="agent-settings")(agent_settings)
 
 
