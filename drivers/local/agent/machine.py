@@ -80,7 +80,7 @@ class Machine:
             **specs.shown(self._spec()),
             "agent_id": self._settings.agent_id,
             "job_state": self._supervisor.status(jobs),
-            **({"vitals": self._vitals()} if extent == "full" else {}),
+            **({"vitals": await asyncio.to_thread(self._vitals)} if extent == "full" else {}),
             **({"processes": processes} if processes else {}),
             "vm": self._settings.vm,
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.local.agent.folder_disk import used_bytes
 from tests.unit.drivers.local_agent.vm import AgentSaysNoError, Vm, eventually
 
 MakeFolderDisk = Callable[..., Path]
@@ -28,6 +29,22 @@ def test_what_a_job_stores_lies_on_the_mounted_disk(vm: Vm, make_folder_disk: Ma
     vm.run_jobs({"name": "writer", "command": ["sh", "-c", "echo kept > $BOSH_STORE/file; exec sleep 60"]})
     eventually(lambda: (data / "file").exists() and (data / "file").read_text() == "kept\n", vm.log)
     assert set(vm.call("get_state", "full")["vitals"]["disk"]) == {"system", "ephemeral", "persistent"}
+
+
+def test_a_folder_disk_is_as_full_as_its_size_on_record_says(vm: Vm, make_folder_disk: MakeFolderDisk) -> None:
+    """The host's filesystem has nothing to do with it."""
+    data = make_folder_disk("disk-1", 10)
+    (data / "file").write_bytes(os.urandom(5 * 1024 * 1024))
+    (data / "same file").hardlink_to(data / "file")
+    _mounted(vm, **{"disk-1": data})
+    assert vm.call("get_state", "full")["vitals"]["disk"]["persistent"]["percent"] == "50"
+
+
+def test_a_file_that_is_gone_uses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs remove files while their disk is measured."""
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+    monkeypatch.setattr(os, "walk", lambda folder: [(str(folder), [], ["gone", "file"])])
+    assert 100_000 <= used_bytes(tmp_path) < 200_000
 
 
 def test_unmounting_says_what_it_did(vm: Vm, make_folder_disk: MakeFolderDisk) -> None:
