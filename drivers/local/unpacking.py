@@ -10,6 +10,9 @@ from typing import Final
 
 from cpi.contract import errors
 
+if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, which is what Debian 12 has
+    from backports import tarfile  # type: ignore[import-not-found,no-redef]  # installed there alone
+
 _BROKEN: Final = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 
 
