@@ -1,23 +1,11 @@
-"""The local cloud keeps the contract, by both faces, with disks on loop devices and with disks in folders."""
+"""The local cloud keeps the contract: by both faces with disks in folders, and in this process with disks on loop devices."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from cpi.testing import CloudContract, Harness
+from cpi.testing import CloudContract, Harness, LibraryContract
 from tests.conformance.local_ground import local_harness
-
-
-@pytest.mark.root
-class TestLocalOnLoopDevices(CloudContract):
-    """As root on Linux: each disk has a filesystem of its own."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-        """A cloud in a folder of its own."""
-        with local_harness(tmp_path_factory.mktemp("local"), "loop") as harness:
-            yield harness
 
 
 class TestLocalOnFolders(CloudContract):
@@ -28,4 +16,16 @@ class TestLocalOnFolders(CloudContract):
     def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
         """A cloud in a folder of its own."""
         with local_harness(tmp_path_factory.mktemp("local"), "folder") as harness:
+            yield harness
+
+
+@pytest.mark.root
+class TestLocalOnLoopDevices(LibraryContract):
+    """As root on Linux: a disk has a filesystem of its own, which the executable treats no differently."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A cloud in a folder of its own."""
+        with local_harness(tmp_path_factory.mktemp("local"), "loop") as harness:
             yield harness

@@ -67,6 +67,7 @@ class DataClauses(ContractFixtures):
         with enter(vm.cid) as guest:
             guest.mount(disk_cid, hint)
             guest.check(_PROOF)
+            guest.unmount(disk_cid)
 
     @powered(Capability.RESIZE_DISK)
     def test_resize_disk_then_the_data_is_untouched(
