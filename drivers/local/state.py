@@ -87,7 +87,8 @@ class State:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        self._layout.make_root()
+        if not self._layout.database.exists():
+            self._layout.make_root()
         database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
         try:
             database.row_factory = sqlite3.Row
