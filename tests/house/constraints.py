@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from tests.house.source import ROOT
 
@@ -25,7 +25,7 @@ def main() -> None:
     FILE.write_text(_HEAD + "".join(lines), encoding="utf-8")
 
 
-def _names(requirement: Requirement, seen: set[tuple[str, frozenset[str]]]) -> Iterator[str]:
+def _names(requirement: Requirement, seen: set[tuple[str, frozenset[str]]]) -> Iterator[NormalizedName]:
     """The names of all that the requirement brings, itself left out; for any Python and system."""
     found = (canonicalize_name(requirement.name), frozenset(requirement.extras))
     if found in seen or not _installed(found[0]):
