@@ -227,9 +227,9 @@ def test_the_configured_mbus_is_taken_with_the_vms_own_address(place: Place) -> 
 
 def test_an_mbus_that_the_agent_does_not_know_is_refused(place: Place) -> None:
     """Its own agent would end at once; another one may know it."""
-    env = {"bosh": {"mbus": {"urls": ["nats://u:secret@10.0.0.1:4222"]}}}
+    env = {"bosh": {"mbus": {"urls": ["amqp://u:secret@10.0.0.1:5672"]}}}
     cloud, stemcell_cid = place.connect(agent={"command": []}), place.stemcell()
-    with pytest.raises(errors.CpiError, match="has the scheme 'nats'") as caught:
+    with pytest.raises(errors.CpiError, match="has the scheme 'amqp'") as caught:
         cloud.create_vm(AGENT, stemcell_cid, {}, {}, (), env)
     assert "secret" not in caught.value.message
     assert place.cloud.has_vm(place.vm(stemcell_cid, env=env).cid)
