@@ -68,6 +68,11 @@ class Place:
         backing = self._document["cloud"]["properties"]["local"]["disk_backing"]
         return VmShell(self.root / "vms" / self.vm_cid, namespace=backing == "loop", faults=faults)
 
+    @property
+    def group(self) -> int:
+        """The VM's first process."""
+        return int((self.root / "vms" / self.vm_cid / "agent.lock").read_text())
+
     def disks(self) -> set[DiskCid]:
         """Every disk that the cloud holds."""
         return {DiskCid(path.name) for path in (self.root / "disks").iterdir()}
