@@ -7,7 +7,11 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.contract.units import MiB
 from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Strategy
+from cpi.migration.disks import Site
+from cpi.migration.forecast import dry_run
+from cpi.migration.plan import Order
 from tests.migration.place import Place
 from tests.unit.cpi.migration.world import Faults
 
@@ -183,3 +187,19 @@ def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(place: Make
         report = there.move(96, strategy="live_copy", shell=there.shell(), move_id=f"m{turn}", start_jobs=True)
         there.assert_well()
         assert there.disks() == before | {report.disk_cid}
+
+
+def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(place: Make) -> None:
+    """The plan, its reason, and what was measured in the guest."""
+    there = place(96, 8)
+    order = Order(move_id="dry", vm_cid=there.vm_cid, old_disk_cid=there.disk_cid, size=MiB(128))
+    told = dry_run(order, Site(there.cloud, there.agent, there.vm_cid, there.shell()))
+    assert told.strategy is Strategy.LIVE_COPY
+    assert told.steps[-1] == "start the jobs"
+    assert told.sample is not None
+    assert told.sample.size > 8 << 20
+    assert told.sample.changed_files >= 1
+    assert told.expected_down_seconds is not None
+    assert told.expected_down_seconds > 0
+    there.assert_well()
+    assert there.disks() == {there.disk_cid}
