@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cpi
+from cpi.contract.model import Env
 from tests.migration.place import Place
 
 
 @contextmanager
-def local_place(folder: Path, document: dict[str, Any]) -> Iterator[Callable[[int, int], Place]]:
+def local_place(folder: Path, document: dict[str, Any], env: Env | None = None) -> Iterator[Callable[[int, int], Place]]:
     """Makes a VM with a disk of so many MiB and so many of data on it; all of it is removed afterwards."""
     with cpi.connect(document) as cloud, ExitStack() as made:
         image = folder / "stemcell.tgz"
@@ -22,7 +23,7 @@ def local_place(folder: Path, document: dict[str, Any]) -> Iterator[Callable[[in
         made.callback(cloud.delete_stemcell, stemcell_cid)
 
         def make(size: int, data: int) -> Place:
-            new = Place(document, stemcell_cid)
+            new = Place(document, stemcell_cid, env)
             made.callback(new.clear)
             new.begin(size, data)
             return new

@@ -1,6 +1,7 @@
 """Disks copied while a real job writes to them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Str
 from cpi.migration.disks import Site
 from cpi.migration.forecast import dry_run
 from cpi.migration.plan import Order
+from tests.migration.making import local_place
 from tests.migration.place import Place
 from tests.unit.cpi.migration.world import Faults
 
@@ -41,6 +43,20 @@ def test_a_disk_shrinks_while_the_job_runs(place: Make) -> None:
     report = there.move(96, old_size=256, old_cloud_properties={}, shell=there.shell())
     assert report.strategy is Strategy.LIVE_COPY
     there.assert_well()
+
+
+@pytest.mark.root
+def test_a_disk_with_xfs_is_copied_while_the_job_runs(tmp_path: Path) -> None:
+    """The VM's environment says which filesystem its disks get."""
+    local = {"root": str(tmp_path / "cloud"), "disk_backing": "loop"}
+    document = {"cloud": {"plugin": "local", "properties": {"local": local}}}
+    with local_place(tmp_path, document, {"persistent_disk_fs": "xfs"}) as make:
+        there = make(320, 32)
+        report = there.move(384, shell=there.shell())
+        there.assert_well()
+        assert report.strategy is Strategy.LIVE_COPY
+        kind = there.shell().run(["stat", "-f", "-c", "%T", f"{there.shell().root}/var/vcap/store"], deadline_seconds=9)
+        assert kind.stdout == b"xfs\n"
 
 
 def test_too_small_a_disk_is_refused_by_what_the_guest_says(place: Make) -> None:
