@@ -36,6 +36,7 @@ PROGRAMS = {
         "rsync": ("rsync", "tests of copying"),
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
+        "postgres": ("postgresql", "tests of fleets"),
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
     },
@@ -96,8 +97,9 @@ def make_venv() -> None:
 
 def has_program(name: str) -> bool:
     """Whether a program is there; those for administrators are often not on the PATH of others."""
-    path = os.environ.get("PATH", os.defpath)
-    return shutil.which(name, path=f"{path}:/usr/sbin:/sbin") is not None
+    servers = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *servers])
+    return shutil.which(name, path=path) is not None
 
 
 def may_install() -> bool:

@@ -138,8 +138,8 @@ class Engine:
         dead = self.book.left_executors(self.executor_id)
         if not dead:
             return []
-        # Not in DBOS's public face, though its admin server and its console do no other.
-        return [handle.workflow_id for handle in DBOS._recover_pending_workflows(dead)]  # noqa: SLF001
+        found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
+        return [handle.workflow_id for handle in found]
 
     @property
     def is_idle(self) -> bool:
