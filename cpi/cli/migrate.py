@@ -79,8 +79,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Move a VM's disk to another size or kind.
 
-    Kept in a database: if this process dies, the next `cpi migrate` or `cpi worker` finishes the move or undoes it. The first
-    Ctrl-C cancels (all is undone unless the disks are swapped already), the second leaves the move to be resumed.
+    If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Ctrl-C undoes it; twice leaves it as it is.
     """
     if fleet is not None:
         wanted = Fleet(read_fleet(str(fleet)), max_in_flight, canaries, stop_when_failed)
