@@ -141,7 +141,7 @@ def _assert_undone(there: Place, failed: MoveFailed, before: set[DiskCid] | None
     assert there.disks() == (before or {there.disk_cid})
 
 
-_SHARES = 12
+_SHARES = 20
 
 
 @pytest.mark.slow
