@@ -6,6 +6,7 @@ where there is no SSH server.
 """
 
 import contextlib
+import logging
 import os
 import selectors
 import shlex
@@ -20,6 +21,7 @@ import msgspec
 
 from cpi.agent.errors import AgentTaskFailed, AgentTimeout, AgentUnknownMessage, AgentUnreachable
 from cpi.agent.protocol import Agent
+from cpi.kit.retrying import repeated
 
 OnOutput = Callable[[bytes], None]
 
@@ -28,6 +30,8 @@ _CONNECT_SECONDS: Final = 20
 _CHUNK: Final = 65_536
 _KEPT_BYTES: Final = 64 * 2**20
 _DEFAULT_PORT: Final = 22
+_CLEANUP_ATTEMPTS: Final = 3
+_log = logging.getLogger(__name__)
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -110,15 +114,15 @@ class SshShell:
         """As in Shell. A command that ends with 255 can not be told from a connection that failed."""
         words = command if self._login.user == "root" else ["sudo", "-n", *command]
         remote = shlex.join(words)  # sshd hands one string to the user's shell
-        output = _run([*self._ssh, self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
+        output = _run([*self._ssh, "--", self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
         if output.status == _SSH_FAILED:
             raise AgentUnreachable(f"{command[0]}: no shell at {self._target}: {output.complaint}")
         return output
 
     def close(self) -> None:
         """End the connection."""
-        with contextlib.suppress(AgentTimeout):
-            _run([*self._ssh, "-O", "exit", self._target], _CONNECT_SECONDS, b"", None, "ssh")
+        with contextlib.suppress(AgentTimeout, AgentUnreachable):
+            _run([*self._ssh, "-O", "exit", "--", self._target], _CONNECT_SECONDS, b"", None, "ssh")
 
 
 class ExecShell:
@@ -159,8 +163,8 @@ def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
     user = f"bosh_{os.urandom(8).hex()}"
     with _private_folder() as folder:
         public_key = _fresh_key(folder / "key")
-        answer = _let_in(agent, user, public_key)
         try:
+            answer = _let_in(agent, user, public_key)
             if answer.get("command") == "exec":
                 yield ExecShell(agent, str(answer.get("root", "")))
                 return
@@ -170,7 +174,8 @@ def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
             finally:
                 shell.close()
         finally:
-            agent.ssh("cleanup", {"user_regex": f"^{user}"})
+            # also if no answer came: the user may have been made
+            _let_out(agent, user)
 
 
 def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
@@ -180,16 +185,32 @@ def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
     return answer
 
 
+def _let_out(agent: Agent, user: str) -> None:
+    """What was done in the guest is done, so that a user is left there fails nobody; it is told."""
+    with contextlib.suppress(AgentUnknownMessage):
+        try:
+            repeated(
+                lambda: agent.ssh("cleanup", {"user_regex": f"^{user}$"}),
+                on=(AgentTimeout, AgentUnreachable),
+                attempts=_CLEANUP_ATTEMPTS,
+            )
+        except (AgentTimeout, AgentUnreachable, AgentTaskFailed) as error:
+            _log.warning("the user %s is left in the guest: %s", user, error.message)
+
+
 def _login(answer: dict[str, Any], user: str, key_path: str, host: str | None) -> Login:
     host_key, address = answer.get("host_public_key"), host or answer.get("ip")
     if not host_key or not address:
         raise AgentUnknownMessage("ssh: the agent names no host key or no address, so its guest can not be trusted or found")
+    port = answer.get("port") or _DEFAULT_PORT
+    if not isinstance(port, int):
+        raise AgentTaskFailed(f"ssh: the agent answered a port that is none: {port!r}")
     return Login(
         host=str(address),
         user=str(answer.get("user") or user),
         key_path=key_path,
         host_key=str(host_key),
-        port=int(answer.get("port") or _DEFAULT_PORT),
+        port=port,
         root=str(answer.get("root") or ""),
     )
 
@@ -222,7 +243,10 @@ def _run(command: Sequence[str], deadline_seconds: float, stdin: bytes, on_outpu
     with tempfile.TemporaryFile() as given:
         given.write(stdin)
         given.seek(0)
-        process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as error:
+            raise AgentUnreachable(f"{name}: the OpenSSH client can not be run here: {error}") from error
     with process:
         try:
             stdout, stderr = _collected(process, time.monotonic() + deadline_seconds, on_output)

@@ -10,7 +10,7 @@ from cpi.agent.https import from_settings
 from cpi.agent.nats import BusTls, NatsBus
 from cpi.agent.protocol import Agent, Deadlines
 from fixtures.nats_server import NatsServer, nats_server
-from tests.unit.drivers.local_agent.vm import AGENT_ID, Vm, make_certificate
+from tests.unit.drivers.local_agent.vm import AGENT_ID, Vm, eventually, make_certificate
 
 _READY_SECONDS = 20
 DEADLINES = Deadlines(message=15, task=20, ready=_READY_SECONDS)
@@ -21,6 +21,8 @@ class Reached(NamedTuple):
 
     vm: Vm
     agent: Agent
+    kind: str
+    """ssh if it may have an SSH server, else exec."""
 
     def settings(self) -> dict[str, Any]:
         """What the agent was given."""
@@ -75,5 +77,6 @@ def reached(transport: str, folder: Path, *, isolated: bool = False, **own: obje
             agent = ending.enter_context(joined(server)).agent(AGENT_ID, DEADLINES)
         ending.enter_context(agent)
         launch(vm)
+        eventually(lambda: "listening at" in vm.log() if transport == "https" else "on the bus" in vm.log(), vm.log)
         agent.wait_until_ready()
-        yield Reached(vm, agent)
+        yield Reached(vm, agent, "ssh" if own.get("ssh_server") else "exec")
