@@ -190,7 +190,7 @@ class _Director(ssl.SSLObject):
     def do_handshake(self) -> None:
         super().do_handshake()
         subject = (self.getpeercert() or {}).get("subject", ())
-        names = [value for part in subject for key, value in part if key == "commonName"]  # type: ignore[str-unpack]  # typeshed says str  # typeshed does not tell apart what can come
+        names = [value for part in subject for key, value in part if key == "commonName"]  # type: ignore[str-unpack]  # typeshed does not tell apart what can come
         if not any(_SERVER.fullmatch(str(name)) for name in names):
             raise ssl.SSLCertVerificationError(f"the certificate's common name {names} does not match *.nats.bosh-internal")
 
