@@ -6,10 +6,12 @@ where there is no SSH server.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import selectors
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -31,6 +33,10 @@ _CHUNK: Final = 65_536
 _KEPT_BYTES: Final = 64 * 2**20
 _DEFAULT_PORT: Final = 22
 _CLEANUP_ATTEMPTS: Final = 3
+_PREFIX: Final = "cpi-ssh-"
+_SHORT: Final = "/tmp"  # noqa: S108 - private folders are made in it; by name: a socket's path has 107 bytes, TMPDIR may be long
+_IN_USE: Final = "in-use"
+_MADE_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -69,6 +75,8 @@ class Login(msgspec.Struct, frozen=True):
     host_key: str
     port: int = _DEFAULT_PORT
     root: str = ""
+    sudo: bool = True
+    """Whether a user who is not root becomes it by sudo; otherwise commands run as that user."""
 
 
 class SshShell:
@@ -112,7 +120,7 @@ class SshShell:
         self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
     ) -> Output:
         """As in Shell. A command that ends with 255 can not be told from a connection that failed."""
-        words = command if self._login.user == "root" else ["sudo", "-n", *command]
+        words = ["sudo", "-n", *command] if self._login.sudo and self._login.user != "root" else command
         remote = shlex.join(words)  # sshd hands one string to the user's shell
         output = _run([*self._ssh, "--", self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
         if output.status == _SSH_FAILED:
@@ -212,6 +220,7 @@ def _login(answer: dict[str, Any], user: str, key_path: str, host: str | None) -
         host_key=str(host_key),
         port=port,
         root=str(answer.get("root") or ""),
+        sudo="user" not in answer,  # an agent that names its own is all the root its guest has
     )
 
 
@@ -221,9 +230,21 @@ def _known_name(login: Login) -> str:
 
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
-    # under /tmp by name: a socket's path may have 107 bytes, and TMPDIR can be anything
-    with tempfile.TemporaryDirectory(prefix="cpi-ssh-", dir="/tmp") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT) as folder, (Path(folder) / _IN_USE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(folder)
+
+
+def _sweep() -> None:
+    """Remove the folders of callers that were killed: keys are in them."""
+    for folder in Path(_SHORT).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _MADE_SECONDS:
+                with (folder / _IN_USE).open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
 
 
 def _fresh_key(path: Path) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shlex
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,19 @@ def test_nothing_is_left_of_a_closed_shell(login: Login) -> None:
             shell.run(["sleep", "20"], deadline_seconds=0.2)
     wait_until(lambda: not _clients(folder), "the connection's end", deadline_seconds=5)
     assert not folder.exists()
+
+
+def test_the_keys_of_killed_callers_are_removed_by_the_next_one(login: Login) -> None:
+    """Once they are a while old; those of callers that live are left alone."""
+    left = Path(tempfile.mkdtemp(prefix="cpi-ssh-", dir="/tmp"))
+    (left / "in-use").touch()
+    with shell_by_login(login) as shell:
+        alive = Path(_option(shell, "ControlPath")).parent
+        assert left.exists()
+        for folder in (left, alive):
+            os.utime(folder, (1, 1))
+        with shell_by_login(login):
+            assert (left.exists(), alive.exists()) == (False, True)
 
 
 def test_a_connection_that_died_is_made_anew(login: Login) -> None:
