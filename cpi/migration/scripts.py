@@ -16,10 +16,12 @@ _GUARD: Final = """
 W=$1 S=$2 T=$3; shift 3
 mkdir -p "$W"
 exec 9>>"$W/lock"
-if ! flock -n 9; then
-  kill -TERM -- "-$(cat "$W/group")" 2>/dev/null || :
-  flock -w 60 9 || { echo "what an earlier try has left running does not end" >&2; exit 75; }
-fi
+n=0
+until flock -w $((n > 0)) 9; do
+  n=$((n + 1))
+  if [ $n -gt 60 ]; then echo "what an earlier try has left running does not end" >&2; exit 75; fi
+  kill -s TERM -- "-$(cat "$W/group")" 2>/dev/null || :
+done
 echo $$ >"$W/group"
 gently() {
   G=""
@@ -89,10 +91,12 @@ if [ -e "$1" ]; then printf %s "$2" >"$1.part"; mv "$1.part" "$1"; sync; fi
 CLEAR: Final = """
 [ -d "$1" ] || exit 0
 exec 9>>"$1/lock"
-if ! flock -n 9; then
-  kill -TERM -- "-$(cat "$1/group")" 2>/dev/null || :
-  flock -w 60 9
-fi
+n=0
+until flock -w $((n > 0)) 9; do
+  n=$((n + 1))
+  if [ $n -gt 60 ]; then echo "what an earlier try has left running does not end" >&2; exit 75; fi
+  kill -s TERM -- "-$(cat "$1/group")" 2>/dev/null || :
+done
 rm -rf -- "$1"
 """
 
