@@ -80,7 +80,7 @@ def test_a_missing_folder_is_refused(make_vm: MakeVm) -> None:
         ("{}", "it has no agent_id"),
         ('{"agent_id": "a"}', "the settings name no mbus"),
         ('{"agent_id": "a", "mbus": "https://u:p@127.0.0.1:1"}', "env.bosh.mbus.cert must hold certificate and private_key"),
-        ('{"agent_id": "a", "env": {"bosh": {"mbus": {"urls": ["x"], "cert": {}}}}}', "serves an mbus of the form"),
+        ('{"agent_id": "a", "env": {"bosh": {"mbus": {"urls": ["x"], "cert": {}}}}}', "knows an mbus of the form"),
     ],
 )
 def test_settings_that_can_not_be_used_end_it(make_vm: MakeVm, settings: str, said: str) -> None:
