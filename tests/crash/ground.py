@@ -37,32 +37,47 @@ def boundaries(strategy: Strategy) -> tuple[str, ...]:
 @contextmanager
 def mother() -> Iterator["Mother"]:
     """A mother of processes, gone at the end of the block."""
-    command = [sys.executable, "-W", "error", "-m", "tests.crash.mother"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+    made = Mother()
     try:
-        yield Mother(process)
+        yield made
     finally:
-        if process.stdin:
-            process.stdin.close()
-        process.wait(30)
-        if process.stdout:
-            process.stdout.close()
+        made.end()
 
 
 class Mother:
-    """Who has processes make moves."""
+    """Who has processes make moves. One that was left in the middle of an answer is replaced: the next must not get that."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
+    def __init__(self) -> None:
+        self._process = _started()
+        self._waits = False
 
     def run(self, **request: Any) -> dict[str, Any]:
         """One process: how it ended, and the move's outcome if it did."""
+        if self._waits:
+            self.end()
+            self._process = _started()
         if self._process.stdin is None or self._process.stdout is None:
             raise ValueError("the mother was started without pipes")
+        self._waits = True
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        self._waits = False
         return answer
+
+    def end(self) -> None:
+        """It ends when its input does, unless it still has a child."""
+        if self._waits:
+            self._process.kill()
+        if self._process.stdin and self._process.stdout:
+            self._process.stdin.close()
+            self._process.wait(60)
+            self._process.stdout.close()
+
+
+def _started() -> "subprocess.Popen[str]":
+    command = [sys.executable, "-W", "error", "-m", "tests.crash.mother"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
 
 
 class Ground:
@@ -109,16 +124,18 @@ class Ground:
         """Kill a move after so long, and the process that goes on with it too; whether it was still under way at first."""
         move_id = uuid.uuid4().hex[:12]
         there = f"{strategy.value}: killed after {seconds:.2f} s"
-        killed = self._run(move_id=move_id, entry=self._entry(strategy), kill_after=seconds)
-        self._run(move_id=move_id, kill_after=seconds)
-        outcome = self.finished(move_id, there)
+        entry = self._entry(strategy)
+        killed = self._run(move_id=move_id, entry=entry, kill_after=seconds)
+        self._run(move_id=move_id, entry=entry, kill_after=seconds)
+        # it may have been killed before it had written anything down
+        outcome = self.finished(move_id, there, entry=entry)
         assert outcome["standing"] == "moved", f"{there}: {outcome}"
         self.assert_well(outcome, there)
         return bool(killed["status"] != 0)
 
-    def finished(self, move_id: str, there: str) -> dict[str, Any]:
+    def finished(self, move_id: str, there: str, **more: Any) -> dict[str, Any]:
         """What another process makes of a move that was left."""
-        again = self._run(move_id=move_id)
+        again = self._run(move_id=move_id, **more)
         assert again["status"] == 0, f"{there}: {again}"
         outcome: dict[str, Any] = again["outcome"]
         return outcome

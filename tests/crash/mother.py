@@ -62,7 +62,7 @@ def _moved(request: dict[str, Any]) -> Any:
         move_id = request["move_id"]
         if request.get("again"):
             move_id = engine.start_again(engine.book.move(move_id))
-        elif "entry" in request:
+        elif "entry" in request and not _is_known(engine, move_id):
             engine.start(from_plain(request["entry"], Entry), move_id)
         wait_until(
             lambda: engine.book.move(move_id).standing.is_over and engine.is_idle,
@@ -71,6 +71,10 @@ def _moved(request: dict[str, Any]) -> Any:
             longest_pause_seconds=0.1,
         )
         return {**to_plain(engine.book.move(move_id).outcome), "move_id": engine.book.move(move_id).move_id}
+
+
+def _is_known(engine: workflow.Engine, move_id: str) -> bool:
+    return any(record.move_id == move_id for record in engine.book.moves())
 
 
 def _lost(message: str) -> None:
