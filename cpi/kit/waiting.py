@@ -9,6 +9,15 @@ from cpi.contract import errors
 T = TypeVar("T")
 
 
+class Overdue(errors.CloudError):
+    """What was waited for did not come true in time."""
+
+
+def pause(seconds: float) -> None:
+    """Do nothing for so long, because somebody asked for just that."""
+    time.sleep(max(seconds, 0))
+
+
 def wait_until(
     probe: Callable[[], T | None],
     what: str,
@@ -22,7 +31,7 @@ def wait_until(
     """The first answer of probe that is neither None nor False.
 
     Asks at once, then ever less often: each pause is a quarter of what was waited, between the two bounds, so that a
-    wait overshoots by a fifth at most. Raises CloudError, naming what, when deadline_seconds have passed.
+    wait overshoots by a fifth at most. Raises Overdue, naming what, when deadline_seconds have passed.
     """
     began = clock()
     while True:
@@ -31,6 +40,6 @@ def wait_until(
             return answer
         waited = clock() - began
         if waited >= deadline_seconds:
-            raise errors.CloudError(f"{what}: not within {deadline_seconds:g} s")
-        pause = min(max(first_pause_seconds, waited / 4), longest_pause_seconds)
-        sleep(min(pause, max(deadline_seconds - waited, 0)))
+            raise Overdue(f"{what}: not within {deadline_seconds:g} s")
+        next_pause = min(max(first_pause_seconds, waited / 4), longest_pause_seconds)
+        sleep(min(next_pause, max(deadline_seconds - waited, 0)))

@@ -1,0 +1,55 @@
+"""Giving a VM a disk and taking one away: the cloud and the agent told in BOSH's order, each only what is not true yet."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from cpi.agent.protocol import Agent
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.ids import DiskCid, VmCid
+
+
+class Site:
+    """One VM as the two see it that have to agree about its disks: its cloud and its agent."""
+
+    def __init__(self, cloud: Cloud, agent: Agent, vm_cid: VmCid) -> None:
+        self.cloud = cloud
+        self.agent = agent
+        self.vm_cid = vm_cid
+
+    def attach(self, disk_cid: DiskCid, tags: Mapping[str, Any]) -> None:
+        """Make the agent have the disk mounted: as the store, or beside the disk that is the store."""
+        hint = self.cloud.attach_disk(self.vm_cid, disk_cid)
+        self.agent.wait_until_ready()
+        self.agent.add_persistent_disk(disk_cid, hint)
+        self.tag(disk_cid, tags)
+        if disk_cid not in self.agent.list_disk():
+            self.agent.mount_disk(disk_cid)
+
+    def detach(self, disk_cid: DiskCid) -> None:
+        """Make the disk free of the VM; one that is gone is free."""
+        if disk_cid in self.agent.list_disk():
+            self.agent.unmount_disk(disk_cid)
+        self.agent.remove_persistent_disk(disk_cid)
+        if self.is_attached(disk_cid):
+            with contextlib.suppress(errors.DiskNotAttached, errors.DiskNotFound):
+                self.cloud.detach_disk(self.vm_cid, disk_cid)
+
+    def remount(self, disk_cid: DiskCid) -> None:
+        """Make the disk the store, writable: a copy that failed leaves it read-only, and the agent remembering the other one."""
+        if disk_cid in self.agent.list_disk():
+            self.agent.unmount_disk(disk_cid)
+        self.agent.mount_disk(disk_cid)
+
+    def is_attached(self, disk_cid: DiskCid) -> bool:
+        """Whether the cloud says so; a CPI that can not tell is taken to mean yes."""
+        try:
+            return disk_cid in self.cloud.get_disks(self.vm_cid)
+        except errors.NotImplemented:
+            return True
+
+    def tag(self, disk_cid: DiskCid, tags: Mapping[str, Any]) -> None:
+        """Put tags on a disk, where the cloud has any."""
+        with contextlib.suppress(errors.NotImplemented):
+            self.cloud.set_disk_metadata(disk_cid, tags)

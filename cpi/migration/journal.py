@@ -1,0 +1,119 @@
+"""What happened in a move, in order: told as events while it goes on, and made a report at the end."""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.migration.plan import Order, Plan
+from cpi.migration.report import Event, EventKind, OnEvent, Report, StepTime
+from cpi.migration.steps import STEPS, State
+
+
+class Journal:
+    """One move's story."""
+
+    def __init__(self, order: Order, on_event: OnEvent | None) -> None:
+        self._order = order
+        self._on_event = on_event or _nobody
+        self._began_at = dt.datetime.now(dt.UTC)
+        self._clock = time.monotonic()
+        self._events: list[Event] = []
+        self._times: list[StepTime] = []
+        self._numbers: dict[str, int] = {}
+        self.undone: list[str] = []
+        self.left: list[str] = []
+
+    def planned(self, course: Plan) -> None:
+        """The way to go is known."""
+        self._count(course)
+        self._tell(EventKind.PLANNED, "", f"{course.strategy.value}: {course.reason}")
+
+    def fell_back(self, course: Plan, error: errors.Error) -> None:
+        """The cloud refused; another way is taken."""
+        self._count(course)
+        self._tell(EventKind.FELL_BACK, "", f"{course.strategy.value}: {course.reason}: {error.message}")
+
+    @contextmanager
+    def doing(self, name: str) -> Iterator[None]:
+        """A step is under way."""
+        began = self._now()
+        self._tell(EventKind.BEGUN, name, STEPS[name].what)
+        try:
+            yield
+        except errors.Error as error:
+            self._took(name, began)
+            self._tell(EventKind.FAILED, name, f"{STEPS[name].what}: {error.message}")
+            raise
+        self._took(name, began)
+        self._tell(EventKind.DONE, name, STEPS[name].what)
+
+    @contextmanager
+    def undoing(self, name: str) -> Iterator[None]:
+        """A step is being undone."""
+        began, what = self._now(), STEPS[name].undoing
+        self._tell(EventKind.UNDOING, name, what)
+        self.left.append(what)
+        try:
+            yield
+        except errors.Error as error:
+            self.left[-1] = f"{what}: {error.message}"
+            self._tell(EventKind.NOT_UNDONE, name, self.left[-1])
+            raise
+        self.left.pop()
+        self._took(name, began, undone=True)
+        self.undone.append(what)
+        self._tell(EventKind.UNDONE, name, what)
+
+    def report(self, course: Plan, state: State, disk_cid: DiskCid, data_bytes: int | None) -> Report:
+        """The whole of it."""
+        return Report(
+            move_id=self._order.move_id,
+            strategy=course.strategy,
+            reason=course.reason,
+            vm_cid=self._order.vm_cid,
+            old_disk_cid=self._order.old_disk_cid,
+            disk_cid=disk_cid,
+            size=self._order.size,
+            began_at=self._began_at.isoformat(timespec="milliseconds"),
+            seconds=self._now(),
+            jobs_down_seconds=jobs_down_seconds(self._times),
+            data_bytes=data_bytes,
+            orphaned_at=state.orphaned_at,
+            steps=tuple(self._times),
+            events=tuple(self._events),
+        )
+
+    def _count(self, course: Plan) -> None:
+        self._numbers |= {name: len(self._numbers) + at for at, name in enumerate(course.steps, 1) if name not in self._numbers}
+
+    def _took(self, name: str, began: float, *, undone: bool = False) -> None:
+        self._times.append(StepTime(name, began, self._now() - began, undone))
+
+    def _tell(self, kind: EventKind, step: str, message: str) -> None:
+        event = Event(kind, step, message, self._now(), self._numbers.get(step, 0), len(self._numbers))
+        self._events.append(event)
+        # A listener that raises stops the move, and is not told of its undoing.
+        listener, self._on_event = self._on_event, _nobody
+        listener(event)
+        self._on_event = listener
+
+    def _now(self) -> float:
+        return time.monotonic() - self._clock
+
+
+def _nobody(event: Event) -> None:
+    """Nobody listens."""
+
+
+def jobs_down_seconds(times: list[StepTime]) -> float:
+    """From the first message that stops the jobs to the last step, or undoing, that started them."""
+    stopped = next((step.began for step in times if step.name == "stop_jobs" and not step.undone), None)
+    if stopped is None:
+        return 0.0
+    ends = [
+        step.began + step.seconds for step in times if step.name == "start_jobs" or (step.name == "stop_jobs" and step.undone)
+    ]
+    return max(ends or [step.began + step.seconds for step in times]) - stopped

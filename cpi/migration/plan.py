@@ -1,0 +1,170 @@
+"""Which way a move goes, and by which steps. Pure: from what is known to what is to be done, without asking anybody."""
+
+from typing import Final
+
+import msgspec
+
+from cpi.contract.capability import Capability
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import CloudProperties, Metadata
+from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.migration.report import MoveRefused, Strategy
+
+Steps = tuple[str, ...]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What is wished for, as plain values: it can be stored, and carried out by another process."""
+
+    move_id: str
+    vm_cid: VmCid
+    old_disk_cid: DiskCid
+    size: MiB
+    cloud_properties: CloudProperties = {}
+    strategy: Strategy | None = None
+    """The one to take; None lets the plan choose."""
+
+    old_size: MiB | None = None
+    old_cloud_properties: CloudProperties | None = None
+    """The director's record of the old disk; no cloud can be asked for either."""
+
+    metadata: Metadata = {}
+    """What the new disk is tagged with, beside the move itself."""
+
+    start_jobs: bool | None = None
+    """Whether the jobs shall run afterwards; None: if they were not stopped before."""
+
+    @property
+    def token(self) -> str:
+        """What makes create_disk answer this move's disk instead of making a second one."""
+        return f"move-{self.move_id}"
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What was true when the move began."""
+
+    capabilities: frozenset[Capability]
+    mounted: tuple[DiskCid, ...]
+    """What the agent has mounted."""
+
+    jobs_run: bool
+    new_disk_cid: DiskCid | None = None
+    """The disk that an earlier try of the same move has made and mounted."""
+
+    used_bytes_at_least: int | None = None
+    """What the data takes on the old disk, never too much; None if it can not be measured."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The steps of a move. Until the last of `before` has ended all can be undone; then there is only forward."""
+
+    strategy: Strategy
+    reason: str
+    before: Steps = ()
+    after: Steps = ()
+    fallback: "Plan | None" = None
+    """What follows when the cloud refuses a native step."""
+
+    @property
+    def steps(self) -> Steps:
+        """All of them, in order."""
+        return self.before + self.after
+
+
+_STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
+    Strategy.NOTHING: ((), ()),
+    Strategy.NATIVE_RESIZE: (("stop_jobs", "detach_old_disk", "resize_disk"), ("attach_disk", "start_jobs")),
+    Strategy.NATIVE_UPDATE: (("stop_jobs", "detach_old_disk", "update_disk"), ("attach_disk", "start_jobs")),
+    Strategy.COPY: (
+        ("stop_jobs", "attach_old_disk", "create_disk", "attach_new_disk", "copy_data"),
+        ("remove_old_disk", "orphan_old_disk", "start_jobs"),
+    ),
+}
+# The jobs are stopped already when a native step is refused.
+_COPY_INSTEAD: Final[Steps] = _STEPS[Strategy.COPY][0][1:]
+
+# An earlier try got as far as the swap: the new disk may be mounted beside the store, or the jobs may run on it.
+_FINISH: Final[Steps] = ("stop_jobs", "mount_new_disk", *_STEPS[Strategy.COPY][1])
+
+_NEEDS: Final = {Strategy.NATIVE_RESIZE: Capability.RESIZE_DISK, Strategy.NATIVE_UPDATE: Capability.UPDATE_DISK}
+
+
+def plan(order: Order, facts: Facts) -> Plan:
+    """The way to go. Raises MoveRefused, saying why, for a move that can not be made."""
+    _check_size(order)
+    _check_mounted(order, facts)
+    if facts.new_disk_cid is not None and order.old_disk_cid not in facts.mounted:
+        return Plan(Strategy.COPY, "an earlier try of this move has swapped the disks", after=_FINISH)
+    strategy, reason = (order.strategy, "asked for") if order.strategy else _chosen(order, facts)
+    _check_forced(order, facts, strategy)
+    if strategy is Strategy.COPY:
+        _check_data_fits(order, facts)
+    before, after = _STEPS[strategy]
+    return Plan(strategy, reason, before, after, fallback=_fallback(strategy))
+
+
+def _chosen(order: Order, facts: Facts) -> tuple[Strategy, str]:
+    if order.old_size is None or order.old_cloud_properties is None:
+        return Strategy.COPY, "the old disk's size and properties are not known, so nothing simpler is certain to fit"
+    same_kind = order.old_cloud_properties == order.cloud_properties
+    if same_kind and order.old_size == order.size:
+        return Strategy.NOTHING, "the disk has this size and these properties"
+    if order.size < order.old_size:
+        return Strategy.COPY, f"smaller, from {order.old_size} to {order.size} MiB: no cloud shrinks a disk"
+    if same_kind and Capability.RESIZE_DISK in facts.capabilities:
+        return Strategy.NATIVE_RESIZE, f"only larger, from {order.old_size} to {order.size} MiB, and the cloud can resize"
+    if Capability.UPDATE_DISK in facts.capabilities:
+        return Strategy.NATIVE_UPDATE, f"{_difference(order, same_kind=same_kind)}, and the cloud can update a disk"
+    return Strategy.COPY, f"{_difference(order, same_kind=same_kind)}, and the cloud can not change a disk in that way"
+
+
+def _difference(order: Order, *, same_kind: bool) -> str:
+    if same_kind:
+        return f"only larger, from {order.old_size} to {order.size} MiB"
+    return "other properties" if order.size == order.old_size else f"other properties and {order.size} MiB"
+
+
+def _fallback(strategy: Strategy) -> Plan | None:
+    if strategy not in _NEEDS:
+        return None
+    reason = f"the cloud refused to {_NEEDS[strategy].value.replace('_disk', '')} the disk"
+    return Plan(Strategy.COPY, reason, _COPY_INSTEAD, _STEPS[Strategy.COPY][1])
+
+
+def _check_size(order: Order) -> None:
+    if order.size <= 0:
+        raise MoveRefused(f"a disk of {order.size} MiB can not be made")
+
+
+def _check_mounted(order: Order, facts: Facts) -> None:
+    strangers = [cid for cid in facts.mounted if cid not in {order.old_disk_cid, facts.new_disk_cid}]
+    if strangers:
+        raise MoveRefused(
+            f"the agent of {order.vm_cid} has {', '.join(strangers)} mounted, not only {order.old_disk_cid}:"
+            " find out which disk holds the data, and unmount and detach the other"
+        )
+
+
+def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
+    needed = _NEEDS.get(strategy)
+    if needed is not None and needed not in facts.capabilities:
+        raise MoveRefused(f"{strategy.value} was asked for, and the cloud can not {needed.value}")
+    smaller = order.old_size is not None and order.size < order.old_size
+    if needed is not None and smaller:
+        raise MoveRefused(
+            f"{strategy.value} was asked for, and no cloud shrinks a disk: from {order.old_size} to {order.size} MiB"
+        )
+    different = order.old_cloud_properties is not None and order.old_cloud_properties != order.cloud_properties
+    if strategy is Strategy.NATIVE_RESIZE and different:
+        raise MoveRefused("native_resize was asked for, and it can not change the disk's properties")
+    if strategy is Strategy.NOTHING and (order.old_size not in {None, order.size} or different):
+        raise MoveRefused("nothing was asked for, and the disk differs from what is wished for")
+
+
+def _check_data_fits(order: Order, facts: Facts) -> None:
+    used = facts.used_bytes_at_least
+    if used is not None and used > bytes_from_mib(order.size):
+        raise MoveRefused(
+            f"the data does not fit: at least {mib_from_bytes(used)} MiB are used on {order.old_disk_cid},"
+            f" and the new disk would have {order.size} MiB"
+        )

@@ -1,0 +1,119 @@
+"""What a move of a disk tells: events while it goes on, a report at its end, an error if it did not get there."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.encoding import to_json
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.units import MiB
+
+
+class Strategy(Enum):
+    """How the disk's data gets to the disk that is wished for."""
+
+    NOTHING = "nothing"
+    NATIVE_RESIZE = "native_resize"
+    NATIVE_UPDATE = "native_update"
+    COPY = "copy"
+
+
+class EventKind(Enum):
+    """What an event tells of."""
+
+    PLANNED = "planned"
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+    FELL_BACK = "fell back"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    NOT_UNDONE = "not undone"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened in a move."""
+
+    kind: EventKind
+    step: str
+    """The step's name, empty for the move as a whole."""
+
+    message: str
+    seconds: float
+    """Since the move began."""
+
+    number: int = 0
+    """Which step of the plan this is, from 1; 0 for none of them."""
+
+    of: int = 0
+    """How many steps the plan has."""
+
+
+OnEvent: TypeAlias = Callable[[Event], None]
+
+
+class StepTime(msgspec.Struct, frozen=True):
+    """When a step ran."""
+
+    name: str
+    began: float
+    """Since the move began, in seconds."""
+
+    seconds: float
+    undone: bool = False
+    """Whether this was its undoing."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A move that has ended."""
+
+    move_id: str
+    strategy: Strategy
+    reason: str
+    vm_cid: VmCid
+    old_disk_cid: DiskCid
+    disk_cid: DiskCid
+    """The disk with the data and the jobs on it now."""
+
+    size: MiB
+    began_at: str
+    """UTC, ISO 8601."""
+
+    seconds: float
+    jobs_down_seconds: float
+    """From the first message that stops the jobs until they run again."""
+
+    data_bytes: int | None = None
+    """What the data took on the disk, where the agent tells."""
+
+    orphaned_at: str | None = None
+    """Since when the old disk is kept without a VM; None if it is in use, or became the new one."""
+
+    steps: tuple[StepTime, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    def to_json(self) -> bytes:
+        """The report as one JSON document."""
+        return to_json(self)
+
+
+class MoveRefused(errors.CpiError):
+    """The move can not be made, and nothing was changed."""
+
+
+class MoveFailed(errors.CloudError):
+    """The move did not get to its end; the message says what failed, what was undone and what is left to do."""
+
+    def __init__(
+        self, message: str, *, report: Report, swapped: bool, undone: Sequence[str] = (), left: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.report = report
+        self.swapped = swapped
+        """Whether the data lies on the new disk: report.disk_cid says which one the jobs belong to."""
+        self.undone = tuple(undone)
+        self.left = tuple(left)
+        """What could not be undone, or not be finished."""

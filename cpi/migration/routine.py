@@ -1,0 +1,186 @@
+"""The disk move from beginning to end: undone if it fails before the swap, finished whatever fails after it."""
+
+import uuid
+from functools import partial
+
+import msgspec
+
+from cpi.agent.protocol import Agent
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import CloudProperties, Metadata
+from cpi.contract.units import MiB
+from cpi.kit.retrying import repeated
+from cpi.kit.undo import Undo
+from cpi.migration import jobs
+from cpi.migration.disks import Site
+from cpi.migration.journal import Journal
+from cpi.migration.measuring import used_bytes_at_least
+from cpi.migration.plan import Facts, Order, Plan, plan
+from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy
+from cpi.migration.steps import STEPS, Move, State
+
+_ATTEMPTS = 3
+_REFUSALS = (errors.NotSupported, errors.NotImplemented)
+
+
+def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, and each can be left out
+    cloud: Cloud,
+    agent: Agent,
+    vm_cid: VmCid,
+    old_disk_cid: DiskCid,
+    size: MiB,
+    cloud_properties: CloudProperties | None = None,
+    *,
+    strategy: Strategy | str = "auto",
+    old_size: MiB | None = None,
+    old_cloud_properties: CloudProperties | None = None,
+    metadata: Metadata | None = None,
+    start_jobs: bool | None = None,
+    move_id: str | None = None,
+    on_event: OnEvent | None = None,
+) -> Report:
+    """Put a VM's data on a disk of this size and kind, its jobs stopped meanwhile, the old disk kept as an orphan.
+
+    Given:   old_disk_cid is the VM's persistent disk. old_size and old_cloud_properties are the director's record of it: without
+             both of them "auto" copies, for no cloud can be asked. metadata is what the new disk is tagged with.
+    Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
+             (start_jobs says otherwise); what the jobs had written is on it.
+    Again:   with the same move_id, what a killed process left is found and finished; say start_jobs=True then.
+    Events:  on_event is told of every step; if it raises before the swap, the move is undone and what it raised passes on.
+    Raises:  MoveRefused, with nothing changed. MoveFailed: before the swap with everything undone and the jobs on the old disk,
+             after it with the data on report.disk_cid; what is left to do is in the message. What the cloud or the agent
+             raises when they are first asked.
+    """
+    order = Order(
+        move_id=move_id or str(uuid.uuid4()),
+        vm_cid=vm_cid,
+        old_disk_cid=old_disk_cid,
+        size=size,
+        cloud_properties=cloud_properties or {},
+        strategy=_strategy(strategy),
+        old_size=old_size,
+        old_cloud_properties=old_cloud_properties,
+        metadata=metadata or {},
+        start_jobs=start_jobs,
+    )
+    return carry_out(order, Site(cloud, agent, vm_cid), on_event, again=move_id is not None)
+
+
+def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool = False) -> Report:
+    """Make the move that was ordered; again looks for what an earlier try has left."""
+    journal = Journal(order, on_event)
+    facts = look(order, site, again=again)
+    course = plan(order, facts)
+    journal.planned(course)
+    return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid)), course, journal).report()
+
+
+def look(order: Order, site: Site, *, again: bool) -> Facts:
+    """What is true now."""
+    site.agent.wait_until_ready()
+    state = site.agent.get_state(full=True)
+    mounted = site.agent.list_disk()
+    return Facts(
+        capabilities=site.cloud.capabilities,
+        mounted=mounted,
+        jobs_run=state.job_state != jobs.STOPPED,
+        new_disk_cid=_made_before(order, site, mounted) if again else None,
+        used_bytes_at_least=used_bytes_at_least(state, order.old_size),
+    )
+
+
+def _made_before(order: Order, site: Site, mounted: tuple[DiskCid, ...]) -> DiskCid | None:
+    if not set(mounted) - {order.old_disk_cid}:
+        return None
+    disk_cid = site.cloud.create_disk(order.size, order.cloud_properties, order.vm_cid, order.token)
+    if disk_cid in mounted:
+        return disk_cid
+    site.cloud.delete_disk(disk_cid)
+    return None
+
+
+class _Going:
+    """One move under way."""
+
+    def __init__(self, move: Move, course: Plan, journal: Journal) -> None:
+        self._move = move
+        self._course = course
+        self._journal = journal
+        self._swapped = False
+
+    def report(self) -> Report:
+        """Go, and tell. Raises MoveFailed."""
+        try:
+            with Undo() as undo:
+                self._before(undo)
+        except errors.Error as error:
+            raise self._failed(error) from error
+        self._swapped = True
+        self._after()
+        if self._journal.left:
+            raise self._failed(None)
+        return self._told()
+
+    def _before(self, undo: Undo) -> None:
+        for name in self._course.before:
+            if STEPS[name].undo is not None:
+                undo.push(STEPS[name].what, partial(self._undo, name))
+            try:
+                self._do(name)
+            except _REFUSALS as error:
+                if self._course.fallback is None or name != self._course.before[-1]:
+                    raise
+                self._course = self._course.fallback
+                self._journal.fell_back(self._course, error)
+                self._before(undo)
+                return
+
+    def _after(self) -> None:
+        ahead = list(self._course.after)
+        with Undo() as interrupted:
+            interrupted.push("what an interrupted move had still to do", lambda: self._finish(ahead))
+            self._finish(ahead)
+
+    def _finish(self, ahead: list[str]) -> None:
+        while ahead:
+            name = ahead[0]
+            try:
+                repeated(partial(self._do, name), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+            except errors.Error as error:
+                self._journal.left.append(f"{STEPS[name].what}: {error.message}")
+            ahead.pop(0)
+
+    def _do(self, name: str) -> None:
+        with self._journal.doing(name):
+            state = STEPS[name].do(self._move)
+        self._move = msgspec.structs.replace(self._move, state=state)
+
+    def _undo(self, name: str) -> None:
+        undo = STEPS[name].undo
+        if undo is not None:
+            with self._journal.undoing(name):
+                repeated(partial(undo, self._move), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+
+    def _told(self) -> Report:
+        disk_cid = self._move.disk_cid if self._swapped else self._move.order.old_disk_cid
+        return self._journal.report(self._course, self._move.state, disk_cid, self._move.facts.used_bytes_at_least)
+
+    def _failed(self, error: errors.Error | None) -> MoveFailed:
+        report, left = self._told(), self._journal.left
+        where = f"the data is on {report.disk_cid}" if self._swapped else f"the move of {report.old_disk_cid} failed"
+        lines = [where if error is None else f"{where}: {error.message}"]
+        lines += [f"undone: {what}" for what in self._journal.undone]
+        lines += [f"left to do: {what}" for what in left]
+        return MoveFailed("\n  ".join(lines), report=report, swapped=self._swapped, undone=self._journal.undone, left=left)
+
+
+def _strategy(wanted: Strategy | str) -> Strategy | None:
+    if wanted == "auto":
+        return None
+    try:
+        return Strategy(wanted)
+    except ValueError as error:
+        known = ", ".join(("auto", *(strategy.value for strategy in Strategy)))
+        raise MoveRefused(f"there is no strategy {wanted!r}; there are: {known}") from error

@@ -1,0 +1,192 @@
+"""The steps of a move. Each looks at what is true before it acts, so that it can be repeated; so does its undoing."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.migration import jobs
+from cpi.migration.disks import Site
+from cpi.migration.plan import Facts, Order
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a move has come to know on its way."""
+
+    disk_cid: DiskCid | None = None
+    """The disk that will be, or is, in the old one's place; None until there is one."""
+
+    orphaned_at: str | None = None
+
+
+class Move(msgspec.Struct, frozen=True):
+    """All that a step is given."""
+
+    site: Site
+    order: Order
+    facts: Facts
+    state: State = State()
+
+    @property
+    def disk_cid(self) -> DiskCid:
+        """The disk that takes the old one's place: itself, if it was changed in place."""
+        return self.state.disk_cid or self.order.old_disk_cid
+
+    @property
+    def jobs_shall_run(self) -> bool:
+        """Whether the jobs are started once the store is there."""
+        return self.facts.jobs_run if self.order.start_jobs is None else self.order.start_jobs
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step, and how it is undone."""
+
+    what: str
+    """For people."""
+
+    do: Callable[[Move], State]
+    undo: Callable[[Move], None] | None = None
+    undoing: str = ""
+
+
+def _stop_jobs(move: Move) -> State:
+    jobs.stop(move.site.agent)
+    return move.state
+
+
+def _start_jobs(move: Move) -> State:
+    _start_on(move, move.disk_cid)
+    return move.state
+
+
+def _start_jobs_again(move: Move) -> None:
+    _start_on(move, move.order.old_disk_cid)
+
+
+def _start_on(move: Move, disk_cid: DiskCid) -> None:
+    if not move.jobs_shall_run:
+        return
+    if move.site.agent.list_disk() != (disk_cid,):
+        raise jobs.NotStarted(f"the jobs stay stopped: {disk_cid} is not mounted, and they would write beside it")
+    jobs.start(move.site.agent)
+
+
+def _attach_old_disk(move: Move) -> State:
+    if move.order.old_disk_cid not in move.site.agent.list_disk():
+        move.site.attach(move.order.old_disk_cid, {})
+    return move.state
+
+
+def _attach_old_disk_again(move: Move) -> None:
+    _attach_old_disk(move)
+
+
+def _detach_old_disk(move: Move) -> State:
+    move.site.detach(move.order.old_disk_cid)
+    return move.state
+
+
+def _resize_disk(move: Move) -> State:
+    move.site.cloud.resize_disk(move.order.old_disk_cid, move.order.size)
+    return msgspec.structs.replace(move.state, disk_cid=move.order.old_disk_cid)
+
+
+def _update_disk(move: Move) -> State:
+    cloud, order = move.site.cloud, move.order
+    try:
+        updated = cloud.update_disk(order.old_disk_cid, order.size, order.cloud_properties)
+    except errors.NotSupported:
+        raise
+    except errors.CloudError:
+        if cloud.has_disk(order.old_disk_cid):
+            raise
+        # The old disk has been replaced already: a repeat finishes that and tells by what.
+        updated = cloud.update_disk(order.old_disk_cid, order.size, order.cloud_properties)
+    return msgspec.structs.replace(move.state, disk_cid=updated)
+
+
+def _attach_disk(move: Move) -> State:
+    move.site.attach(move.disk_cid, _tags_of_the_new(move))
+    return move.state
+
+
+def _create_disk(move: Move) -> State:
+    order = move.order
+    made = move.site.cloud.create_disk(order.size, order.cloud_properties, order.vm_cid, order.token)
+    return msgspec.structs.replace(move.state, disk_cid=made)
+
+
+def _delete_new_disk(move: Move) -> None:
+    # Without a CID it is not known whether a disk was made: the token finds it, or makes it, and then there is one to delete.
+    disk_cid = move.state.disk_cid or _create_disk(move).disk_cid
+    if disk_cid is not None and move.site.cloud.has_disk(disk_cid):
+        move.site.cloud.delete_disk(disk_cid)
+
+
+def _attach_new_disk(move: Move) -> State:
+    move.site.attach(move.disk_cid, _tags_of_the_new(move))
+    return move.state
+
+
+def _take_new_disk_away(move: Move) -> None:
+    move.site.detach(move.disk_cid)
+    move.site.remount(move.order.old_disk_cid)
+
+
+def _copy_data(move: Move) -> State:
+    new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
+    if agent.list_disk() != (new,):
+        agent.migrate_disk(old, new)
+    mounted = agent.list_disk()
+    if mounted != (new,):
+        raise errors.CloudError(f"the agent says that it copied the data, and has {', '.join(mounted) or 'nothing'} mounted")
+    return move.state
+
+
+def _mount_new_disk(move: Move) -> State:
+    move.site.remount(move.disk_cid)
+    return move.state
+
+
+def _remove_old_disk(move: Move) -> State:
+    move.site.detach(move.order.old_disk_cid)
+    return move.state
+
+
+def _orphan_old_disk(move: Move) -> State:
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    move.site.tag(move.order.old_disk_cid, _tags_of_the_old(move, now))
+    return msgspec.structs.replace(move.state, orphaned_at=now)
+
+
+def _tags_of_the_new(move: Move) -> Mapping[str, Any]:
+    return {**move.order.metadata, "move_id": move.order.move_id}
+
+
+def _tags_of_the_old(move: Move, now: str) -> Mapping[str, Any]:
+    return {
+        "orphaned_at": now,
+        "orphaned_from": str(move.order.vm_cid),
+        "replaced_by": str(move.disk_cid),
+        "move_id": move.order.move_id,
+    }
+
+
+STEPS: Final[dict[str, Step]] = {
+    "stop_jobs": Step("stop the jobs", _stop_jobs, _start_jobs_again, "start the jobs on the old disk"),
+    "attach_old_disk": Step("make sure that the old disk is mounted", _attach_old_disk),
+    "detach_old_disk": Step("detach the disk", _detach_old_disk, _attach_old_disk_again, "attach the disk again"),
+    "resize_disk": Step("let the cloud resize the disk", _resize_disk),
+    "update_disk": Step("let the cloud update the disk", _update_disk),
+    "attach_disk": Step("attach the disk", _attach_disk),
+    "create_disk": Step("create the new disk", _create_disk, _delete_new_disk, "delete the new disk"),
+    "attach_new_disk": Step("attach the new disk", _attach_new_disk, _take_new_disk_away, "detach the new disk"),
+    "copy_data": Step("copy the data and mount the new disk in the old one's place", _copy_data),
+    "mount_new_disk": Step("mount the new disk in the old one's place", _mount_new_disk),
+    "remove_old_disk": Step("detach the old disk", _remove_old_disk),
+    "orphan_old_disk": Step("mark the old disk as an orphan", _orphan_old_disk),
+    "start_jobs": Step("start the jobs", _start_jobs),
+}
