@@ -61,6 +61,7 @@ def _attempt(what: str, action: Callable[[], Any]) -> tuple[Any, Failure | None]
     try:
         return action(), None
     except errors.Error as error:
+        _log.info("%s: %s: %s", what, type(error).__name__, error.message)
         _log.debug("%s failed", what, exc_info=True)
         return None, failure_of(error)
     except Interrupted as interrupted:

@@ -43,7 +43,7 @@ class CallLog(logging.Handler):
         """Each line of it on its own, so that every line carries the request's id."""
         head = f"{_stamp(record.created)} {record.levelname} [req_id {self.request_id or '-'}] {record.name}:"
         for line in self.scrub(_message(record)).splitlines() or [""]:
-            self._write(f"{self.scrub(head)} {line.translate(_CONTROL_CHARACTERS)[:_LONGEST_LINE]}\n")
+            self._write(f"{self.scrub(head)} {line}".translate(_CONTROL_CHARACTERS)[:_LONGEST_LINE] + "\n")
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:

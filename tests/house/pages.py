@@ -1,4 +1,4 @@
-"""Writes what is generated: docs/contract.md from the contract, and the table of drivers in README.md.
+"""Writes what is generated: docs/contract.md, the clauses and tests of docs/conformance.md, the drivers in README.md.
 
 python -m tests.house.pages
 """
@@ -12,9 +12,12 @@ from typing import Any
 import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
+from cpi.testing import matrix
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
+_CLAUSES = re.compile(r"(?<=<!-- clauses: written by `make docs` -->\n).*?(?=<!-- end of clauses -->)", re.DOTALL)
+_END = re.compile(r":\s*(# noqa.*)?$")
 _HEAD = """# The contract
 
 Generated from `cpi/contract/cloud.py` by `make docs`: change it there. Each method has the same clauses: *Given* is what the
@@ -27,7 +30,12 @@ conformance suite has a test for each clause.
 def generated() -> dict[str, str]:
     """The text that each generated page should have."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return {"docs/contract.md": contract_page(), "README.md": _TABLE.sub(lambda _: driver_table(), readme)}
+    suite = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    return {
+        "docs/contract.md": contract_page(),
+        "docs/conformance.md": _CLAUSES.sub(lambda _: matrix.as_markdown(), suite),
+        "README.md": _TABLE.sub(lambda _: driver_table(), readme),
+    }
 
 
 def driver_table() -> str:
@@ -59,7 +67,7 @@ def _method(method: Any) -> str:
 def _signature(function: Callable[..., Any]) -> str:
     source = textwrap.dedent(inspect.getsource(function))
     head = source[source.index("def ") : source.index('"""')].strip()
-    return re.sub(r":\s*(# noqa.*)?$", "", head)
+    return _END.sub("", head)
 
 
 def _clauses(text: str) -> Iterator[tuple[str, str]]:

@@ -38,4 +38,4 @@ class LibraryContract(
 class CloudContract(LibraryContract, WireClauses):
     """All clauses, in this process and through the executable: subclass it with a fixture `harness`."""
 
-    faces = ("in-process", "executable")
+    faces: tuple[Face, ...] = ("in-process", "executable")

@@ -6,21 +6,21 @@ from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
-from cpi.testing.conformance.fixtures import ContractFixtures, Lost, refused
-from cpi.testing.faulty_config import UNKNOWN_KEYS, block_replaced, with_unknown_keys
+from cpi.testing.conformance.fixtures import ContractFixtures, Lost, Reconfigured, refused
 from cpi.testing.harness import Face, Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker, at_once
 from cpi.testing.opening import opened
+from cpi.testing.other_config import UNKNOWN_KEYS, block_replaced, with_unknown_keys
 
 
 class ConnectingClauses(ContractFixtures):
     """The CPI itself."""
 
-    def test_connect_given_a_block_that_is_no_object_is_refused(self, harness: Harness, face: Face, folder: Path) -> None:
+    def test_connect_given_a_block_that_is_no_object_is_refused(self, harness: Harness, reconfigured: Reconfigured) -> None:
         """A wrong kind of block is a fault of the configuration, not of the cloud."""
         wrong = block_replaced(harness.config, "no object")
-        with refused(errors.CpiError), opened(harness, face, folder, wrong) as cloud:
+        with refused(errors.CpiError), reconfigured(wrong) as cloud:
             cloud.has_vm(harness.absent.vm)
 
     def test_connect_then_any_number_of_threads_may_call(self, cloud: Ledger, make: Maker) -> None:
@@ -48,10 +48,10 @@ class ConnectingClauses(ContractFixtures):
             first.close()
             assert second.has_disk(disk_cid)
 
-    def test_connect_raises_cpi_error_naming_every_fault(self, harness: Harness, face: Face, folder: Path) -> None:
+    def test_connect_raises_cpi_error_naming_every_fault(self, harness: Harness, reconfigured: Reconfigured) -> None:
         """All that is wrong with a configuration is told at once."""
         wrong = with_unknown_keys(harness.config)
-        with refused(errors.CpiError) as caught, opened(harness, face, folder, wrong) as cloud:
+        with refused(errors.CpiError) as caught, reconfigured(wrong) as cloud:
             cloud.has_vm(harness.absent.vm)
         assert [key for key in UNKNOWN_KEYS if key not in caught.value.message] == []
 

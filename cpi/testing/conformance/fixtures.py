@@ -13,8 +13,8 @@ from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.redaction import secrets_in
 from cpi.testing.guest import Guest
-from cpi.testing.harness import Face, Harness
-from cpi.testing.ledger import Ledger
+from cpi.testing.harness import Document, Face, Harness
+from cpi.testing.ledger import Leak, Ledger
 from cpi.testing.making import Maker
 from cpi.testing.opening import opened
 from cpi.testing.powers import lacking_power, prove_refused
@@ -22,6 +22,7 @@ from cpi.testing.powers import lacking_power, prove_refused
 Census = Callable[[], Mapping[str, int]]
 Enter = Callable[[VmCid], contextlib.AbstractContextManager[Guest]]
 Lost = Callable[[], Cloud]
+Reconfigured = Callable[[Document], Cloud]
 SizeOf = Callable[[DiskCid], MiB]
 TagsOf = Callable[[str], Mapping[str, str]]
 
@@ -132,12 +133,19 @@ class ContractFixtures:
         return entered
 
     @pytest.fixture
-    def lost(self, harness: Harness, face: Face, folder: Path) -> Lost:
+    def reconfigured(self, harness: Harness, face: Face, folder: Path) -> Reconfigured:
+        """Opens the cloud of another configuration."""
+        if harness.command is not None:
+            pytest.skip("not proven: the executable has a configuration of its own")
+        return lambda config: opened(harness, face, folder, config)
+
+    @pytest.fixture
+    def lost(self, harness: Harness, reconfigured: Reconfigured) -> Lost:
         """Opens the same cloud where it can not be reached."""
         unreachable = harness.unreachable
         if unreachable is None:
             pytest.skip("not proven: the harness names no cloud that can not be reached")
-        return lambda: opened(harness, face, folder, unreachable)
+        return lambda: reconfigured(unreachable)
 
     @pytest.fixture
     def tags_of(self, harness: Harness) -> TagsOf:
@@ -167,8 +175,9 @@ def kept(cloud: Cloud, powers: frozenset[Capability], harness: Harness, janitor:
     ledger = Ledger(cloud, powers, janitor)
     yield ledger
     ledger.settle()
-    if harness.census is not None:
-        assert dict(harness.census()) == before, "the cloud holds something else than before the test"
+    after = None if harness.census is None else dict(harness.census())
+    if after != before:
+        raise Leak(f"the cloud held {before} before the test, and holds {after} after it")
 
 
 @contextlib.contextmanager

@@ -1,17 +1,15 @@
 """That no secret is shown, in a log or in a message: callers write both into task logs that many people read."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
 from cpi.contract import errors
-from cpi.testing.conformance.fixtures import ContractFixtures, refused
-from cpi.testing.faulty_config import with_unknown_keys
-from cpi.testing.harness import Face, Harness
+from cpi.testing.conformance.fixtures import ContractFixtures, Reconfigured, refused
+from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker
-from cpi.testing.opening import opened
+from cpi.testing.other_config import with_unknown_keys
 
 _CANARY = "canary-4e1f-never-shown"
 _ENV = {
@@ -42,11 +40,11 @@ class SecretClauses(ContractFixtures):
         assert _shown(caplog.text + caught.value.message, {*secrets, _CANARY}) == []
 
     def test_connect_raises_cpi_error_without_showing_a_secret(
-        self, harness: Harness, face: Face, folder: Path, secrets: frozenset[str], caplog: pytest.LogCaptureFixture
+        self, harness: Harness, reconfigured: Reconfigured, secrets: frozenset[str], caplog: pytest.LogCaptureFixture
     ) -> None:
         """A message about a faulty configuration does not quote the rest of it."""
         wrong = with_unknown_keys(harness.config)
-        with caplog.at_level(0), refused(errors.CpiError) as caught, opened(harness, face, folder, wrong) as cloud:
+        with caplog.at_level(0), refused(errors.CpiError) as caught, reconfigured(wrong) as cloud:
             cloud.has_vm(harness.absent.vm)
         assert _shown(caplog.text + caught.value.message, secrets) == []
 

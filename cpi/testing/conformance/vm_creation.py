@@ -45,9 +45,9 @@ class VmCreationClauses(ContractFixtures):
         for name, network in networks.items():
             assert network.type != "manual" or vm.networks[name].ip == network.ip
 
-    def test_create_vm_then_it_boots(self, vm_cid: VmCid, enter: Enter) -> None:
+    def test_create_vm_then_it_boots(self, make: Maker, enter: Enter) -> None:
         """What runs in it answers."""
-        with enter(vm_cid):
+        with enter(make.vm().cid):
             pass
 
     def test_create_vm_then_its_settings_hold_all_of_env(self, make: Maker, settings_of: SettingsOf) -> None:

@@ -37,14 +37,22 @@ class DeviceDisk(Disk):
 
     async def mount(self, point: Path) -> None:
         """Makes a filesystem on an empty device, checks and grows one that is there."""
+        await _while_busy(self._claim, point)
         kind = await self._filesystems.kind_on(self.path)
         if kind is None:
             kind = await self._format()
-        await self._filesystems.check(kind, self.path)
+        await self._filesystems.prepare(kind, self.path)
         options = ["-o", ",".join(self._options)] if self._options else []
         await self._commands.run("mount", "-t", kind, *options, str(self.path), str(point))
         if "ro" not in self._options:
-            await self._filesystems.grow(kind, self.path, point)
+            await self._filesystems.grow_mounted(kind, point)
+
+    async def _claim(self) -> None:
+        # another VM's end may still be under way; two that have it mounted would not even notice
+        try:
+            os.close(os.open(self.path, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            raise Fault(f"{self.path} can not be had alone: {error.strerror}; is it mounted elsewhere?") from error
 
     async def _format(self) -> str:
         # kept until it is done, so that a VM lost half way through may begin again

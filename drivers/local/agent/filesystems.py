@@ -1,5 +1,6 @@
 """Filesystems on a device: found, made on an empty device only, checked, grown."""
 
+import os
 from pathlib import Path
 
 from drivers.local.agent.commands import Commands
@@ -8,11 +9,12 @@ from drivers.local.agent.faults import Fault
 KINDS = ("ext4", "xfs")
 _NOTHING_FOUND = 2
 _HEAD_BYTES = 1024 * 1024
+_WORTH_GROWING_BYTES = 1024 * 1024
 _CLEAN_OR_CORRECTED = (0, 1, 2)
 
 
 class Filesystems:
-    """blkid, mkfs, e2fsck, resize2fs and xfs_growfs, with the care that somebody's data wants."""
+    """blkid, mkfs, e2fsck, resize2fs, xfs_growfs, with the care that somebody's data wants."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
@@ -46,17 +48,32 @@ class Filesystems:
         else:
             await self._commands.run("mkfs.ext4", "-q", "-E", "lazy_itable_init=1,lazy_journal_init=1", str(device))
 
-    async def check(self, kind: str, device: Path) -> None:
-        """Replays the journal of an ext4 and mends what is safe to mend; xfs does so when it is mounted."""
-        if kind == "ext4":
-            await self._commands.run("e2fsck", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
+    async def prepare(self, kind: str, device: Path) -> None:
+        """Replays the journal of an ext4, mends what is safe to mend, and lets it fill a device that has grown.
 
-    async def grow(self, kind: str, device: Path, point: Path) -> None:
-        """Lets the filesystem mounted at point fill its device; changes nothing if it does."""
+        Growing it unmounted takes a whole check, and no more rights than mounting; xfs does all this when it is mounted.
+        """
+        if kind != "ext4":
+            return
+        await self._commands.run("e2fsck", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
+        if _size(device) - await self._filesystem_size(device) >= _WORTH_GROWING_BYTES:
+            await self._commands.run("e2fsck", "-f", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
+            await self._commands.run("resize2fs", str(device))
+
+    async def _filesystem_size(self, device: Path) -> int:
+        header = await self._commands.run("dumpe2fs", "-h", str(device))
+        fields = dict(line.split(":", 1) for line in header.splitlines() if ":" in line)
+        return int(fields["Block count"]) * int(fields["Block size"])
+
+    async def grow_mounted(self, kind: str, point: Path) -> None:
+        """Lets an xfs fill its device; changes nothing if it does."""
         if kind == "xfs":
             await self._commands.run("xfs_growfs", "-d", str(point))
-        elif kind == "ext4":
-            await self._commands.run("resize2fs", str(device))
+
+
+def _size(device: Path) -> int:
+    with device.open("rb") as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def _head_is_empty(device: Path) -> bool:

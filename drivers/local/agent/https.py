@@ -110,7 +110,7 @@ class Application:
             return 413, None
         try:
             request = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return 400, {"exception": {"message": f"the body is no JSON document: {error}"}}
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return 400, {"exception": {"message": "the body must be an object with a method"}}

@@ -1,4 +1,4 @@
-"""Configurations with faults, made from a good one."""
+"""Other configurations, made from a good one."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,13 +15,17 @@ def block_replaced(document: Mapping[str, Any], block: object) -> Mapping[str, A
     return {**document, "cloud": {**document["cloud"], "properties": properties}}
 
 
+def with_settings(document: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with other settings in the plugin's own block."""
+    block = document["cloud"].get("properties", {}).get(_block_of(document), {})
+    if isinstance(block, list):
+        return block_replaced(document, [{**block[0], **settings}, *block[1:]])
+    return block_replaced(document, {**block, **settings})
+
+
 def with_unknown_keys(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The document with settings in the plugin's own block that no driver knows."""
-    block = document["cloud"].get("properties", {}).get(_block_of(document), {})
-    unknown = dict.fromkeys(UNKNOWN_KEYS, "value")
-    if isinstance(block, list):
-        return block_replaced(document, [{**block[0], **unknown}, *block[1:]])
-    return block_replaced(document, {**block, **unknown})
+    return with_settings(document, dict.fromkeys(UNKNOWN_KEYS, "value"))
 
 
 def _block_of(document: Mapping[str, Any]) -> str:
