@@ -1,0 +1,48 @@
+"""Tags and labels: what everything made carries from birth, and metadata cut to what a cloud allows."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from cpi.contract.model import CallContext
+
+MADE_BY: Final = "multicpi"
+DIRECTOR: Final = "multicpi-director"
+REQUEST: Final = "multicpi-request"
+TOKEN: Final = "multicpi-token"  # noqa: S105 - the name of a tag
+
+
+class Limits(NamedTuple):
+    """How long a name and a value may be, and how many there may be."""
+
+    key: int
+    value: int
+    count: int
+
+
+def birth_tags(context: CallContext, token: str | None = None) -> dict[str, str]:
+    """Who made it, for which director, by which request, under which token: `cpi orphans` finds by these what nobody owns."""
+    tags = {MADE_BY: "1", DIRECTOR: context.director_uuid, REQUEST: context.request_id, TOKEN: token or ""}
+    return {name: value for name, value in tags.items() if value}
+
+
+def fitted(
+    metadata: Mapping[str, Any],
+    limits: Limits,
+    *,
+    present: Mapping[str, str] | None = None,
+    spelled: Callable[[str], str] = str,
+) -> dict[str, str]:
+    """metadata as a cloud takes it beside the tags that are present: spelled, cut, and no more than fit. Nulls are left out."""
+    present = present or {}
+    fitting: dict[str, str] = {}
+    room = limits.count - len(present)
+    for key, value in metadata.items():
+        name = spelled(str(key))[: limits.key]
+        if not name or value is None:
+            continue
+        if name not in present and name not in fitting:
+            if room <= 0:
+                continue
+            room -= 1
+        fitting[name] = spelled(str(value))[: limits.value]
+    return fitting
