@@ -26,7 +26,7 @@ quick: ready-to-test ## what can be told in less than two minutes
 	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
 bench: ready-to-test ## figures, beside those of a bare Python in the same run
-	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	@for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
 
 format: ready-to-test ## put the code in the house's form
 	$(BIN)/ruff format .

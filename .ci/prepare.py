@@ -66,10 +66,10 @@ def prepare_venv(extras: list[str]) -> None:
         say(f"making .venv with {sys.executable}")
         make_venv()
     extras = sorted({*extras, *done["extras"]})
-    say(f"installing multicpi{extras or ''} into .venv")
-    wanted = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
+    chosen = f"[{','.join(extras)}]" if extras else ""
+    say(f"installing multicpi{chosen} into .venv")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted])
+    run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", f"{ROOT}{chosen}"])
     STAMP.write_text(json.dumps({"digest": digest, "extras": extras}))
 
 

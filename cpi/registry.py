@@ -24,12 +24,16 @@ def driver_names() -> list[str]:
     return sorted({*_own_names(), *(entry.name for entry in _entry_points())})
 
 
-def stemcell_formats(name: str) -> tuple[str, ...]:
-    """The formats of the driver, without loading it where that can be avoided: `info` is asked before nearly every call."""
+def known_stemcell_formats(name: str) -> tuple[str, ...] | None:
+    """The formats of a driver of this repository, without loading it: `info` is asked before nearly every call."""
     facts = _own_facts(name)
-    if facts is not None:
-        return tuple(facts.STEMCELL_FORMATS)
-    return load(name).stemcell_formats
+    return None if facts is None else tuple(facts.STEMCELL_FORMATS)
+
+
+def stemcell_formats(name: str) -> tuple[str, ...]:
+    """The formats of any driver, loaded only where that can not be avoided."""
+    known = known_stemcell_formats(name)
+    return load(name).stemcell_formats if known is None else known
 
 
 def load(name: str) -> "type[Cloud]":
@@ -40,9 +44,15 @@ def load(name: str) -> "type[Cloud]":
     module, _, attribute = target.partition(":")
     try:
         found: type[Cloud] = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise errors.CpiError(f"the driver {name!r} can not be loaded: {error}{install_hint(extra)}") from error
     return found
+
+
+def extra_of(name: str) -> str:
+    """The extra that a driver needs; empty for one that needs nothing, or is not of this repository."""
+    facts = _own_facts(name)
+    return facts.EXTRA if facts is not None else ""
 
 
 def install_hint(extra: str) -> str:

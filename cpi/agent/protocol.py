@@ -7,15 +7,18 @@ A request is {"protocol": 3, "method", "arguments"}; a transport adds where the 
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
 from cpi.agent.errors import AgentError, AgentTaskFailed, AgentTimeout, AgentUnknownMessage, AgentUnreachable
+from cpi.contract.encoding import from_plain
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import DiskHint
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import Overdue, wait_until
+
+T = TypeVar("T")
 
 PROTOCOL: Final = 3
 
@@ -49,6 +52,9 @@ class Deadlines(msgspec.Struct, frozen=True):
     task: float = 3600
     """Until a task is done: a script, a drain, a stop, a mount with its mkfs."""
 
+    start: float = 600
+    """Until the jobs run that it was told to start."""
+
     copy: float = 7 * 24 * 3600
     """Until migrate_disk has copied a disk."""
 
@@ -70,6 +76,12 @@ class AgentState(msgspec.Struct, frozen=True):
     vitals: Mapping[str, Any]
     document: Mapping[str, Any]
     """The answer as it came: the applied spec with the above in it."""
+
+
+class _ToldState(msgspec.Struct, frozen=True):
+    job_state: str | None = None
+    processes: tuple[Process, ...] | None = None
+    vitals: dict[str, Any] | None = None
 
 
 class Agent:
@@ -118,17 +130,13 @@ class Agent:
 
     def info(self) -> Mapping[str, Any]:
         """What it says of itself: api_version."""
-        return _mapping("info", self._asked("info"))
+        return _shaped("info", self._asked("info"), dict[str, Any])
 
     def get_state(self, *, full: bool = False) -> AgentState:
         """The state of its jobs; full has the VM's vitals as well."""
-        document = _mapping("get_state", self._asked("get_state", *(["full"] if full else [])))
-        return AgentState(
-            job_state=str(document.get("job_state") or "unknown"),
-            processes=msgspec.convert(document.get("processes") or [], tuple[Process, ...]),
-            vitals=document.get("vitals") or {},
-            document=document,
-        )
+        document = _shaped("get_state", self._asked("get_state", *(["full"] if full else [])), dict[str, Any])
+        told = _shaped("get_state", document, _ToldState)
+        return AgentState(told.job_state or "unknown", told.processes or (), told.vitals or {}, document)
 
     # ------------------------------------------------------------------ jobs
 
@@ -150,10 +158,7 @@ class Agent:
 
     def drain(self, kind: Literal["shutdown", "update", "status"] = "shutdown", spec: Mapping[str, Any] | None = None) -> int:
         """Tell the jobs that they will be stopped: wait so many seconds, or ask "status" after -N of them."""
-        answer = self._done("drain", kind, *([spec] if spec is not None else []))
-        if not isinstance(answer, int):
-            raise AgentTaskFailed(f"drain: the agent answered {answer!r}, expected a number of seconds")
-        return answer
+        return _shaped("drain", self._done("drain", kind, *([spec] if spec is not None else [])), int)
 
     def run_script(self, name: str, env: Mapping[str, str] | None = None) -> None:
         """Run the script of that name of every job that has one."""
@@ -164,9 +169,7 @@ class Agent:
     def list_disk(self) -> tuple[DiskCid, ...]:
         """The persistent disks that are mounted. An agent does one task after another: this waits for those under way."""
         answer = self._done("list_disk", deadline_seconds=self.deadlines.copy)
-        if not isinstance(answer, list):
-            raise AgentTaskFailed(f"list_disk: the agent answered {answer!r}, expected a list")
-        return tuple(DiskCid(cid) for cid in answer)
+        return _shaped("list_disk", answer, tuple[DiskCid, ...])
 
     def add_persistent_disk(self, disk_cid: DiskCid, hint: DiskHint) -> None:
         """Tell it how to find a disk. An agent that does not know the message reads its settings instead."""
@@ -262,7 +265,8 @@ def _task_in(answer: object) -> str | None:
     return None
 
 
-def _mapping(method: str, answer: object) -> Mapping[str, Any]:
-    if not isinstance(answer, Mapping):
-        raise AgentTaskFailed(f"{method}: the agent answered {answer!r}, expected an object")
-    return answer
+def _shaped(method: str, answer: object, wanted: type[T]) -> T:
+    try:
+        return from_plain(answer, wanted)
+    except msgspec.ValidationError as error:
+        raise AgentTaskFailed(f"{method}: the agent answered what it should not: {error}") from error

@@ -2,7 +2,7 @@
 
 
 def main() -> None:
-    """Run the command that the arguments name, and end the process with its exit code."""
-    from cpi.cli.app import app
+    """Run the command that the arguments name, and end the process with its exit status."""
+    from cpi.cli.app import run
 
-    app()
+    run()

@@ -8,6 +8,8 @@ from cpi.contract.ids import Cid
 
 T = TypeVar("T")
 
+_KINDS = {str: "an empty one", dict: "`object`", list: "`array`", type(None): "`null`"}
+
 
 def _plain(value: object) -> object:
     if isinstance(value, Cid):
@@ -19,7 +21,7 @@ def _typed(wanted: type, value: Any) -> object:
     if not issubclass(wanted, Cid):
         raise NotImplementedError(f"{wanted.__name__} is no type of the contract")
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("Expected a non-empty `str`")
+        raise ValueError(f"Expected a non-empty `str`, got {_KINDS.get(type(value), f'`{type(value).__name__}`')}")
     return wanted(value)
 
 

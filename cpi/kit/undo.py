@@ -1,11 +1,18 @@
 """A method that makes several things as one transaction: whatever fails, what was made is removed, last first."""
 
 import logging
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 _log = logging.getLogger(__name__)
+_this_thread = threading.local()
+
+
+def under_way() -> bool:
+    """Whether this thread is removing what was made: not a moment to interrupt it."""
+    return getattr(_this_thread, "undoing", False)
 
 
 class Undo:
@@ -30,13 +37,19 @@ class Undo:
 
     def roll_back(self) -> None:
         """Remove everything remembered, last first."""
-        while self._steps:
-            what, remove = self._steps.pop()
-            try:
-                remove()
-            except Exception as error:  # noqa: BLE001 - the error that led here must not be hidden
-                self.clean = False
-                _log.error("could not remove %s, it is left behind: %s", what, error)
+        outer, _this_thread.undoing = under_way(), True
+        try:
+            while self._steps:
+                self._remove(*self._steps.pop())
+        finally:
+            _this_thread.undoing = outer
+
+    def _remove(self, what: str, remove: Callable[[], object]) -> None:
+        try:
+            remove()
+        except Exception as error:  # noqa: BLE001 - the error that led here must not be hidden
+            self.clean = False
+            _log.error("could not remove %s, it is left behind: %s", what, error)
 
     def __enter__(self) -> Self:
         return self

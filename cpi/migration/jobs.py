@@ -15,7 +15,6 @@ _ALL_STAY: Final = {
     "BOSH_INSTANCE_NEXT_STATE": "keep",
     "BOSH_DEPLOYMENT_NEXT_STATE": "keep",
 }
-_START_SECONDS: Final = 600.0
 
 
 class NotStarted(errors.CloudError):
@@ -30,11 +29,11 @@ def stop(agent: Agent) -> None:
     agent.run_script("post-stop", _ALL_STAY)
 
 
-def start(agent: Agent, deadline_seconds: float = _START_SECONDS) -> None:
+def start(agent: Agent) -> None:
     """pre-start, start, wait until they run, post-start. Raises NotStarted naming the jobs that do not run."""
     agent.run_script("pre-start")
     agent.start()
-    _wait_until_running(agent, deadline_seconds)
+    _wait_until_running(agent, agent.deadlines.start)
     agent.run_script("post-start")
 
 

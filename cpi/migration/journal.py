@@ -15,9 +15,9 @@ from cpi.migration.steps import STEPS, State
 class Journal:
     """One move's story."""
 
-    def __init__(self, order: Order, on_event: OnEvent) -> None:
+    def __init__(self, order: Order, on_event: OnEvent | None) -> None:
         self._order = order
-        self._on_event = on_event
+        self._on_event = on_event or _nobody
         self._began_at = dt.datetime.now(dt.UTC)
         self._clock = time.monotonic()
         self._events: list[Event] = []
@@ -55,12 +55,14 @@ class Journal:
         """A step is being undone."""
         began, what = self._now(), STEPS[name].undoing
         self._tell(EventKind.UNDOING, name, what)
+        self.left.append(what)
         try:
             yield
         except errors.Error as error:
-            self.left.append(f"{what}: {error.message}")
-            self._tell(EventKind.NOT_UNDONE, name, f"{what}: {error.message}")
+            self.left[-1] = f"{what}: {error.message}"
+            self._tell(EventKind.NOT_UNDONE, name, self.left[-1])
             raise
+        self.left.pop()
         self._took(name, began, undone=True)
         self.undone.append(what)
         self._tell(EventKind.UNDONE, name, what)
@@ -93,10 +95,17 @@ class Journal:
     def _tell(self, kind: EventKind, step: str, message: str) -> None:
         event = Event(kind, step, message, self._now(), self._numbers.get(step, 0), len(self._numbers))
         self._events.append(event)
-        self._on_event(event)
+        # A listener that raises stops the move, and is not told of its undoing.
+        listener, self._on_event = self._on_event, _nobody
+        listener(event)
+        self._on_event = listener
 
     def _now(self) -> float:
         return time.monotonic() - self._clock
+
+
+def _nobody(event: Event) -> None:
+    """Nobody listens."""
 
 
 def jobs_down_seconds(times: list[StepTime]) -> float:

@@ -17,9 +17,6 @@ def used_bytes_at_least(state: AgentState, disk_size: MiB | None) -> int | None:
     store = disk.get("persistent") if isinstance(disk, Mapping) else None
     if not isinstance(store, Mapping):
         return None
-    exact = _whole(store.get("used_bytes"))
-    if exact is not None:
-        return exact
     percent = _whole(store.get("percent"))
     if percent is None or disk_size is None:
         return None

@@ -18,7 +18,7 @@ from cpi.migration.disks import Site
 from cpi.migration.journal import Journal
 from cpi.migration.measuring import used_bytes_at_least
 from cpi.migration.plan import Facts, Order, Plan, plan
-from cpi.migration.report import Event, MoveFailed, MoveRefused, OnEvent, Report, Strategy
+from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy
 from cpi.migration.steps import STEPS, Move, State
 
 _ATTEMPTS = 3
@@ -48,6 +48,7 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
     Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
              (start_jobs says otherwise); what the jobs had written is on it.
     Again:   with the same move_id, what a killed process left is found and finished; say start_jobs=True then.
+    Events:  on_event is told of every step; if it raises before the swap, the move is undone and what it raised passes on.
     Raises:  MoveRefused, with nothing changed. MoveFailed: before the swap with everything undone and the jobs on the old disk,
              after it with the data on report.disk_cid; what is left to do is in the message. What the cloud or the agent
              raises when they are first asked.
@@ -64,10 +65,10 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
         metadata=metadata or {},
         start_jobs=start_jobs,
     )
-    return carry_out(order, Site(cloud, agent, vm_cid), on_event or _nobody, again=move_id is not None)
+    return carry_out(order, Site(cloud, agent, vm_cid), on_event, again=move_id is not None)
 
 
-def carry_out(order: Order, site: Site, on_event: OnEvent, *, again: bool = False) -> Report:
+def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool = False) -> Report:
     """Make the move that was ordered; again looks for what an earlier try has left."""
     journal = Journal(order, on_event)
     facts = look(order, site, again=again)
@@ -137,13 +138,19 @@ class _Going:
                 return
 
     def _after(self) -> None:
+        ahead = list(self._course.after)
         with Undo() as interrupted:
-            interrupted.push("the stop of the jobs", lambda: STEPS["start_jobs"].do(self._move))
-            for name in self._course.after:
-                try:
-                    repeated(partial(self._do, name), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
-                except errors.Error as error:
-                    self._journal.left.append(f"{STEPS[name].what}: {error.message}")
+            interrupted.push("what an interrupted move had still to do", lambda: self._finish(ahead))
+            self._finish(ahead)
+
+    def _finish(self, ahead: list[str]) -> None:
+        while ahead:
+            name = ahead[0]
+            try:
+                repeated(partial(self._do, name), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+            except errors.Error as error:
+                self._journal.left.append(f"{STEPS[name].what}: {error.message}")
+            ahead.pop(0)
 
     def _do(self, name: str) -> None:
         with self._journal.doing(name):
@@ -177,7 +184,3 @@ def _strategy(wanted: Strategy | str) -> Strategy | None:
     except ValueError as error:
         known = ", ".join(("auto", *(strategy.value for strategy in Strategy)))
         raise MoveRefused(f"there is no strategy {wanted!r}; there are: {known}") from error
-
-
-def _nobody(event: Event) -> None:
-    """Nobody listens."""

@@ -1,0 +1,75 @@
+"""`cpi demo`: the demonstration, and what it shows."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cpi.cli import screen
+from cpi.contract import errors
+from cpi.rpc.interruption import Interrupted, Interruption
+
+if TYPE_CHECKING:  # what the demonstration needs takes long to import, and the other commands do without
+    from cpi.demo.acts import Outcome
+    from cpi.demo.stage import Stage
+
+_INTERRUPTED_STATUS = 130
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, to look around.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
+    root: Annotated[Path | None, typer.Option(help="The folder to use. [default: a new one in the temporary folder]")] = None,
+    end: Annotated[Path | None, typer.Option(help="End what --keep left in this folder, and do nothing else.")] = None,
+) -> None:
+    """Move a live disk on this machine and count every row.
+
+    A job keeps rows on a disk nearly full; a client writes to it all the while. The disk is grown, its VM is lost and
+    replaced, the disk is shrunk. Needs no root and leaves nothing behind.
+    """
+    from cpi.cli import demo_screen
+    from cpi.demo.stage import Stage
+
+    if end is not None:
+        _end(Stage.found(end))
+        return
+    interruption = Interruption()
+    interruption.install()
+    stage = Stage(root or Path(tempfile.mkdtemp(prefix="cpi-demo-")))
+    outcome = _performed(stage, interruption, keep=keep)
+    if json:
+        screen.show_json(demo_screen.figures(outcome))
+    else:
+        demo_screen.show(outcome)
+    if keep:
+        demo_screen.show_hints(stage)
+    if outcome.rows_lost:
+        screen.fail(f"{outcome.rows_lost} acknowledged rows are lost")
+
+
+def _performed(stage: "Stage", interruption: Interruption, *, keep: bool) -> "Outcome":
+    """The outcome, with everything removed unless it shall be kept: a failure or a signal keeps nothing."""
+    from cpi.cli.demo_screen import Screen
+    from cpi.demo.acts import perform
+
+    done = False
+    try:
+        with Screen() as watcher, interruption.armed():
+            outcome = perform(stage, watcher)
+        done = True
+    except Interrupted as interrupted:
+        screen.show_fault(f"interrupted by {interrupted}")
+        sys.exit(_INTERRUPTED_STATUS)
+    finally:
+        if not (keep and done):
+            _end(stage)
+    return outcome
+
+
+def _end(stage: "Stage") -> None:
+    left = stage.clear()
+    if left:
+        raise errors.CloudError("\n  ".join(["could not be removed:", *left]))

@@ -1,0 +1,42 @@
+"""What people see: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from cpi.kit.redaction import scrubbed
+
+FAULT_STATUS = 1
+
+
+def out() -> Console:
+    """The console for results. Made when needed: tests and pipes exchange the stream."""
+    return Console(file=sys.stdout, highlight=False)
+
+
+def err() -> Console:
+    """The console for what is said beside the results."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def show_json(document: Any) -> None:
+    """One JSON document: coloured for a terminal, plain for a pipe."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if sys.stdout.isatty():
+        out().print_json(text)
+        return
+    sys.stdout.write(f"{text}\n")
+
+
+def show_fault(message: str) -> None:
+    """What went wrong, in red, without secrets."""
+    err().print(Text(scrubbed(message), style="red"), soft_wrap=True)
+
+
+def fail(message: str) -> NoReturn:
+    """Show the fault and end with exit status 1."""
+    show_fault(message)
+    sys.exit(FAULT_STATUS)

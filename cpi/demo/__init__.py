@@ -1,0 +1,1 @@
+"""The demonstration: a job's disk grows, loses its VM and shrinks while a client writes to the job; every row is counted."""

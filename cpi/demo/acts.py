@@ -1,0 +1,153 @@
+"""The acts of the demonstration, one after the other."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid, StemcellCid
+from cpi.contract.units import MiB, bytes_from_mib
+from cpi.demo.client import Writer, asked
+from cpi.demo.stage import Guest, Stage
+from cpi.kit.waiting import wait_until
+from cpi.migration import Event, Report, migrate_disk
+
+SIZE: Final = MiB(256)
+LARGER: Final = MiB(512)
+SMALLER: Final = MiB(320)
+OLD_DATA_BYTES: Final = bytes_from_mib(MiB(192))
+_ANSWER_SECONDS: Final = 30.0
+
+
+class Scene(msgspec.Struct):
+    """What an act has come to."""
+
+    act: str
+    seconds: float = 0
+    jobs_down_seconds: float | None = None
+    """The longest that the client went without an acknowledgement, where it was made to."""
+
+    bytes: int | None = None
+    """What was on the disk."""
+
+    report: Report | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The demonstration as a whole."""
+
+    scenes: tuple[Scene, ...]
+    rows_acknowledged: int
+    rows_lost: int
+
+
+class Watcher:
+    """Who looks on. Does nothing: for a screen to override."""
+
+    def begins(self, act: str) -> None:
+        """An act begins."""
+
+    def happens(self, event: Event) -> None:
+        """A disk move goes on."""
+
+    def ends(self, scene: Scene) -> None:
+        """An act is over."""
+
+
+def perform(stage: Stage, watcher: Watcher) -> Outcome:
+    """Every act in order, then the count. Raises cpi.Error; what was made is still there, however this ends."""
+    play = _Play(watcher)
+    with play.act("make a stemcell"):
+        stemcell_cid = stage.make_stemcell()
+    with play.act("make a VM"):
+        guest = stage.make_vm(stemcell_cid)
+    with play.act(f"nearly fill a disk of {SIZE} MiB") as scene:
+        disk_cid = stage.cloud.create_disk(SIZE, {}, guest.vm_cid)
+        before = _run_job(stage, guest, disk_cid)
+        scene.bytes = before["bytes"]
+    with _writing(guest) as writer:
+        with play.act("take a snapshot of it in use"):
+            stage.cloud.snapshot_disk(disk_cid, {"made_by": "cpi demo"})
+        with play.act(f"grow it to {LARGER} MiB by copying") as scene, _interrupting(writer, scene):
+            disk_cid = _move(stage, guest, disk_cid, LARGER, scene, watcher)
+        with play.act("lose the VM, give the disk to a new one") as scene, _interrupting(writer, scene):
+            guest = _replace(stage, guest, stemcell_cid, disk_cid)
+            writer.address = guest.address
+        with play.act(f"shrink it to {SMALLER} MiB by copying") as scene, _interrupting(writer, scene):
+            _move(stage, guest, disk_cid, SMALLER, scene, watcher)
+    with play.act("read every row back"):
+        lost = _count_lost(guest, writer, before["digest"])
+    return Outcome(tuple(play.scenes), writer.acknowledged, lost)
+
+
+def _run_job(stage: Stage, guest: Guest, disk_cid: DiskCid) -> Any:
+    stage.attach(guest, disk_cid)
+    stage.run_job(guest, OLD_DATA_BYTES)
+    return wait_until(lambda: _examined(guest), "the job answers", deadline_seconds=_ANSWER_SECONDS)
+
+
+def _examined(guest: Guest) -> Any:
+    try:
+        return asked(guest.address, {"do": "examine"})
+    except errors.CloudError:
+        return None
+
+
+def _move(stage: Stage, guest: Guest, disk_cid: DiskCid, size: MiB, scene: Scene, watcher: Watcher) -> DiskCid:
+    scene.bytes = asked(guest.address, {"do": "examine"})["bytes"]
+    report = migrate_disk(stage.cloud, guest.agent, guest.vm_cid, disk_cid, size, {}, strategy="copy", on_event=watcher.happens)
+    scene.report = report
+    return report.disk_cid
+
+
+def _replace(stage: Stage, guest: Guest, stemcell_cid: StemcellCid, disk_cid: DiskCid) -> Guest:
+    stage.kill(guest)
+    stage.cloud.delete_vm(guest.vm_cid)
+    replacement = stage.make_vm(stemcell_cid, (disk_cid,))
+    _run_job(stage, replacement, disk_cid)
+    return replacement
+
+
+def _count_lost(guest: Guest, writer: Writer, digest: str) -> int:
+    if asked(guest.address, {"do": "examine"})["digest"] != digest:
+        raise errors.CloudError("the old data on the disk is not what it was")
+    return writer.lost(dict(asked(guest.address, {"do": "read"})["rows"]))
+
+
+@contextmanager
+def _writing(guest: Guest) -> Iterator[Writer]:
+    writer = Writer(guest.address)
+    writer.start()
+    try:
+        writer.wait_for_more()
+        yield writer
+    finally:
+        writer.stop()
+
+
+@contextmanager
+def _interrupting(writer: Writer, scene: Scene) -> Iterator[None]:
+    """The client is without the job for a while; it is told for how long, once rows are acknowledged again."""
+    began = time.monotonic()
+    yield
+    writer.wait_for_more()
+    scene.jobs_down_seconds = writer.longest_silence(began)
+
+
+class _Play:
+    def __init__(self, watcher: Watcher) -> None:
+        self.scenes: list[Scene] = []
+        self._watcher = watcher
+
+    @contextmanager
+    def act(self, name: str) -> Iterator[Scene]:
+        """One act, timed."""
+        self._watcher.begins(name)
+        scene, began = Scene(name), time.monotonic()
+        yield scene
+        scene.seconds = time.monotonic() - began
+        self.scenes.append(scene)
+        self._watcher.ends(scene)

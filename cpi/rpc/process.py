@@ -1,0 +1,159 @@
+"""The executable's one call: a request from stdin, a response to stdout, exit status 0.
+
+Light: all that `info` needs is here and in messages; the dispatcher is imported for everything else.
+"""
+
+import os
+import sys
+from typing import Final, NoReturn
+
+from cpi import config, registry
+from cpi.contract import errors
+from cpi.rpc.messages import Request, Response, encode_response, failure_of, parse_request
+
+_LARGEST_REQUEST: Final = 16 * 2**20
+_CHUNK: Final = 2**20
+_API_VERSION: Final = 3
+_USAGE: Final = """\
+Usage: cpi rpc [--config FILE]
+
+Reads one CPI request, a JSON document, from stdin and writes one response to stdout.
+Without --config the configuration is $CPI_CONFIG, or ../config/cpi.json beside the executable.
+"""
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """Serve one call and end the process, at once: a thread that a library left running must not keep the caller waiting."""
+    try:
+        status = serve(arguments)
+    except KeyboardInterrupt:
+        status = 130
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # closed, or absent: nobody listens there
+            continue
+    os._exit(status)
+
+
+def serve(arguments: list[str]) -> int:
+    """The exit status: 0 if a response was written."""
+    if "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(_USAGE)
+        return 0
+    stdout = _guard_stdout()
+    if stdout is None:
+        return _complain("stdout is closed, so nobody could read the answer: nothing was done")
+    response = _answer(_read_request(), arguments)
+    try:
+        _write(stdout, encode_response(response))
+    except OSError as error:
+        return _complain(f"the answer could not be written: {error.strerror}")
+    return 0
+
+
+def _answer(data: bytes | None, arguments: list[str]) -> Response:
+    try:
+        if data is None:
+            raise errors.CpiError(f"the request is larger than {_LARGEST_REQUEST} bytes")
+        request = parse_request(data)
+        path = _config_path(arguments)
+        formats = _known_formats(request, path)
+    except errors.Error as error:
+        _complain(error.message)
+        return Response(None, failure_of(error), "")
+    if formats is not None:
+        return Response({"stemcell_formats": formats, "api_version": _API_VERSION}, None, "")
+    return _dispatch(request, path)
+
+
+def _known_formats(request: Request, path: str) -> tuple[str, ...] | None:
+    if request.method != "info" or request.arguments:
+        return None
+    return registry.known_stemcell_formats(config.plugin_of(config.read_document(path)))
+
+
+def _dispatch(request: Request, path: str) -> Response:
+    from cpi.rpc import dispatcher
+    from cpi.rpc.interruption import Interruption
+
+    interruption = Interruption()
+    interruption.install()
+    return dispatcher.answer(request, path, interruption.armed)
+
+
+def _config_path(arguments: list[str]) -> str:
+    match arguments:
+        case ["--config", path]:
+            return path
+        case [argument] if argument.startswith("--config="):
+            return argument.removeprefix("--config=")
+        case [_, *_]:
+            raise errors.CpiError(f"cpi rpc takes --config FILE and nothing else, got: {' '.join(arguments)}")
+    return os.environ.get("CPI_CONFIG") or _beside(sys.argv[0])
+
+
+def _beside(executable: str) -> str:
+    places = [
+        os.path.normpath(os.path.join(os.path.dirname(path), "..", "config", "cpi.json"))  # noqa: PTH118, PTH120 - as in config
+        for path in (os.path.abspath(executable), os.path.realpath(executable))  # noqa: PTH100 - as in config
+    ]
+    for place in places:
+        if os.path.exists(place):  # noqa: PTH110 - as in config
+            return place
+    raise errors.CpiError(f"there is no configuration: give --config FILE, set CPI_CONFIG, or put one at {places[0]}")
+
+
+def _guard_stdout() -> int | None:
+    """A descriptor of our own for the response; what is printed from now on, by children too, goes to stderr.
+
+    None if stdout is closed. A closed descriptor is filled first, lest another file take its number.
+    """
+    was_open = [_fill(descriptor) for descriptor in (0, 1, 2)]
+    if not was_open[1]:
+        return None
+    response = os.dup(1)
+    os.dup2(2, 1)
+    return response
+
+
+def _fill(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the parameter takes no keyword
+        return False
+    return True
+
+
+def _read_request() -> bytes | None:
+    """None if it is too large: the rest is read and dropped, so that the caller can go on to our answer."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := _read_chunk():
+        size += len(chunk)
+        if size <= _LARGEST_REQUEST:
+            chunks.append(chunk)
+    return None if size > _LARGEST_REQUEST else b"".join(chunks)
+
+
+def _read_chunk() -> bytes:
+    try:
+        return os.read(0, _CHUNK)
+    except OSError:
+        return b""
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    os.set_blocking(descriptor, True)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _complain(message: str) -> int:
+    try:
+        os.write(2, f"{message}\n".encode("utf-8", "replace"))
+    except OSError:
+        return 1
+    return 1

@@ -1,0 +1,112 @@
+"""The clauses that promise something of the data on a disk, seen from inside the VMs that use it."""
+
+from cpi.contract.capability import Capability
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.testing.conformance.fixtures import ContractFixtures, Enter
+from cpi.testing.harness import Harness
+from cpi.testing.ledger import Ledger
+from cpi.testing.making import Maker
+from cpi.testing.powers import powered
+
+_PROOF = 4711
+
+
+class DataClauses(ContractFixtures):
+    """What was written stays, and lies on the disk that is attached."""
+
+    def test_attach_disk_then_what_is_written_lies_on_that_disk(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter
+    ) -> None:
+        """A second disk in its place is empty; the first one, back again, still has it."""
+        first, second = make.disk(), make.disk()
+        assert _used(cloud, vm_cid, first, enter, write=_PROOF) == 0
+        assert _used(cloud, vm_cid, second, enter) == 0
+        assert _used(cloud, vm_cid, first, enter) == _PROOF
+
+    def test_attach_disk_again_leaves_the_data(self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter) -> None:
+        """Also while the disk is in use."""
+        disk_cid = make.disk()
+        with enter(vm_cid) as guest:
+            guest.mount(disk_cid, cloud.attach_disk(vm_cid, disk_cid))
+            guest.write(_PROOF)
+            cloud.attach_disk(vm_cid, disk_cid)
+            assert guest.read() == _PROOF
+            guest.unmount(disk_cid)
+
+    def test_detach_disk_then_the_data_is_there_on_another_vm(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter
+    ) -> None:
+        """A disk belongs to no VM."""
+        disk_cid = make.disk()
+        _used(cloud, vm_cid, disk_cid, enter, write=_PROOF)
+        assert _used(cloud, make.vm().cid, disk_cid, enter) == _PROOF
+
+    def test_delete_vm_then_the_data_is_there_on_the_next_vm(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter
+    ) -> None:
+        """Deleted with the disk attached and mounted, as the resurrector does it."""
+        vm, disk_cid = make.vm(), make.disk()
+        with enter(vm.cid) as guest:
+            guest.mount(disk_cid, cloud.attach_disk(vm.cid, disk_cid))
+            guest.write(_PROOF)
+        cloud.delete_vm(vm.cid)
+        assert _used(cloud, vm_cid, disk_cid, enter) == _PROOF
+
+    def test_reboot_vm_then_the_data_is_there(self, cloud: Ledger, make: Maker, enter: Enter) -> None:
+        """Rebooted with the disk attached and mounted."""
+        vm, disk_cid = make.vm(), make.disk()
+        hint = cloud.attach_disk(vm.cid, disk_cid)
+        with enter(vm.cid) as guest:
+            guest.mount(disk_cid, hint)
+            guest.write(_PROOF)
+        cloud.reboot_vm(vm.cid)
+        with enter(vm.cid) as guest:
+            guest.mount(disk_cid, hint)
+            assert guest.read() == _PROOF
+
+    @powered(Capability.RESIZE_DISK)
+    def test_resize_disk_then_the_data_is_untouched(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter, harness: Harness
+    ) -> None:
+        """Also after the filesystem has grown with the disk."""
+        disk_cid = make.disk()
+        _used(cloud, vm_cid, disk_cid, enter, write=_PROOF)
+        cloud.resize_disk(disk_cid, harness.larger_disk_size)
+        assert _used(cloud, vm_cid, disk_cid, enter) == _PROOF
+
+    @powered(Capability.UPDATE_DISK)
+    def test_update_disk_then_the_data_is_untouched(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter, harness: Harness
+    ) -> None:
+        """Whether it was changed in place or replaced."""
+        disk_cid = make.disk()
+        _used(cloud, vm_cid, disk_cid, enter, write=_PROOF)
+        properties = harness.other_disk_cloud_properties or harness.disk_cloud_properties
+        updated = cloud.update_disk(disk_cid, harness.larger_disk_size, properties)
+        assert _used(cloud, vm_cid, updated, enter) == _PROOF
+
+    @powered(Capability.SNAPSHOTS)
+    def test_snapshot_disk_given_a_disk_in_use_leaves_its_data(
+        self, cloud: Ledger, make: Maker, vm_cid: VmCid, enter: Enter
+    ) -> None:
+        """The disk stays mounted throughout."""
+        disk_cid = make.disk()
+        with enter(vm_cid) as guest:
+            guest.mount(disk_cid, cloud.attach_disk(vm_cid, disk_cid))
+            guest.write(_PROOF)
+            cloud.delete_snapshot(cloud.snapshot_disk(disk_cid, {"index": 0}))
+            assert guest.read() == _PROOF
+            guest.unmount(disk_cid)
+
+
+def _used(cloud: Ledger, vm_cid: VmCid, disk_cid: DiskCid, enter: Enter, write: int | None = None) -> int:
+    """Attach, mount, read and write, unmount, detach; what was read."""
+    hint = cloud.attach_disk(vm_cid, disk_cid)
+    with enter(vm_cid) as guest:
+        guest.mount(disk_cid, hint)
+        found = guest.read()
+        if write is not None:
+            guest.write(write)
+        guest.unmount(disk_cid)
+    cloud.detach_disk(vm_cid, disk_cid)
+    return found

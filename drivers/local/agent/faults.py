@@ -1,0 +1,9 @@
+"""What the agent says when it can not do what it was asked."""
+
+
+class Fault(Exception):
+    """A message for the caller; it goes out as `{"exception": {"message": …}}`."""
+
+    def within(self, doing: str) -> "Fault":
+        """The same, with what was being done before it, as the BOSH agent words it."""
+        return Fault(f"{doing}: {self}")

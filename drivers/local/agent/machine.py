@@ -1,0 +1,147 @@
+"""The VM as its messages see it: what is applied to it, its jobs, its state, its end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from drivers.local.agent import spec as specs
+from drivers.local.agent.disks import PersistentDisks
+from drivers.local.agent.faults import Fault
+from drivers.local.agent.jobs import Job, read_jobs
+from drivers.local.agent.layout import VmFolder
+from drivers.local.agent.scripts import Scripts
+from drivers.local.agent.settings import Settings
+from drivers.local.agent.supervisor import Supervisor
+
+_SPEC: Final = "spec"
+_API_VERSION = 1
+_PAUSE_BEFORE_LISTENING_ANEW_SECONDS = 0.5
+_log = logging.getLogger(__name__)
+
+
+class Machine:
+    """end and listen_anew tell the process what only it can do."""
+
+    def __init__(
+        self,
+        vm: VmFolder,
+        settings: Settings,
+        disks: PersistentDisks,
+        end: Callable[[], object],
+        listen_anew: Callable[[], object],
+    ) -> None:
+        self._vm = vm
+        self._settings = settings
+        self._disks = disks
+        self._end = end
+        self._listen_anew = listen_anew
+        self._environment = {
+            "BOSH_ROOT": str(vm.root),
+            "BOSH_STORE": str(vm.store),
+            "BOSH_ADDRESS": settings.endpoint.host,
+        }
+        self._supervisor = Supervisor(vm, self._environment)
+        self._scripts = Scripts(vm, self._environment)
+
+    async def boot(self) -> None:
+        """Mounts the disk that was mounted last, then starts the jobs if they shall run: never without their disk."""
+        try:
+            await self._disks.mount_last()
+        except Fault as fault:
+            _log.error("the jobs are not started: %s", fault)
+            return
+        if self._supervisor.wanted == "started":
+            await self._supervisor.start(self._jobs())
+
+    async def halt(self) -> None:
+        """Stops the jobs because the VM ends."""
+        await self._supervisor.halt()
+
+    def _spec(self) -> dict[str, Any]:
+        return self._vm.recall(_SPEC) or {}
+
+    def _jobs(self) -> tuple[Job, ...]:
+        return read_jobs(self._spec())
+
+    async def ping(self) -> str:
+        """That it is there."""
+        return "pong"
+
+    async def info(self) -> dict[str, int]:
+        """The version of these messages."""
+        return {"api_version": _API_VERSION}
+
+    async def get_state(self, extent: Any = None) -> dict[str, Any]:
+        """The applied spec, the jobs, and with "full" how the VM does."""
+        jobs = self._jobs()
+        processes = self._supervisor.processes(jobs)
+        return {
+            **specs.shown(self._spec()),
+            "agent_id": self._settings.agent_id,
+            "job_state": self._supervisor.status(jobs),
+            **({"vitals": self._vitals()} if extent == "full" else {}),
+            **({"processes": processes} if processes else {}),
+            "vm": self._settings.vm,
+        }
+
+    def _vitals(self) -> dict[str, Any]:
+        from drivers.local.agent.vitals import vitals
+
+        store = self._vm.store if self._disks.mounted(self._vm.store) else None
+        return vitals(self._vm.root, self._vm.dynamic_disks.parent, store)
+
+    async def prepare(self, spec: Any) -> str:
+        """Sees whether the spec could be applied."""
+        read_jobs(specs.checked(spec))
+        return "prepared"
+
+    async def apply(self, spec: Any) -> str:
+        """Keeps the spec; its jobs run from the next start on."""
+        spec = specs.checked(spec)
+        read_jobs(spec)
+        self._vm.keep(_SPEC, specs.with_addresses(spec, self._settings.networks))
+        return "applied"
+
+    async def start(self) -> str:
+        """Returns once the jobs are being started; get_state tells when they run."""
+        await self._supervisor.start(self._jobs())
+        return "started"
+
+    async def stop(self) -> str:
+        """Returns once no process of any job is left."""
+        await self._supervisor.stop()
+        return "stopped"
+
+    async def drain(self, kind: str, new_spec: Mapping[str, Any] | None = None) -> int:
+        """Returns once the jobs may be stopped."""
+        return await self._scripts.drain(kind, self._jobs(), self._spec(), new_spec)
+
+    async def run_script(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Runs the jobs' scripts of that name."""
+        return await self._scripts.run(str(name), options)
+
+    async def update_settings(self, updates: Any) -> str:
+        """Keeps the settings, links the associated disks, and listens anew if mbus changed."""
+        if not isinstance(updates, Mapping):
+            raise Fault(f"the settings to update are an object, got {type(updates).__name__}")
+        self._settings.load()
+        for association in updates.get("disk_associations") or []:
+            try:
+                await self._disks.associate(str(association["name"]), str(association["cid"]))
+            except Fault as fault:
+                raise fault.within("Fetching disk settings") from fault
+        if self._settings.update(updates):
+            asyncio.get_running_loop().call_later(_PAUSE_BEFORE_LISTENING_ANEW_SECONDS, self._listen_anew)
+        return "ok"
+
+    async def delete_arp_entries(self, addresses: Any) -> dict[str, Any]:
+        """There are none: on the loopback interface addresses are not resolved."""
+        if not isinstance(addresses, Mapping) or not isinstance(addresses.get("ips"), list):
+            raise Fault("delete_arp_entries takes an object with a list of ips")
+        return {}
+
+    async def shutdown(self) -> str:
+        """Ends the VM once this was answered."""
+        asyncio.get_running_loop().call_soon(self._end)
+        return ""

@@ -1,0 +1,112 @@
+"""The settings document as this agent reads it: the file that the driver keeps, with update_settings laid over it."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from drivers.local.agent.faults import Fault
+from drivers.local.agent.layout import VmFolder
+
+_DEFAULT_PORT = 6868
+_UPDATES = "update_settings"
+_log = logging.getLogger(__name__)
+
+
+class Endpoint(NamedTuple):
+    """Where the agent listens, and whom it answers."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    certificate: str
+    private_key: str
+
+
+class Settings:
+    """Read again with load(); if that fails the last good document stays in use, as with the BOSH agent."""
+
+    def __init__(self, vm: VmFolder) -> None:
+        self._vm = vm
+        self._document: dict[str, Any] = {}
+        self._updates: dict[str, Any] = vm.recall(_UPDATES) or {}
+
+    def load(self) -> None:
+        """Raises Fault if there never was a readable document."""
+        try:
+            document = json.loads(self._vm.settings.read_bytes())
+        except (OSError, ValueError) as error:
+            if not self._document:
+                raise Fault(f"Loading settings: {self._vm.settings}: {error}") from error
+            _log.warning("%s can not be read, the settings read before stay: %s", self._vm.settings, error)
+            return
+        if not isinstance(document, dict) or not isinstance(document.get("agent_id"), str):
+            raise Fault(f"Loading settings: {self._vm.settings} is no settings document: it has no agent_id")
+        self._document = document
+
+    def update(self, updates: Mapping[str, Any]) -> bool:
+        """Keeps what update_settings brought. True if the agent must listen anew."""
+        changed = bool(updates.get("mbus")) and updates["mbus"] != self._updates.get("mbus")
+        merged = {**self._updates, **updates}
+        endpoint_of(merged.get("mbus") or self._bosh.get("mbus"), self._document.get("mbus"))
+        self._vm.keep(_UPDATES, merged)
+        self._updates = merged
+        return changed
+
+    @property
+    def agent_id(self) -> str:
+        """The director's name for this agent."""
+        return str(self._document["agent_id"])
+
+    @property
+    def vm(self) -> dict[str, Any]:
+        """The VM's name, as it was given."""
+        return dict(self._document.get("vm") or {})
+
+    @property
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """The networks as they turned out."""
+        return dict(self._document.get("networks") or {})
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """The VM's env."""
+        return dict(self._document.get("env") or {})
+
+    @property
+    def _bosh(self) -> dict[str, Any]:
+        return dict(self.env.get("bosh") or {})
+
+    @property
+    def persistent_disks(self) -> dict[str, Any]:
+        """The hints of the disks that are attached."""
+        return dict((self._document.get("disks") or {}).get("persistent") or {})
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """update_settings before env.bosh.mbus before mbus."""
+        return endpoint_of(self._updates.get("mbus") or self._bosh.get("mbus"), self._document.get("mbus"))
+
+
+def endpoint_of(mbus: Any, fallback: Any) -> Endpoint:
+    """Raises Fault, without the password in it, for what can not be served."""
+    mbus = mbus if isinstance(mbus, dict) else {}
+    urls = mbus.get("urls") or ([fallback] if fallback else [])
+    cert = mbus.get("cert") or {}
+    if not urls:
+        raise Fault("the settings name no mbus: neither env.bosh.mbus.urls nor mbus")
+    url = urlsplit(str(urls[0]))
+    if url.scheme != "https" or not url.hostname:
+        raise Fault(f"this agent serves an mbus of the form https://user:password@address:port, not {url.scheme or 'nothing'}://")
+    if not (cert.get("certificate") and cert.get("private_key")):
+        raise Fault("env.bosh.mbus.cert must hold certificate and private_key: they are what HTTPS is served with")
+    return Endpoint(
+        host=url.hostname,
+        port=url.port or _DEFAULT_PORT,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        certificate=str(cert["certificate"]),
+        private_key=str(cert["private_key"]),
+    )

@@ -1,0 +1,130 @@
+"""The commands as people start them."""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+_TRACEBACK = "Traceback"
+
+
+@pytest.fixture
+def vm_cid(cpi: Command, config: Path) -> Iterator[str]:
+    """A VM whose env holds a secret."""
+    image = config.with_name("stemcell.tgz")
+    with tarfile.open(image, "w:gz") as archive:
+        archive.add(config, "etc/some-file")
+    stemcell_cid = json.loads(cpi("call", "create_stemcell", image, "{}", "{}", "--config", config).stdout)
+    networks = json.dumps({"default": {"type": "dynamic"}})
+    env = json.dumps({"bosh": {"password": "not-to-be-seen", "group": "to-be-seen"}})
+    words = ["agent_id=agent-7", f"stemcell_cid={stemcell_cid}", "cloud_properties={}", f"networks={networks}", f"env={env}"]
+    cid, _ = json.loads(cpi("call", "create_vm", *words, "--config", config).stdout)
+    yield cid
+    cpi("call", "delete_vm", cid, "--config", config)
+
+
+def test_version(cpi: Command) -> None:
+    """The name and the number."""
+    assert re.fullmatch(r"cpi \d+\.\d+\.\d+\n", cpi("--version").stdout)
+
+
+@pytest.mark.parametrize("command", ["demo", "call", "drivers", "doctor", "conformance", "agent-settings", "rpc"])
+def test_every_command_explains_itself(cpi: Command, command: str) -> None:
+    """--help says what it does, and the list of commands names it."""
+    assert cpi(command, "--help").returncode == 0
+    assert command in cpi("--help").stdout
+
+
+def test_a_result_goes_to_stdout_as_json(cpi: Command, config: Path) -> None:
+    """So that it can be piped on."""
+    done = cpi("call", "create_disk", "size=8", "cloud_properties={}", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert cpi("call", "has_disk", json.loads(done.stdout), CPI_CONFIG=str(config)).stdout == "true\n"
+
+
+def test_an_error_is_told_without_a_trace(cpi: Command, config: Path) -> None:
+    """Its name and message on stderr, nothing on stdout, exit status 1."""
+    done = cpi("call", "detach_disk", "no-vm", "no-disk", "--config", config)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"NotFound.*no-", done.stderr)
+    assert _TRACEBACK not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist"),
+        ("{", "is not JSON"),
+        ("[]", "expected an object"),
+        ('{"cloud": {}}', "cloud.plugin: expected the name of a driver"),
+        ('{"cloud": {"plugin": "nimbus"}}', "there is no driver 'nimbus'; there are: .*local"),
+    ],
+)
+@pytest.mark.parametrize("command", [("doctor",), ("call", "ping"), ("agent-settings", "vm")])
+def test_a_bad_configuration_is_told(
+    cpi: Command, tmp_path: Path, command: tuple[str, ...], content: str | None, told: str
+) -> None:
+    """By every command alike."""
+    path = tmp_path / "bad.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    done = cpi(*command, "--config", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(told, done.stderr)
+    assert _TRACEBACK not in done.stderr
+
+
+def test_the_doctor_names_all_faults_of_a_configuration(cpi: Command, tmp_path: Path) -> None:
+    """Not only the first."""
+    path = tmp_path / "cpi.json"
+    local = {"disk_backing": "tape", "rooot": "/somewhere"}
+    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}), encoding="utf-8")
+    done = cpi("doctor", "--config", path)
+    assert done.returncode == 1
+    for fault in ("root: is missing", "disk_backing", "rooot: is not known here; is 'root' meant?"):
+        assert fault in done.stderr
+
+
+def test_the_doctor_finds_a_sound_cloud_good(cpi: Command, config: Path) -> None:
+    """And makes nothing in it."""
+    done = cpi("doctor", "--config", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "good" in done.stdout
+    assert "fault" not in done.stdout.replace("no faults", "")
+
+
+def test_the_drivers_are_shown(cpi: Command) -> None:
+    """With what each can."""
+    done = cpi("drivers")
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("local"))
+    assert "resize_disk" in row
+    assert row.rstrip().endswith("loads")
+
+
+def test_agent_settings_are_shown_without_secrets(cpi: Command, config: Path, vm_cid: str) -> None:
+    """Neither what came in env, nor what the cloud added."""
+    done = cpi("agent-settings", vm_cid, "--config", config)
+    settings = json.loads(done.stdout)
+    assert settings["agent_id"] == "agent-7"
+    assert settings["env"]["bosh"]["group"] == "to-be-seen"
+    assert "not-to-be-seen" not in done.stdout
+    assert "PRIVATE KEY" not in done.stdout
+
+
+def test_agent_settings_of_no_vm(cpi: Command, config: Path) -> None:
+    """The VM is named."""
+    done = cpi("agent-settings", "no-such-vm", "--config", config)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no-such-vm" in done.stderr
+    assert _TRACEBACK not in done.stderr
+
+
+def test_a_wrong_command_line_ends_with_2(cpi: Command) -> None:
+    """As people are used to."""
+    assert cpi("no-such-command").returncode == 2
+    assert cpi("call", "ping", "--no-such-option").returncode == 2

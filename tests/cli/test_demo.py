@@ -1,0 +1,114 @@
+"""The demonstration, as people start it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cpi.kit.waiting import wait_until
+from tests.cli.conftest import Command
+
+_DEMO = [str(Path(sys.executable).with_name("cpi")), "demo", "--json", "--root"]
+_SECONDS = 60
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The command lines that name the folder."""
+    found: list[str] = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if str(folder) in line and process.pid != os.getpid():
+            found.append(line)
+    return found
+
+
+def _loop_devices_of(folder: Path) -> list[str]:
+    backing = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [line for file in backing if str(folder) in (line := file.read_text(encoding="utf-8"))]
+
+
+def _nothing_is_left(folder: Path) -> bool:
+    return not folder.exists() and not _processes_of(folder) and not _loop_devices_of(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the demonstration lies; cleared whatever the test does."""
+    folder = tmp_path / "demo"
+    yield folder
+    if (folder / "cpi.json").exists():
+        subprocess.run([*_DEMO[:2], "--end", folder], check=True, timeout=_SECONDS)
+
+
+@pytest.mark.slow
+def test_no_row_is_lost_and_nothing_is_left(folder: Path) -> None:
+    """The figures are one document; the disk moved twice with the client waiting only while the jobs were down."""
+    done = subprocess.run([*_DEMO, folder], check=False, capture_output=True, text=True, timeout=_SECONDS)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["rows_lost"] == 0
+    assert figures["rows_acknowledged"] > 20
+    assert [move["strategy"] for move in figures["moves"]] == ["copy", "copy"]
+    for move in figures["moves"]:
+        assert move["bytes"] > 192 << 20
+        assert 0 < move["jobs_down_seconds"] <= move["seconds"]
+        assert move["client_waited_seconds"] < move["jobs_down_seconds"] + 2
+    assert _nothing_is_left(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    """While a disk is being filled, with a VM running."""
+    demo = subprocess.Popen([*_DEMO, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: any((folder / "cloud" / "disks").glob("*")), "a disk", deadline_seconds=20)
+        demo.send_signal(number)
+        out, err = demo.communicate(timeout=_SECONDS)
+    finally:
+        demo.kill()
+    assert (demo.returncode, out) == (130, "")
+    assert number.name in err
+    assert "Traceback" not in err
+    assert _nothing_is_left(folder)
+
+
+@pytest.mark.slow
+def test_what_is_kept_can_be_looked_at_and_ended(folder: Path, cpi: Command) -> None:
+    """As the hints say."""
+    done = subprocess.run([*_DEMO, folder, "--keep"], check=False, capture_output=True, text=True, timeout=_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert f"demo --end {folder}" in done.stderr
+    (vm_dir,) = (folder / "cloud" / "vms").iterdir()
+    (disk_cid,) = json.loads(cpi("call", "get_disks", vm_dir.name, "--config", folder / "cpi.json").stdout)
+    assert (folder / "cloud" / "disks" / disk_cid).exists()
+    assert cpi("demo", "--end", folder).returncode == 0
+    assert _nothing_is_left(folder)
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, cpi: Command) -> None:
+    """It might be somebody's."""
+    precious = tmp_path / "somebodys" / "file"
+    precious.parent.mkdir()
+    precious.touch()
+    done = cpi("demo", "--root", precious.parent)
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
+    assert precious.exists()
+
+
+def test_only_a_demonstration_can_be_ended(tmp_path: Path, cpi: Command) -> None:
+    """Any other folder is refused, and nothing is made there."""
+    done = cpi("demo", "--end", tmp_path / "elsewhere")
+    assert done.returncode == 1
+    assert "holds no demonstration" in done.stderr
+    assert not (tmp_path / "elsewhere").exists()

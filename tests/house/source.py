@@ -1,0 +1,75 @@
+"""The project's own files, read once, for the tests that hold the house to its rules."""
+
+import ast
+import functools
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Source(NamedTuple):
+    """One file of Python."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        """How long the file is."""
+        return self.text.count("\n")
+
+    def functions(self) -> Iterator[Function]:
+        """Every function in it, nested ones too."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+    def imports(self) -> set[str]:
+        """The dotted names it imports, wherever in the file, save those for the type checker alone."""
+        return {name for node in ast.walk(_without_typing(self.tree)) for name in _imported(node)}
+
+
+def length(function: Function) -> int:
+    """How many lines a function has, its signature and docstring included."""
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+@functools.cache
+def tracked() -> tuple[str, ...]:
+    """The paths of all files that git tracks and that are there."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return tuple(path for path in sorted(listed.split("\0")) if path and (ROOT / path).is_file())
+
+
+@functools.cache
+def sources(*folders: str) -> tuple[Source, ...]:
+    """The Python files under the folders, all of the project's if none is named."""
+    return tuple(_read(path) for path in tracked() if path.endswith(".py") and (not folders or path.split("/")[0] in folders))
+
+
+@functools.cache
+def _read(path: str) -> Source:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return Source(path, text, ast.parse(text, path))
+
+
+class _TypingRemover(ast.NodeTransformer):
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return ast.Pass()
+        return self.generic_visit(node)
+
+
+def _without_typing(tree: ast.Module) -> ast.AST:
+    return _TypingRemover().visit(ast.parse(ast.unparse(tree)))  # type: ignore[no-any-return]  # visit returns what it is given
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)

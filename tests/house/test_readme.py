@@ -1,0 +1,40 @@
+"""The session and the program in the README run, and show what the README says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.house.source import ROOT
+
+_README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", _README, re.DOTALL | re.MULTILINE)
+
+
+def _run(command: list[str], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _pattern(shown: str) -> re.Pattern[str]:
+    """What is shown, with … for anything."""
+    return re.compile(".*".join(map(re.escape, shown.split("…"))), re.DOTALL)
+
+
+def test_the_session_runs_as_shown(tmp_path: Path) -> None:
+    """Every command succeeds and prints what stands under it; then the program runs on the same cloud."""
+    (session,) = _blocks("console")
+    commands = re.findall(r"^\$ (.*)$", session, re.MULTILINE)
+    shown = re.sub(r"^\$ .*\n", "", session, flags=re.MULTILINE)
+    (tmp_path / "session").write_text("set -e\n" + "\n".join(commands), encoding="utf-8")
+    printed = _run(["bash", "session"], tmp_path)
+    assert _pattern(shown.strip()).fullmatch(printed.strip()), printed
+    (program,) = _blocks("python")
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    assert "can" in _run([sys.executable, "program.py"], tmp_path)

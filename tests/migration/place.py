@@ -1,0 +1,92 @@
+"""One VM on the local cloud with a job on its persistent disk, and a client that keeps its own book of the job's rows."""
+
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cpi
+from cpi.agent.https import from_settings
+from cpi.agent.protocol import Agent
+from cpi.contract import errors
+from cpi.contract.ids import AgentId, DiskCid, StemcellCid
+from cpi.contract.operator import ShowsAgentSettings
+from cpi.contract.units import MiB, bytes_from_mib
+from cpi.demo import job
+from cpi.demo.client import Writer, asked
+from cpi.kit.waiting import wait_until
+from cpi.migration import Report, migrate_disk
+from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
+
+_READY_SECONDS = 30
+
+
+class Place:
+    """A VM, its disk, its job, and who writes to it."""
+
+    def __init__(self, document: dict[str, Any], stemcell_cid: StemcellCid) -> None:
+        self._document = document
+        self.cloud = cpi.connect(document)
+        self.root = Path(document["cloud"]["properties"]["local"]["root"])
+        vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, {"default": cpi.Network(type="dynamic")})
+        self.vm_cid = vm.cid
+        assert isinstance(self.cloud, ShowsAgentSettings)
+        self.agent = from_settings(self.cloud.agent_settings(vm.cid))
+        self.address = vm.networks["default"].ip or "127.0.0.1"
+        self.writer = Writer(self.address)
+
+    def begin(self, size: int, data: int) -> None:
+        """Mount a disk of size MiB, run a job that keeps data MiB on it, write rows."""
+        self.disk_cid = self.cloud.create_disk(MiB(size), {}, self.vm_cid)
+        self.agent.wait_until_ready(_READY_SECONDS)
+        self.agent.add_persistent_disk(self.disk_cid, self.cloud.attach_disk(self.vm_cid, self.disk_cid))
+        self.agent.mount_disk(self.disk_cid)
+        env = {"OLD_DATA_BYTES": str(bytes_from_mib(MiB(data)))}
+        command = [sys.executable, str(Path(job.__file__).resolve())]
+        self.agent.apply({"jobs": [{"name": "rows", "command": command, "env": env}]})
+        self.agent.start()
+        self.writer.start()
+        self.writer.wait_for_more(_READY_SECONDS)
+        self.digest = asked(self.address, {"do": "examine"})["digest"]
+
+    def move(self, size: int, faults: Faults | None = None, **wish: Any) -> Report:
+        """Move the disk, over a line that may fail, and follow it."""
+        if faults is None:
+            report = migrate_disk(self.cloud, self.agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
+        else:
+            with cpi.connect(self._document) as cloud:
+                agent = Agent(FaultyTransport(self.agent._transport, faults))
+                report = migrate_disk(faulty(cloud, faults), agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
+        self.disk_cid = report.disk_cid
+        return report
+
+    def disks(self) -> set[DiskCid]:
+        """Every disk that the cloud holds."""
+        return {DiskCid(path.name) for path in (self.root / "disks").iterdir()}
+
+    def assert_well(self) -> None:
+        """The job runs on its disk, which alone is attached; every acknowledged row is there, and new ones are taken."""
+        assert self.agent.get_state().job_state == "running"
+        assert tuple(self.cloud.get_disks(self.vm_cid)) == (self.disk_cid,)
+        assert self.agent.list_disk() == (self.disk_cid,)
+        self.writer.wait_for_more(_READY_SECONDS)
+        acknowledged = self.writer.acknowledged
+        rows = dict(wait_until(self._rows, "the job's rows", deadline_seconds=_READY_SECONDS))
+        assert [number for number in range(1, acknowledged + 1) if rows.get(number) != self.writer.text_of(number)] == []
+        assert asked(self.address, {"do": "examine"})["digest"] == self.digest
+
+    def _rows(self) -> Sequence[Any] | None:
+        try:
+            return list(asked(self.address, {"do": "read"})["rows"])
+        except errors.CloudError:
+            return None
+
+    def clear(self) -> None:
+        """Stop writing and remove everything."""
+        self.writer.stop()
+        self.agent.close()
+        self.cloud.delete_vm(self.vm_cid)
+        for disk_cid in self.disks():
+            self.cloud.delete_disk(disk_cid)
+        self.cloud.close()

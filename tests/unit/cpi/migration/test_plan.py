@@ -1,0 +1,172 @@
+"""The plan: for every wish and everything that may be known, the same facts give the same way, and never an unsafe one."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpi.contract.capability import Capability
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.units import MiB
+from cpi.migration.plan import Facts, Order, Plan, plan
+from cpi.migration.report import MoveRefused, Strategy
+from cpi.migration.steps import STEPS
+
+_OLD = DiskCid("old")
+_ALL = frozenset(Capability)
+
+
+def _order(size: int = 200, **more: Any) -> Order:
+    return Order(move_id="m", vm_cid=VmCid("vm"), old_disk_cid=_OLD, size=MiB(size), **more)
+
+
+def _facts(**more: Any) -> Facts:
+    return Facts(**{"capabilities": _ALL, "mounted": (_OLD,), "jobs_run": True, **more})
+
+
+_sizes = st.integers(min_value=1, max_value=400).map(MiB)
+_properties = st.sampled_from([{}, {"type": "fast"}])
+_orders = st.builds(
+    Order,
+    move_id=st.just("m"),
+    vm_cid=st.just(VmCid("vm")),
+    old_disk_cid=st.just(_OLD),
+    size=_sizes,
+    cloud_properties=_properties,
+    strategy=st.none() | st.sampled_from(Strategy),
+    old_size=st.none() | _sizes,
+    old_cloud_properties=st.none() | _properties,
+)
+_known_facts = st.builds(
+    Facts,
+    capabilities=st.frozensets(st.sampled_from(Capability)),
+    mounted=st.sampled_from([(), (_OLD,)]),
+    jobs_run=st.booleans(),
+    used_bytes_at_least=st.none() | st.integers(min_value=0, max_value=400 * 1024 * 1024),
+)
+
+
+def _planned(order: Order, facts: Facts) -> Plan | None:
+    try:
+        return plan(order, facts)
+    except MoveRefused:
+        return None
+
+
+@given(order=_orders, facts=_known_facts)
+def test_a_plan_is_whole(order: Order, facts: Facts) -> None:
+    """Every step exists, none comes twice, the jobs are stopped first and started last."""
+    made = _planned(order, facts)
+    if made is None or not made.steps:
+        return
+    assert set(made.steps) <= set(STEPS)
+    assert len(set(made.steps)) == len(made.steps)
+    assert (made.steps[0], made.steps[-1]) == ("stop_jobs", "start_jobs")
+    assert made.reason
+
+
+@given(order=_orders, facts=_known_facts)
+def test_what_can_not_be_undone_lies_behind_the_swap(order: Order, facts: Facts) -> None:
+    """Nothing of the old disk is let go before the new one is in its place."""
+    made = _planned(order, facts)
+    if made is not None:
+        assert not {"remove_old_disk", "orphan_old_disk", "start_jobs"} & set(made.before)
+
+
+@given(order=_orders, facts=_known_facts)
+def test_no_power_is_used_that_the_cloud_lacks(order: Order, facts: Facts) -> None:
+    """Nor one that would have to shrink a disk."""
+    made = _planned(order, facts)
+    if made is None or made.strategy not in {Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE}:
+        return
+    assert {Strategy.NATIVE_RESIZE: Capability.RESIZE_DISK, Strategy.NATIVE_UPDATE: Capability.UPDATE_DISK}[
+        made.strategy
+    ] in facts.capabilities
+    assert order.old_size is None or order.size >= order.old_size
+    assert made.fallback is not None
+
+
+@given(order=_orders, facts=_known_facts)
+def test_a_fallback_begins_with_the_disk_back_at_the_vm(order: Order, facts: Facts) -> None:
+    """The jobs are stopped already, the native step has detached the disk."""
+    made = _planned(order, facts)
+    if made is not None and made.fallback is not None:
+        assert made.fallback.before[0] == "attach_old_disk"
+        assert "stop_jobs" not in made.fallback.steps
+        assert made.fallback.fallback is None
+
+
+@given(order=_orders, facts=_known_facts)
+def test_nothing_is_done_only_when_nothing_is_wished_for(order: Order, facts: Facts) -> None:
+    """Or when that was asked for and nothing speaks against it."""
+    made = _planned(order, facts)
+    if made is not None and made.strategy is Strategy.NOTHING:
+        assert order.old_size in {None, order.size}
+        assert order.old_cloud_properties in (None, order.cloud_properties)
+        assert order.strategy is Strategy.NOTHING or order.old_size == order.size
+
+
+@given(order=_orders, facts=_known_facts)
+def test_auto_is_refused_only_for_data_that_does_not_fit(order: Order, facts: Facts) -> None:
+    """There is always a way, and a strategy that is asked for is the one that is taken."""
+    made = _planned(order, facts)
+    if made is None and order.strategy is None:
+        assert facts.used_bytes_at_least is not None
+        assert facts.used_bytes_at_least > order.size * 1024 * 1024
+    if made is not None and order.strategy is not None:
+        assert made.strategy is order.strategy
+
+
+@pytest.mark.parametrize(
+    ("more", "capabilities", "strategy"),
+    [
+        ({}, _ALL, Strategy.COPY),
+        ({"old_size": 100}, _ALL, Strategy.COPY),
+        ({"old_size": 200, "old_cloud_properties": {}}, _ALL, Strategy.NOTHING),
+        ({"old_size": 100, "old_cloud_properties": {}}, _ALL, Strategy.NATIVE_RESIZE),
+        ({"old_size": 100, "old_cloud_properties": {}}, _ALL - {Capability.RESIZE_DISK}, Strategy.NATIVE_UPDATE),
+        ({"old_size": 100, "old_cloud_properties": {}}, frozenset(), Strategy.COPY),
+        ({"old_size": 200, "old_cloud_properties": {"type": "slow"}}, _ALL, Strategy.NATIVE_UPDATE),
+        ({"old_size": 200, "old_cloud_properties": {"type": "slow"}}, {Capability.RESIZE_DISK}, Strategy.COPY),
+        ({"old_size": 300, "old_cloud_properties": {}}, _ALL, Strategy.COPY),
+    ],
+)
+def test_the_strategy_follows_from_the_record(more: Any, capabilities: Any, strategy: Strategy) -> None:
+    """As the table in docs/migration.md has it."""
+    assert plan(_order(**more), _facts(capabilities=frozenset(capabilities))).strategy is strategy
+
+
+@pytest.mark.parametrize(
+    ("order", "facts", "reason"),
+    [
+        (_order(0), _facts(), "a disk of 0 MiB"),
+        (_order(), _facts(mounted=(DiskCid("other"),)), "has other mounted, not only old"),
+        (_order(strategy=Strategy.NATIVE_RESIZE), _facts(capabilities=frozenset()), "can not resize_disk"),
+        (_order(strategy=Strategy.NATIVE_RESIZE, old_size=300), _facts(), "from 300 to 200 MiB"),
+        (
+            _order(strategy=Strategy.NATIVE_RESIZE, old_cloud_properties={"a": 1}),
+            _facts(),
+            "can not change the disk's properties",
+        ),
+        (_order(strategy=Strategy.NOTHING, old_size=100), _facts(), "differs"),
+        (_order(10), _facts(used_bytes_at_least=11 * 1024 * 1024), "at least 11 MiB are used on old.* would have 10 MiB"),
+    ],
+)
+def test_what_can_not_be_is_refused_with_the_reason(order: Order, facts: Facts, reason: str) -> None:
+    """Before anything is changed."""
+    with pytest.raises(MoveRefused, match=reason):
+        plan(order, facts)
+
+
+def test_what_an_earlier_try_has_swapped_is_only_finished() -> None:
+    """The old disk is out of use: the copy is whole, and is not made again."""
+    made = plan(_order(), _facts(mounted=(DiskCid("new"),), new_disk_cid=DiskCid("new")))
+    assert (made.before, made.after[0], made.after[-1]) == ((), "stop_jobs", "start_jobs")
+    assert "copy_data" not in made.after
+
+
+def test_what_an_earlier_try_has_begun_is_done_again() -> None:
+    """Both are mounted: the copy may not be whole."""
+    made = plan(_order(), _facts(mounted=(_OLD, DiskCid("new")), new_disk_cid=DiskCid("new")))
+    assert "copy_data" in made.before

@@ -1,0 +1,26 @@
+"""The suite has nothing to say against a cloud that is right, whether it has every power or none."""
+
+import pytest
+
+from cpi.testing import Harness, LibraryContract
+from tests.unit.cpi.testing.bare_cloud import BareCloud
+from tests.unit.cpi.testing.memory_cloud import MemoryCloud
+from tests.unit.cpi.testing.memory_harness import memory_harness
+
+
+class TestMemoryCloud(LibraryContract):
+    """A cloud with every power."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+        return memory_harness(MemoryCloud, tmp_path_factory.mktemp("memory"))
+
+
+class TestBareCloud(LibraryContract):
+    """A cloud with none: its refusals are what the suite proves."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+        return memory_harness(BareCloud, tmp_path_factory.mktemp("bare"))
