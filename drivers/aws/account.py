@@ -46,5 +46,10 @@ class Account:
     def wait(self, probe: Callable[[], T | None], what: str, deadline_seconds: float) -> T:
         """The first answer of probe. Raises CloudError when the deadline has passed."""
         return wait_until(
-            probe, what, deadline_seconds=deadline_seconds, first_pause_seconds=0.1, longest_pause_seconds=3.0, share=self.patience.share
+            probe,
+            what,
+            deadline_seconds=deadline_seconds,
+            first_pause_seconds=0.1,
+            longest_pause_seconds=3.0,
+            share=self.patience.share,
         )

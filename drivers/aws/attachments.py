@@ -26,7 +26,9 @@ def attach(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
     device = _device_of(item, disk_cid)
     if device is None:
         device = account.wait(
-            lambda: _attached_as(account, vm_cid, disk_cid, nvme=nvme, known=item), f"the disk {disk_cid} stays in use", account.patience.disk_attached
+            lambda: _attached_as(account, vm_cid, disk_cid, nvme=nvme, known=item),
+            f"the disk {disk_cid} stays in use",
+            account.patience.disk_attached,
         )
     _wait_until_attached(account, vm_cid, disk_cid)
     return DiskHint(device=f"{_BY_ID}{disk_cid.replace('-', '')}" if nvme else device)
@@ -43,7 +45,9 @@ def detach(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> None:
         if error.code != "IncorrectState":
             raise
         _raise_unless_detaching(account, vm_cid, disk_cid, error)
-    account.wait(lambda: _is_free(account, disk_cid), f"the disk {disk_cid} is not detached from {vm_cid}", account.patience.disk_detached)
+    account.wait(
+        lambda: _is_free(account, disk_cid), f"the disk {disk_cid} is not detached from {vm_cid}", account.patience.disk_detached
+    )
 
 
 def _attached_as(account: Account, vm_cid: VmCid, disk_cid: DiskCid, *, nvme: bool, known: Item) -> str | None:
@@ -106,9 +110,12 @@ def _is_letter_taken(error: errors.Refusal) -> bool:
 
 def _raise_unless_detaching(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refusal) -> None:
     """EC2 has one code for a disk that is not attached and one that is being detached."""
-    holders = [one["InstanceId"] for one in disks.describe(account, disk_cid).get("Attachments", []) if one.get("State") != "detached"]
+    holders = [
+        one["InstanceId"] for one in disks.describe(account, disk_cid).get("Attachments", []) if one.get("State") != "detached"
+    ]
     if vm_cid in holders or (not holders and error.after_unclear):
         return
+    vms.describe_living(account, vm_cid)
     where = f"it is attached to {holders[0]}" if holders else "it is attached to no VM"
     raise errors.NotAttached(f"the disk {disk_cid} is not attached to {vm_cid}: {where}") from error
 

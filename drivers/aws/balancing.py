@@ -37,7 +37,9 @@ def leave(account: Account, vm_cid: VmCid, vm_tags: Mapping[str, str]) -> None:
     """
     for name in vm_tags.get(tags.BALANCERS, "").split():
         try:
-            account.client.call("DeregisterInstancesFromLoadBalancer", LoadBalancerName=name, Instances=[{"InstanceId": str(vm_cid)}])
+            account.client.call(
+                "DeregisterInstancesFromLoadBalancer", LoadBalancerName=name, Instances=[{"InstanceId": str(vm_cid)}]
+            )
         except errors.Refusal as error:
             _pass_if_gone(error)
     for name in vm_tags.get(tags.TARGET_GROUPS, "").split():

@@ -12,7 +12,13 @@ from drivers.aws.settings import AwsSettings
 SHORT_MODELS: Final = str(Path(__file__).parent / "service_models")
 """EC2's description cut to the actions that the driver calls: reading the whole takes a third of a short process's time."""
 
-ENDPOINTS: Final = {"ec2": "ec2_endpoint", "elb": "elb_endpoint", "elbv2": "elb_endpoint", "ebs": "ebs_endpoint", "sts": "sts_endpoint"}
+ENDPOINTS: Final = {
+    "ec2": "ec2_endpoint",
+    "elb": "elb_endpoint",
+    "elbv2": "elb_endpoint",
+    "ebs": "ebs_endpoint",
+    "sts": "sts_endpoint",
+}
 """The setting that holds the endpoint of a service."""
 
 

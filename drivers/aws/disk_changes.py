@@ -59,7 +59,9 @@ def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: Clo
 def _checked_size(item: Item, disk_cid: DiskCid, size: MiB) -> int:
     wanted = gib_from_mib(size)
     if wanted < item["Size"]:
-        raise contract_errors.NotSupported(f"EBS can not shrink {disk_cid} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk")
+        raise contract_errors.NotSupported(
+            f"EBS can not shrink {disk_cid} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk"
+        )
     holders = [one["InstanceId"] for one in item.get("Attachments", []) if one.get("State") != "detached"]
     if holders:
         raise contract_errors.CloudError(f"the disk {disk_cid} is attached to {holders[0]}: detach it first")
@@ -88,7 +90,11 @@ def _changes(item: Item, properties: DiskProperties, size: int) -> Item:
     """What differs. What the properties leave out stays as it is."""
     kind = properties.type or item["VolumeType"]
     wished = {"Size": size, "VolumeType": kind, "Iops": properties.iops, "Throughput": properties.throughput}
-    return {key: value for key, value in wished.items() if value and value != item.get(key) and not _is_baseline(item, kind, key, value)}
+    return {
+        key: value
+        for key, value in wished.items()
+        if value and value != item.get(key) and not _is_baseline(item, kind, key, value)
+    }
 
 
 def _is_baseline(item: Item, kind: str, key: str, value: object) -> bool:
@@ -104,9 +110,13 @@ def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
             raise
         if not _is_under_way(account, disk_cid, changes):
             reason = _IMPOSSIBLE[error.code]
-            raise contract_errors.NotSupported(f"the disk {disk_cid} can not be changed in place now: {reason}; {error.message}") from error
+            raise contract_errors.NotSupported(
+                f"the disk {disk_cid} can not be changed in place now: {reason}; {error.message}"
+            ) from error
     account.wait(
-        lambda: _is_changed(account, disk_cid), f"the change of the disk {disk_cid} is not finished", account.patience.disk_changed
+        lambda: _is_changed(account, disk_cid),
+        f"the change of the disk {disk_cid} is not finished",
+        account.patience.disk_changed,
     )
 
 
@@ -133,5 +143,3 @@ def _last_change(account: Account, disk_cid: DiskCid) -> Item:
             raise
         return {}
     return max(found, key=lambda item: str(item.get("StartTime", "")), default={})
-
-

@@ -49,6 +49,8 @@ def exists(account: Account, disk_cid: DiskCid) -> bool:
 def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
     """An available disk in the VM's zone."""
     properties = read_properties(account, cloud_properties)
+    if size <= 0:
+        raise contract_errors.CpiError(f"a disk of {size} MiB can not be made: its size must be positive")
     if gib_from_mib(size) > _LARGEST_GIB:
         raise errors.NoRoom(f"EBS has no disks of {size} MiB: the largest is {_LARGEST_GIB} GiB")
     zone = _zone(account, properties, vm_cid)
@@ -121,7 +123,9 @@ def raise_unless_leaving(account: Account, disk_cid: DiskCid, error: errors.Refu
     for attachment in describe(account, disk_cid).get("Attachments", []):
         holder = VmCid(attachment["InstanceId"])
         if attachment.get("State") in ("attached", "attaching", "busy") and vms.is_alive(account, holder):
-            raise errors.Refusal(f"the disk {disk_cid} is attached to {holder} as {attachment.get('Device')}: detach it first") from error
+            raise errors.Refusal(
+                f"the disk {disk_cid} is attached to {holder} as {attachment.get('Device')}: detach it first"
+            ) from error
 
 
 def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> None:

@@ -6,33 +6,50 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, Protocol
 
 from cpi.contract import errors
 
 _GZIP: Final = b"\x1f\x8b"
 _TAR_AT: Final = 257
 _TAR: Final = b"ustar"
+_SECTOR: Final = 512
+_BOOT_SIGNATURE: Final = b"\x55\xaa"
+
+
+class Stream(Protocol):
+    """What can be read from front to back."""
+
+    def read(self, count: int, /) -> bytes:
+        """As many bytes, or fewer."""
 
 
 class Image:
     """A disk image read from front to back."""
 
-    def __init__(self, stream: IO[bytes], size: int | None) -> None:
+    def __init__(self, stream: Stream, size: int | None) -> None:
         self._stream = stream
+        self._ahead = b""
         self.size = size
         """In bytes, if it is known before it is read."""
 
     def read(self, count: int) -> bytes:
         """As many bytes, fewer at the end. Raises CpiError if the file is damaged."""
         try:
-            parts = []
+            parts, self._ahead = [self._ahead[:count]], self._ahead[count:]
+            count -= len(parts[0])
             while count > 0 and (part := self._stream.read(count)):
                 parts.append(part)
                 count -= len(part)
             return b"".join(parts)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise errors.CpiError(f"the stemcell's image is damaged: {error}") from error
+
+    def check(self, where: str) -> None:
+        """Raises CpiError if it begins with no boot sector: EC2 would boot nothing of it."""
+        self._ahead = self.read(_SECTOR)
+        if self._ahead[-2:] != _BOOT_SIGNATURE or len(self._ahead) < _SECTOR:
+            raise errors.CpiError(f"the stemcell's image {where} is no raw disk image: it has no boot sector")
 
 
 @contextlib.contextmanager
@@ -44,18 +61,20 @@ def open_image(image_path: str) -> Iterator[Image]:
             packed = _starts_with(path, _GZIP)
             head = stack.enter_context(gzip.open(path) if packed else path.open("rb"))
             is_tar = head.read(_TAR_AT + len(_TAR))[_TAR_AT:] == _TAR
-            if is_tar:
-                yield _from_tar(stack, path)
-                return
-            stream = stack.enter_context(gzip.open(path) if packed else path.open("rb"))
-            size = None if packed else path.stat().st_size
+            image = _from_tar(stack, path) if is_tar else _plain(stack, path, packed=packed)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise errors.CpiError(f"the stemcell's image {image_path} can not be read: {error}") from error
-        if size == 0:
+        if image.size == 0:
             raise errors.CpiError(
                 f"the stemcell's image {image_path} is empty, and cloud_properties.ami is missing: a light stemcell names an AMI"
             )
-        yield Image(stream, size)
+        image.check(image_path)
+        yield image
+
+
+def _plain(stack: contextlib.ExitStack, path: Path, *, packed: bool) -> Image:
+    stream: Stream = stack.enter_context(gzip.open(path) if packed else path.open("rb"))
+    return Image(stream, None if packed else path.stat().st_size)
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

@@ -35,7 +35,9 @@ def keep_with_vm(account: Account, vm: dict[str, Any]) -> None:
         attachment = nic.get("Attachment", {})
         if not attachment.get("DeleteOnTermination"):
             wanted = {"AttachmentId": attachment["AttachmentId"], "DeleteOnTermination": True}
-            account.client.call("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=nic["NetworkInterfaceId"], Attachment=wanted)
+            account.client.call(
+                "ModifyNetworkInterfaceAttribute", NetworkInterfaceId=nic["NetworkInterfaceId"], Attachment=wanted
+            )
 
 
 def delete_interface(account: Account, cid: str) -> None:
@@ -72,7 +74,9 @@ def _wait_until_there(account: Account, cid: str) -> dict[str, Any] | None:
 
     def there() -> dict[str, Any] | bool | None:
         try:
-            item: dict[str, Any] = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])["NetworkInterfaces"][0]
+            item: dict[str, Any] = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])[
+                "NetworkInterfaces"
+            ][0]
         except (errors.NetworkMissing, IndexError):
             return True if time.monotonic() - began > account.patience.not_yet_visible / 10 else None
         return item if item.get("Status", "available") in ("available", "in-use") else None
@@ -103,4 +107,6 @@ def _create_when_address_is_free(account: Account, wish: Wish, planned: Interfac
             return None
         return made
 
-    return account.wait(created, f"an address of the networks {', '.join(planned.names)} stays in use", account.patience.address_busy)
+    return account.wait(
+        created, f"an address of the networks {', '.join(planned.names)} stays in use", account.patience.address_busy
+    )

@@ -74,7 +74,13 @@ def plan(networks: Networks, *, strict: bool = False) -> Plan:
     for name, network in _counting(networks):
         key = f"group {network.nic_group}" if network.nic_group else f"network {name}"
         interface = interfaces.setdefault(key, Interface(group=network.nic_group))
-        _add(interface, name, network, read_cloud_properties(NetworkProperties, network.cloud_properties, f"networks.{name}", strict=strict), faults)
+        _add(
+            interface,
+            name,
+            network,
+            read_cloud_properties(NetworkProperties, network.cloud_properties, f"networks.{name}", strict=strict),
+            faults,
+        )
     for key, interface in interfaces.items():
         if interface.prefixes and not interface.addresses and not interface.dynamic:
             faults.append(f"{key}: a delegated prefix needs a network with an address of its own beside it")

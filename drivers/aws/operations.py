@@ -45,6 +45,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "DescribeAddresses": Operation("ec2", _READ),
     "DescribeAvailabilityZones": Operation("ec2", _READ),
     "DescribeImages": Operation("ec2", _READ),
+    "DescribeInstanceAttribute": Operation("ec2", _READ),
     "DescribeInstanceTypes": Operation("ec2", _READ),
     "DescribeInstances": Operation("ec2", _READ),
     "DescribeNetworkInterfaces": Operation("ec2", _READ),

@@ -16,9 +16,9 @@ class EphemeralDisk(msgspec.Struct, frozen=True):
     throughput: Annotated[int | None, Described(description="MiB/s, for gp3; its free baseline is not sent")] = None
     encrypted: Annotated[bool | None, Described(description="else as the configuration says")] = None
     kms_key_arn: Annotated[str | None, Described(description="else as the configuration says")] = None
-    use_instance_storage: Annotated[bool, Described(description="the instance store is the ephemeral disk; excludes all else here")] = (
-        False
-    )
+    use_instance_storage: Annotated[
+        bool, Described(description="the instance store is the ephemeral disk; excludes all else here")
+    ] = False
     use_root_disk: Annotated[bool, Described(description="no disk of its own: the root disk is made larger")] = False
 
 
@@ -57,7 +57,9 @@ class VmProperties(msgspec.Struct, frozen=True):
     placement_group: Annotated[str | None, Described(description="placement group")] = None
     tenancy: Annotated[Literal["default", "dedicated"], Described(description="`default` or `dedicated`")] = "default"
     auto_assign_public_ip: Annotated[bool, Described(description="a public address, for VMs with one network")] = False
-    advertised_routes: Annotated[tuple[Route, ...], Described(description="routes that lead to the VM: `table_id`, `destination`")] = ()
+    advertised_routes: Annotated[
+        tuple[Route, ...], Described(description="routes that lead to the VM: `table_id`, `destination`")
+    ] = ()
     source_dest_check: Annotated[bool, Described(description="false for VMs that forward packets")] = True
     raw_instance_storage: Annotated[bool, Described(description="the agent gets every instance store unformatted")] = False
     ephemeral_disk: Annotated[EphemeralDisk, Described(description="see below")] = EphemeralDisk()
@@ -76,17 +78,17 @@ class DiskProperties(msgspec.Struct, frozen=True):
     kms_key_arn: Annotated[str | None, Described(description="else as the configuration says")] = None
     tags: Annotated[dict[str, str], Described(description="from birth")] = {}
     name: Annotated[str | None, Described(description="the tag Name, as the director gives it to dynamic disks")] = None
-    availability_zone: Annotated[str | None, Described(description="zone of a disk made for no VM (ours); else the region's first")] = (
-        None
-    )
+    availability_zone: Annotated[
+        str | None, Described(description="zone of a disk made for no VM (ours); else the region's first")
+    ] = None
 
 
 class NetworkProperties(msgspec.Struct, frozen=True):
     """cloud_properties of a network's subnet."""
 
-    subnet: Annotated[str | None, Described(description="subnet id, for manual networks; without it a dynamic one takes the default")] = (
-        None
-    )
+    subnet: Annotated[
+        str | None, Described(description="subnet id, for manual networks; without it a dynamic one takes the default")
+    ] = None
     security_groups: Annotated[tuple[str, ...], Described(description="ids or names, for VMs that name none")] = ()
 
 

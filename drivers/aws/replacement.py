@@ -19,7 +19,6 @@ _log = logging.getLogger(__name__)
 Item = dict[str, Any]
 
 
-
 def find_replacement(account: Account, disk_cid: DiskCid) -> DiskCid | None:
     """The disk that took the place of one that is gone: the last copy, since earlier ones were never finished."""
     filters = [tags.with_tag(tags.REPLACES, str(disk_cid)), {"Name": "status", "Values": ["available", "in-use"]}]
@@ -44,7 +43,9 @@ def replace(account: Account, item: Item, request: Item, properties: DiskPropert
 def _copy(account: Account, item: Item, request: Item, properties: DiskProperties, mark: str) -> DiskCid:
     kept = {key: value for key, value in tags.from_pairs(item.get("Tags")).items() if not key.startswith(("aws:", "multicpi"))}
     born = {**tags.at_birth(account, {**kept, **properties.tags}, mark), tags.REPLACES: item["VolumeId"]}
-    return disks.make(account, {**request, "AvailabilityZone": item["AvailabilityZone"]}, born, f"{mark}{sorted(request.items())}")
+    return disks.make(
+        account, {**request, "AvailabilityZone": item["AvailabilityZone"]}, born, f"{mark}{sorted(request.items())}"
+    )
 
 
 def _made_before(account: Account, old: DiskCid, mark: str) -> DiskCid | None:

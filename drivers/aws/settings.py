@@ -56,7 +56,9 @@ class AwsSettings(msgspec.Struct, frozen=True):
     enable_describe_instance_types: Annotated[
         bool, Described(description="ask EC2 about VM types that the shipped table does not know")
     ] = True
-    fast_path_delete: Annotated[bool, Described(description="delete_vm renames the VM and does not wait until it is gone")] = False
+    fast_path_delete: Annotated[bool, Described(description="delete_vm renames the VM and does not wait until it is gone")] = (
+        False
+    )
     connection_options: Annotated[ConnectionOptions, Described(description="`ca_cert`")] = ConnectionOptions()
     env: Annotated[Proxies, Described(description="`http_proxy`, `https_proxy`, `no_proxy`")] = Proxies()
 
@@ -90,7 +92,9 @@ def read(config: CloudConfig) -> AwsSettings:
     settings = read_settings(AwsSettings, config.properties, "cloud.properties.aws", meaningless=MEANINGLESS)
     faults = _faults(settings)
     if faults:
-        raise errors.CpiError("the configuration has faults:\n" + "\n".join(f"  cloud.properties.aws.{fault}" for fault in faults))
+        raise errors.CpiError(
+            "the configuration has faults:\n" + "\n".join(f"  cloud.properties.aws.{fault}" for fault in faults)
+        )
     return settings
 
 

@@ -38,7 +38,9 @@ def _shapes_in(value: Any) -> list[str]:
 
 def _without_prose(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_prose(item) for key, item in value.items() if not (key == "documentation" and isinstance(item, str))}
+        return {
+            key: _without_prose(item) for key, item in value.items() if not (key == "documentation" and isinstance(item, str))
+        }
     if isinstance(value, list):
         return [_without_prose(item) for item in value]
     return value

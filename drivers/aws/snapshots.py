@@ -38,7 +38,9 @@ def take(account: Account, disk_cid: DiskCid, description: str, given: Metadata,
             return SnapshotCid(answer["SnapshotId"])
         except errors.Unclear as error:
             unanswered = error
-            found = account.client.call("DescribeSnapshots", OwnerIds=["self"], Filters=[tags.with_tag(tags.TOKEN, seed)])["Snapshots"]
+            found = account.client.call("DescribeSnapshots", OwnerIds=["self"], Filters=[tags.with_tag(tags.TOKEN, seed)])[
+                "Snapshots"
+            ]
             if found:
                 return SnapshotCid(found[0]["SnapshotId"])
     raise unanswered

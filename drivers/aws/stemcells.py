@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import uuid
+from pathlib import Path
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
@@ -25,6 +27,8 @@ _MISSING: Final = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", 
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
     """A stemcell that VMs can be made of at once."""
     properties = read_cloud_properties(StemcellProperties, cloud_properties, strict=account.config.strict_properties)
+    if not Path(image_path).is_file():
+        raise contract_errors.CpiError(f"the stemcell's image {image_path} is no file that can be read")
     if properties.ami is not None:
         return _light(account, properties, env_tags)
     return _heavy(account, image_path, properties, env_tags)
@@ -83,7 +87,7 @@ def _copied(
         key = properties.kms_key_arn or account.settings.kms_key_arn
         request |= {"Encrypted": True, **({"KmsKeyId": key} if key else {})}
     with Undo() as undo:
-        answer = account.client.call("CopyImage", ClientToken=hashlib.sha256(_fresh().encode()).hexdigest(), **request)
+        answer = account.client.call("CopyImage", ClientToken=uuid.uuid4().hex, **request)
         stemcell_cid = StemcellCid(answer["ImageId"])
         undo.push(f"stemcell {stemcell_cid}", lambda: delete(account, stemcell_cid))
         _wait_until_available(account, stemcell_cid)
@@ -171,11 +175,5 @@ def _tags(account: Account, properties: StemcellProperties, env_tags: Metadata) 
 def _image_name(properties: StemcellProperties, unique: str) -> str:
     """3 to 128 characters of a small alphabet, unique in the region."""
     known = f"BOSH {properties.name or 'stemcell'} {properties.version or ''}".strip()
-    short = hashlib.sha256(f"{unique}{_fresh()}".encode()).hexdigest()[:20]
+    short = hashlib.sha256(f"{unique}{uuid.uuid4()}".encode()).hexdigest()[:20]
     return "".join(letter if letter.isalnum() or letter in " ().-/_" else "-" for letter in known)[:100] + f" {short}"
-
-
-def _fresh() -> str:
-    import uuid
-
-    return uuid.uuid4().hex

@@ -10,7 +10,7 @@ from drivers.aws.account import Account
 
 _log = logging.getLogger(__name__)
 
-LIMITS: Final = tagging.Limits(key=127, value=255, count=50)
+LIMITS: Final = tagging.Limits(key=127, value=255, number=50)
 
 # What a tag can not hold is no reason to fail.
 _OF_TAGS: Final = frozenset({"TagLimitExceeded", "InvalidParameterValue", "InvalidTag", "InvalidTagKey.Malformed"})

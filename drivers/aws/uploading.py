@@ -37,7 +37,7 @@ _TELL_SECONDS: Final = 10.0
 class Block(NamedTuple):
     """One block that holds something."""
 
-    index: int
+    number: int
     data: bytes
     checksum: str
 
@@ -66,9 +66,9 @@ class Journal:
 
     def add(self, block: Block) -> None:
         """A block arrived."""
-        self.arrived[block.index] = block.checksum
+        self.arrived[block.number] = block.checksum
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"block": block.index, "checksum": block.checksum}) + "\n")
+            file.write(json.dumps({"block": block.number, "checksum": block.checksum}) + "\n")
 
     def end(self) -> None:
         """It is complete, or it is gone."""
@@ -104,7 +104,9 @@ def _blocks(image: Any, room: int) -> Iterator[Block]:
         if not data:
             return
         if index * BLOCK >= room:
-            raise contract_errors.CpiError(f"the stemcell's image is larger than its disk of {room // 1024**2} MiB: mend cloud_properties.disk")
+            raise contract_errors.CpiError(
+                f"the stemcell's image is larger than its disk of {room // 1024**2} MiB: mend cloud_properties.disk"
+            )
         data = data.ljust(BLOCK, b"\0")
         if data != zeros:
             yield Block(index, data, base64.b64encode(hashlib.sha256(data).digest()).decode())
@@ -116,8 +118,8 @@ def _put_all(account: Account, snapshot_cid: SnapshotCid, blocks: Iterator[Block
     told = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload") as pool:
         for block in blocks:
-            checksums[block.index] = block.checksum
-            if journal.arrived.get(block.index) == block.checksum:
+            checksums[block.number] = block.checksum
+            if journal.arrived.get(block.number) == block.checksum:
                 continue
             pending.add(pool.submit(_put, account, snapshot_cid, block))
             if len(pending) >= 2 * _AT_ONCE:
@@ -143,13 +145,13 @@ def _put(account: Account, snapshot_cid: SnapshotCid, block: Block) -> Block:
     account.client.call(
         "PutSnapshotBlock",
         SnapshotId=str(snapshot_cid),
-        BlockIndex=block.index,
+        BlockIndex=block.number,
         BlockData=block.data,
         DataLength=len(block.data),
         Checksum=block.checksum,
         ChecksumAlgorithm="SHA256",
     )
-    return Block(block.index, b"", block.checksum)
+    return Block(block.number, b"", block.checksum)
 
 
 def _complete(account: Account, snapshot_cid: SnapshotCid, checksums: dict[int, str]) -> None:

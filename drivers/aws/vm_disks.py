@@ -40,9 +40,7 @@ def born_disks(properties: VmProperties, root: RootDisk, kind: VmType, settings:
     return BornDisks(mappings, ephemeral, [path for path, _ in stores])
 
 
-def volume(
-    type_: str, iops: int | None, throughput: int | None, *, encrypted: bool, kms_key: str | None
-) -> dict[str, Any]:
+def volume(type_: str, iops: int | None, throughput: int | None, *, encrypted: bool, kms_key: str | None) -> dict[str, Any]:
     """The keys of an EBS volume, as RunInstances and CreateVolume take them; gp3's free baseline is not sent."""
     wanted: dict[str, Any] = {"VolumeType": type_}
     if iops and not (type_ == "gp3" and iops <= _GP3_IOPS):
@@ -64,7 +62,9 @@ def _check(properties: VmProperties, kind: VmType) -> None:
     if wish != others:
         raise errors.CpiError("ephemeral_disk.use_instance_storage excludes every other key of ephemeral_disk")
     if properties.raw_instance_storage:
-        raise errors.CpiError("ephemeral_disk.use_instance_storage excludes raw_instance_storage: the agent would get one disk twice")
+        raise errors.CpiError(
+            "ephemeral_disk.use_instance_storage excludes raw_instance_storage: the agent would get one disk twice"
+        )
     if not kind.stores:
         raise errors.CpiError(f"ephemeral_disk.use_instance_storage: {kind.name} has no instance store")
 

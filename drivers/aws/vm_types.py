@@ -65,7 +65,9 @@ def from_answer(item: Mapping[str, Any]) -> VmType:
     """From an entry of DescribeInstanceTypes."""
     store = item.get("InstanceStorageInfo", {})
     disks = store.get("Disks", [])
-    special = any(item.get(key) for key in ("GpuInfo", "FpgaInfo", "InferenceAcceleratorInfo", "NeuronInfo", "MediaAcceleratorInfo"))
+    special = any(
+        item.get(key) for key in ("GpuInfo", "FpgaInfo", "InferenceAcceleratorInfo", "NeuronInfo", "MediaAcceleratorInfo")
+    )
     return VmType(
         name=item["InstanceType"],
         cpus=item.get("VCpuInfo", {}).get("DefaultVCpus", 0),

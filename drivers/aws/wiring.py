@@ -37,7 +37,9 @@ class Wires:
                 )
         if self._address:
             nic = nics[self._wish.plan.vip_interface]["NetworkInterfaceId"]
-            self._account.client.call("AssociateAddress", AllocationId=self._address, NetworkInterfaceId=nic, AllowReassociation=True)
+            self._account.client.call(
+                "AssociateAddress", AllocationId=self._address, NetworkInterfaceId=nic, AllowReassociation=True
+            )
         balancing.join(self._account, vm_cid, properties.elbs, self._groups)
         for route in properties.advertised_routes:
             _lead(self._account, route, nics[0]["NetworkInterfaceId"], undo)
@@ -76,7 +78,14 @@ def _unlead(account: Account, route: Route, destination: dict[str, str]) -> None
     account.client.call("DeleteRoute", RouteTableId=route.table_id, **destination)
 
 
-_TARGETS = ("NetworkInterfaceId", "GatewayId", "NatGatewayId", "TransitGatewayId", "VpcPeeringConnectionId", "EgressOnlyInternetGatewayId")
+_TARGETS = (
+    "NetworkInterfaceId",
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "VpcPeeringConnectionId",
+    "EgressOnlyInternetGatewayId",
+)
 
 
 def _target_of(account: Account, route: Route) -> dict[str, str]:
