@@ -20,8 +20,9 @@ _FORMATTING = "formatting"
 class DeviceDisk(Disk):
     """kind and options are what env says of a filesystem that has yet to be made, and of every mount."""
 
-    def __init__(self, path: Path, vm: VmFolder, commands: Commands, kind: str, options: Sequence[str]) -> None:
+    def __init__(self, cid: str, path: Path, vm: VmFolder, commands: Commands, kind: str, options: Sequence[str]) -> None:
         super().__init__(path)
+        self._cid = cid
         self._vm = vm
         self._commands = commands
         self._filesystems = Filesystems(commands)
@@ -38,9 +39,8 @@ class DeviceDisk(Disk):
     async def mount(self, point: Path) -> None:
         """Makes a filesystem on an empty device, checks and grows one that is there."""
         await _while_busy(self._claim, point)
-        kind = await self._filesystems.kind_on(self.path)
-        if kind is None:
-            kind = await self._format()
+        kind = await self._filesystems.kind_on(self.path) or await self._format()
+        self._vm.keep(_FORMATTING, None)
         await self._filesystems.prepare(kind, self.path)
         options = ["-o", ",".join(self._options)] if self._options else []
         await self._commands.run("mount", "-t", kind, *options, str(self.path), str(point))
@@ -55,12 +55,11 @@ class DeviceDisk(Disk):
             raise Fault(f"{self.path} can not be had alone: {error.strerror}; is it mounted elsewhere?") from error
 
     async def _format(self) -> str:
-        # kept until it is done, so that a VM lost half way through may begin again
-        interrupted = self._vm.recall(_FORMATTING) == str(self.path)
-        if not interrupted:
-            self._vm.keep(_FORMATTING, str(self.path))
-        await self._filesystems.make(self._kind, self.path, interrupted=interrupted)
-        self._vm.keep(_FORMATTING, None)
+        # what was begun on an empty disk and cut off is on record, and may be begun again
+        if self._vm.recall(_FORMATTING) != self._cid:
+            await self._filesystems.check_empty(self.path)
+            self._vm.keep(_FORMATTING, self._cid)
+        await self._filesystems.make(self._kind, self.path)
         return self._kind
 
     async def unmount(self, point: Path) -> None:

@@ -74,6 +74,7 @@ class PersistentDisks:
             raise Fault(f"disk {cid} is the device {path}, and mounting it needs root")
         env = self._settings.env
         return DeviceDisk(
+            cid,
             path,
             self._vm,
             self._commands,

@@ -1,5 +1,6 @@
 """Filesystems on a device: found, made on an empty device only, checked, grown."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from drivers.local.agent.faults import Fault
 KINDS = ("ext4", "xfs")
 _NOTHING_FOUND = 2
 _HEAD_BYTES = 1024 * 1024
+_SAMPLES = 256
+_SAMPLE_BYTES = 65536
 _WORTH_GROWING_BYTES = 1024 * 1024
 _CLEAN_OR_CORRECTED = (0, 1, 2)
 
@@ -31,18 +34,17 @@ class Filesystems:
             raise Fault(f"{device} holds {' '.join(marks.split())}, which is no filesystem this agent can mount")
         return None
 
-    async def make(self, kind: str, device: Path, *, interrupted: bool) -> None:
-        """Makes a filesystem on an empty device; interrupted says that it was begun here before and did not end.
-
-        Raises Fault if there is data at the head of the device although no filesystem was recognised:
-        it may be a damaged one, and is for a person to look at.
-        """
-        if kind not in KINDS:
-            raise Fault(f"env.persistent_disk_fs is {kind!r}, this agent makes {' or '.join(KINDS)}")
-        if not interrupted and not _head_is_empty(device):
+    async def check_empty(self, device: Path) -> None:
+        """Raises Fault if there is data although no filesystem was recognised: a damaged one is for a person to look at."""
+        if not await asyncio.to_thread(_looks_empty, device):
             raise Fault(
                 f"{device} holds no filesystem that is known, yet it is not empty: it is not formatted, look what is on it"
             )
+
+    async def make(self, kind: str, device: Path) -> None:
+        """Makes a filesystem, whatever is there."""
+        if kind not in KINDS:
+            raise Fault(f"env.persistent_disk_fs is {kind!r}, this agent makes {' or '.join(KINDS)}")
         if kind == "xfs":
             await self._commands.run("mkfs.xfs", "-q", str(device))
         else:
@@ -76,6 +78,13 @@ def _size(device: Path) -> int:
         return file.seek(0, os.SEEK_END)
 
 
-def _head_is_empty(device: Path) -> bool:
+def _looks_empty(device: Path) -> bool:
+    size = _size(device)
     with device.open("rb") as file:
-        return not any(file.read(_HEAD_BYTES))
+        if any(file.read(_HEAD_BYTES)):
+            return False
+        for sample in range(_SAMPLES):
+            file.seek(size * sample // _SAMPLES)
+            if any(file.read(_SAMPLE_BYTES)):
+                return False
+    return True

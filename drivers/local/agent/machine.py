@@ -10,7 +10,7 @@ from drivers.local.agent.disks import PersistentDisks
 from drivers.local.agent.faults import Fault
 from drivers.local.agent.jobs import Job, read_jobs
 from drivers.local.agent.layout import VmFolder
-from drivers.local.agent.scripts import Scripts
+from drivers.local.agent.scripts import Scripts, drain_argument
 from drivers.local.agent.settings import Settings
 from drivers.local.agent.supervisor import Supervisor
 
@@ -115,16 +115,17 @@ class Machine:
 
     async def drain(self, kind: str, new_spec: Mapping[str, Any] | None = None) -> int:
         """Returns once the jobs may be stopped; from now on one that ends is not started again."""
+        argument = drain_argument(kind, new_spec)
         self._supervisor.release()
-        await self._scripts.drain(kind, self._jobs(), self._spec(), new_spec)
+        await self._scripts.drain(argument, self._jobs(), self._spec(), new_spec)
         return 0
 
     async def run_script(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Runs the jobs' scripts of that name."""
         if not isinstance(options or {}, Mapping):
             raise Fault(f"the options of a script are an object, got {type(options).__name__}")
-        env = (options or {}).get("env") or {}
-        await self._scripts.run(str(name), {str(key): str(value) for key, value in env.items()})
+        env = dict((options or {}).get("env") or {})
+        await self._scripts.run(name, {str(key): str(value) for key, value in env.items()})
         return {}
 
     async def update_settings(self, updates: Any) -> str:

@@ -38,17 +38,15 @@ class Scripts:
         with (logs / f"{name}.stdout.log").open("ab") as output, (logs / f"{name}.stderr.log").open("ab") as errors:
             await self._finish([str(self._vm.jobs / job / "bin" / name)], {**env, "BOSH_JOB_NAME": job}, errors, output)
 
-    async def drain(self, kind: str, jobs: Sequence[Job], spec: Mapping[str, Any], new_spec: Mapping[str, Any] | None) -> None:
+    async def drain(
+        self, argument: str, jobs: Sequence[Job], spec: Mapping[str, Any], new_spec: Mapping[str, Any] | None
+    ) -> None:
         """Drains all jobs that ask for it, and waits as long as each says. Raises Fault naming those that failed."""
-        if kind not in _ARGUMENTS:
-            raise Fault(f"Unexpected call with drain type '{kind}'")
-        if kind == "update" and new_spec is None:
-            raise Fault("Drain update requires new spec")
         env = {"BOSH_JOB_STATE": _job_state(spec)}
         if new_spec is not None:
             env["BOSH_JOB_NEXT_STATE"] = _job_state(new_spec)
         drained = [job for job in jobs if job.drain]
-        await _all("drain", [job.name for job in drained], *(self._drain_one(job, _ARGUMENTS[kind], env) for job in drained))
+        await _all("drain", [job.name for job in drained], *(self._drain_one(job, argument, env) for job in drained))
 
     async def _drain_one(self, job: Job, argument: str, env: Mapping[str, str]) -> None:
         while (seconds := await self._ask_drain(job, argument, env)) < 0:
@@ -96,6 +94,15 @@ class Scripts:
         if process.returncode:
             raise Fault(f"exit status {process.returncode}")
         return printed or b""
+
+
+def drain_argument(kind: str, new_spec: Mapping[str, Any] | None) -> str:
+    """What drain commands are told first. Raises Fault for what is no drain."""
+    if kind not in _ARGUMENTS:
+        raise Fault(f"Unexpected call with drain type '{kind}'")
+    if kind == "update" and not isinstance(new_spec, Mapping):
+        raise Fault("Drain update requires new spec")
+    return _ARGUMENTS[kind]
 
 
 async def _all(name: str, jobs: Sequence[str], *scripts: Any) -> None:

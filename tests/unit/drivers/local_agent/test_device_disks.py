@@ -105,15 +105,16 @@ def test_a_disk_with_another_filesystem_is_mounted_as_it_is(make_loop: MakeLoop,
     assert loop.kind() == "xfs"
 
 
-@pytest.mark.parametrize("wreck", ["partition table", "swap", "raw data", "damaged superblock"])
+@pytest.mark.parametrize("wreck", ["partition table", "swap", "raw data", "raw data further on", "damaged superblock"])
 def test_a_disk_that_is_not_empty_is_never_formatted(make_loop: MakeLoop, isolated: StartVm, wreck: str) -> None:
     """Whatever it is: the disk has the same bytes after the refusal."""
     loop = make_loop(32)
     _wreck(loop, wreck)
     before = loop.image.read_bytes()
     vm = isolated(loop)
-    with pytest.raises(AgentSaysNoError, match="Mounting persistent disk: "):
-        vm.done("mount_disk", "disk-1")
+    for _ in range(2):
+        with pytest.raises(AgentSaysNoError, match="Mounting persistent disk: "):
+            vm.done("mount_disk", "disk-1")
     assert loop.image.read_bytes() == before
     assert vm.done("list_disk") == []
 
@@ -127,6 +128,7 @@ def _wreck(loop: Loop, wreck: str) -> None:
     content, offset = {
         "partition table": (b"\x83" + b"\0" * 3 + (2048).to_bytes(4, "little") + (4096).to_bytes(4, "little"), 450),
         "raw data": (b"rows of a database", 700_000),
+        "raw data further on": (b"rows of a database" * 16384, 20_000_000),
         "damaged superblock": (b"\0" * 1024, 1024),
     }[wreck]
     with Path(loop.device).open("r+b") as device:
@@ -144,7 +146,7 @@ def test_a_mkfs_that_was_cut_off_is_done_again(make_loop: MakeLoop, isolated: St
     with Path(loop.device).open("r+b") as device:
         device.seek(4096)
         device.write(b"half a filesystem")
-    (vm.path / "state/formatting.json").write_text(json.dumps(loop.device))
+    (vm.path / "state/formatting.json").write_text('"disk-1"')
     vm.done("mount_disk", "disk-1")
     assert loop.kind() == "ext4"
     assert json.loads((vm.path / "state/formatting.json").read_text()) is None
@@ -205,6 +207,26 @@ def test_a_copy_for_which_there_is_no_room_leaves_the_old_disk_as_it_was(make_lo
     vm.done("stop")
     vm.done("unmount_disk", "disk-2")
     assert vm.done("list_disk") == ["disk-1"]
+
+
+@pytest.mark.slow
+def test_a_swap_that_fails_leaves_the_old_disk_at_the_store(make_loop: MakeLoop, isolated: StartVm) -> None:
+    """Somebody stands in it, so it can not be unmounted: the old disk can be written to, and a later attempt works."""
+    vm = isolated(make_loop(), make_loop())
+    vm.done("mount_disk", "disk-1")
+    vm.done("mount_disk", "disk-2")
+    (_inside(vm, vm.store) / "file").write_text("content")
+    vm.run_jobs({"name": "bystander", "command": ["sh", "-c", "cd $BOSH_STORE && exec sleep 60"]})
+    vm.wait_for_job_state("running")
+    with pytest.raises(AgentSaysNoError, match=r"target is busy.*in use by sleep"):
+        vm.done("migrate_disk", "disk-1", "disk-2")
+    assert vm.done("list_disk") == ["disk-1"]
+    (_inside(vm, vm.store) / "file").write_text("changed")
+    vm.done("stop")
+    vm.done("mount_disk", "disk-2")
+    vm.done("migrate_disk", "disk-1", "disk-2")
+    assert vm.done("list_disk") == ["disk-2"]
+    assert (_inside(vm, vm.store) / "file").read_text() == "changed"
 
 
 @pytest.mark.slow

@@ -240,8 +240,17 @@ def test_a_negative_drain_is_asked_again(vm: Vm) -> None:
     vm.run_jobs({"name": "busy", "command": _SLEEP, "drain": _draining(calls, -1, 0)})
     assert vm.done("drain", "update", {"persistent_disk": 5}) == 0
     assert _lines(calls) == ["job_changed hash_unchanged", "job_check_status hash_unchanged"]
+
+
+def test_a_drain_that_is_none_changes_nothing(vm: Vm) -> None:
+    """The jobs are kept running as before."""
+    starts = vm.path / "starts"
+    vm.run_jobs({"name": "cat", "command": _stamping(starts)})
+    vm.wait_for_job_state("running")
     with pytest.raises(AgentSaysNoError, match="Drain update requires new spec"):
         vm.done("drain", "update")
+    os.kill(int(_lines(starts)[0].split()[2]), signal.SIGKILL)
+    eventually(lambda: len(_lines(starts)) == 2, vm.log)
 
 
 def test_a_job_that_ends_in_its_drain_is_not_started_again(vm: Vm) -> None:

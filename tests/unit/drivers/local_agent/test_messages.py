@@ -198,3 +198,5 @@ def test_an_argument_of_the_wrong_kind_is_a_failed_task(vm: Vm) -> None:
         with pytest.raises(AgentSaysNoError, match="result: "):
             vm.done(method, *arguments)
         assert vm.call("ping") == "pong"
+    with pytest.raises(AgentSaysNoError, match="argument 1 must be a string, got dict"):
+        vm.done("mount_disk", {})
