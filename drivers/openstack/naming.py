@@ -9,7 +9,7 @@ from cpi.contract.model import CallContext, Metadata
 from cpi.kit.tagging import TOKEN, Limits, birth_tags, fitted
 
 # Nova and Cinder: 255 characters each; 128 items is Nova's default quota.
-METADATA: Final = Limits(key=255, value=255, count=128)
+METADATA: Final = Limits(key=255, value=255, number=128)
 _NAMES: Final = uuid.UUID("5d2a2b0e-6f0c-4bd3-9d3e-6e1f3f1f3a55")
 
 
@@ -31,7 +31,7 @@ def port_tag(vm_cid: str) -> str:
 def metadata_at_birth(context: CallContext, token: str | None, more: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Who made it and for whom."""
     own = birth_tags(context, token)
-    return {**fitted(more or {}, METADATA._replace(count=METADATA.count - len(own))), **fitted(own, METADATA)}
+    return {**fitted(more or {}, METADATA._replace(number=METADATA.number - len(own))), **fitted(own, METADATA)}
 
 
 def cut(metadata: Metadata) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The plugin's own block of the configuration, as the official CPIs take it, and a little more."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -10,6 +11,8 @@ from cpi.contract.model import CloudConfig
 from cpi.kit.settings import Secret, read_settings
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+_KEYSTONE_V2: Final = re.compile(r"/v2(\.\d+)?(/|$)")
 
 # Keys that the official CPIs take and that mean nothing here: there is no registry, and the agent's part is read elsewhere.
 MEANINGLESS: Final = frozenset({"registry", "nats", "default_volume_availability_zone", "connection_timeout"})
@@ -133,10 +136,9 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
         user = self.username is not None and self.api_key is not None
         credential = self.application_credential_id is not None and self.application_credential_secret is not None
         project = self.project or self.project_id or self.tenant
-        version = self.auth_url.rstrip("/").rpartition("/")[2]
         return (
             (not self.auth_url.startswith(("http://", "https://")), f"auth_url: expected a URL, got {self.auth_url!r}"),
-            (version in {"v2.0", "v2"}, f"auth_url: Keystone v2 is not supported, only v3: {self.auth_url!r}"),
+            (bool(_KEYSTONE_V2.search(self.auth_url)), f"auth_url: Keystone v2 is not supported, only v3: {self.auth_url!r}"),
             (
                 user == credential,
                 "expected username and api_key, or application_credential_id and application_credential_secret: one of the two",
