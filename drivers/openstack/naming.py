@@ -1,6 +1,7 @@
 """Names and tags of what is made."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,6 +11,8 @@ from cpi.kit.tagging import TOKEN, Limits, birth_tags, fitted
 
 # Nova and Cinder: 255 characters each; 128 items is Nova's default quota.
 METADATA: Final = Limits(key=255, value=255, number=128)
+# What both refuse in the name of an item.
+_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_:. -]")
 _NAMES: Final = uuid.UUID("5d2a2b0e-6f0c-4bd3-9d3e-6e1f3f1f3a55")
 
 
@@ -31,9 +34,13 @@ def port_tag(vm_cid: str) -> str:
 def metadata_at_birth(context: CallContext, token: str | None, more: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Who made it and for whom."""
     own = birth_tags(context, token)
-    return {**fitted(more or {}, METADATA._replace(number=METADATA.number - len(own))), **fitted(own, METADATA)}
+    return {**fitted(_spelled(more or {}), METADATA._replace(number=METADATA.number - len(own))), **fitted(own, METADATA)}
 
 
 def cut(metadata: Metadata) -> dict[str, str]:
     """Metadata as Nova and Cinder take it."""
-    return fitted(metadata, METADATA)
+    return fitted(_spelled(metadata), METADATA)
+
+
+def _spelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {_NOT_IN_NAMES.sub("_", str(key)): value for key, value in metadata.items()}
