@@ -15,7 +15,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.openstack.lab import Lab
-from fixtures.proxy import Request, Rule, effects
+from fixtures.proxy import Effect, Request, Rule, effects
 from tests.unit.drivers.openstack.conftest import MakeVm, gone_after
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("census_kept")]
@@ -25,7 +25,7 @@ BROKEN = effects.answer(500, b'{"computeFault": {"code": 500, "message": "out of
 
 
 @contextmanager
-def nth_call(project: Lab, number: int, effect: effects.Effect) -> Iterator[list[Rule]]:
+def nth_call(project: Lab, number: int, effect: Effect) -> Iterator[list[Rule]]:
     """The effect falls on the number-th call of any service, once; keystone's are not counted."""
     count = itertools.count(1)
 
