@@ -187,8 +187,8 @@ class Client:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             max_pool_connections=_CONNECTIONS,
-            # Its rate limiter is used and its retries are not: they stop at a quota that many threads soon use up.
-            retries={"mode": "adaptive", "total_max_attempts": 1},
+            # Repeats are ours: the SDK's stop at a quota that many threads soon use up, and its rate limiter forgets slowly.
+            retries={"mode": "standard", "total_max_attempts": 1},
             use_dualstack_endpoint=self._settings.dualstack or None,
             proxies=connecting.proxies(self._settings, name),
             tcp_keepalive=True,

@@ -22,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
-ALIVE: Final = ["pending", "running", "stopping", "stopped"]
 _GENERATIONS: Final = 10
 
 
@@ -30,15 +29,16 @@ class KilledBefore(errors.Refusal):
     """The client token led to a VM that was deleted before."""
 
 
-def find_by_token(account: Account, token: str) -> Item | None:
-    """The living VM that was made with this token."""
-    filters = [tags.with_tag(TOKEN, token), {"Name": "instance-state-name", "Values": ALIVE}]
-    return next(iter(vms.items(account.client.call("DescribeInstances", Filters=filters))), None)
+def find_by_token(account: Account, token: str) -> tuple[Item | None, int]:
+    """The living VM that was made with this token, and how many that were are dead."""
+    found = vms.items(account.client.call("DescribeInstances", Filters=[tags.with_tag(TOKEN, token)]))
+    living = [item for item in found if item["State"]["Name"] not in vms.GONE]
+    return (living[0] if living else None), len(found) - len(living)
 
 
-def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo) -> Item:
-    """A running VM. What was made is remembered in undo."""
-    for generation in range(_GENERATIONS):
+def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, *, dead: int = 0) -> Item:
+    """A running VM. What was made is remembered in undo. dead: how many VMs of the token are gone."""
+    for generation in range(dead, dead + _GENERATIONS):
         try:
             return _launch(account, wish, candidate, root, undo, generation)
         except KilledBefore as error:
@@ -87,22 +87,29 @@ def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, 
             return _made_otherwise(account, wish, undo)
         raise
     vm_cid = VmCid(answer["Instances"][0]["InstanceId"])
-    undo.push(f"VM {vm_cid}", lambda: vms.terminate(account, vm_cid))
-    return wait_until_running(account, vm_cid)
+    return _running(account, vm_cid, undo)
+
+
+def _running(account: Account, vm_cid: VmCid, undo: Undo) -> Item:
+    killed_before: list[VmCid] = []
+    undo.push(f"VM {vm_cid}", lambda: killed_before or vms.terminate(account, vm_cid))
+    try:
+        return wait_until_running(account, vm_cid)
+    except KilledBefore:
+        killed_before.append(vm_cid)
+        raise
 
 
 def _made_otherwise(account: Account, wish: Wish, undo: Undo) -> Item:
     """The client token was used with other parameters: a VM that lives is the one; else it died and another is made."""
-    found = find_by_token(account, wish.seed)
+    found, _ = find_by_token(account, wish.seed)
     if found is None:
         raise KilledBefore("this token's VM is gone")
-    vm_cid = VmCid(found["InstanceId"])
-    undo.push(f"VM {vm_cid}", lambda: vms.terminate(account, vm_cid))
-    return wait_until_running(account, vm_cid)
+    return _running(account, VmCid(found["InstanceId"]), undo)
 
 
 def _remove_unanswered(account: Account, wish: Wish) -> None:
-    found = find_by_token(account, wish.seed)
+    found, _ = find_by_token(account, wish.seed)
     if found is not None:
         vms.terminate(account, VmCid(found["InstanceId"]))
 
