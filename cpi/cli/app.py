@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import version
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from cpi.cli import screen
 from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
+from cpi.cli.conformance import conformance
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
@@ -26,6 +28,7 @@ app.command()(demo)
 app.command(no_args_is_help=True)(call)
 app.command()(drivers)
 app.command()(doctor)
+app.command()(conformance)
 app.command(name="agent-settings")(agent_settings)
 
 
@@ -37,6 +40,13 @@ def run() -> None:
         screen.fail(error.message)
     except OSError as error:
         screen.fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    finally:
+        sys.excepthook = _show_unforeseen
+
+
+def _show_unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, trace)
+    screen.show_fault(f"cpi is at fault: {kind.__name__} was not foreseen; please report it with the trace above")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the option's value over by position

@@ -56,7 +56,6 @@ def show(outcome: Outcome) -> None:
         size = f"{scene.bytes / _BYTES_OF_MIB:.0f}" if scene.bytes is not None else ""
         table.add_row(scene.act, f"{scene.seconds:.1f}", down, size)
     console = screen.out()
-    console.print()
     console.print(table)
     console.print(f"\nrows acknowledged: {outcome.rows_acknowledged}\n[bold]rows lost: {outcome.rows_lost}")
 

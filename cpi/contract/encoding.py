@@ -27,7 +27,14 @@ def _typed(wanted: type, value: Any) -> object:
 
 def to_plain(value: object) -> Any:
     """value in dicts, lists, strings and numbers."""
-    return msgspec.to_builtins(value, enc_hook=_plain)
+    return _with_lists(msgspec.to_builtins(value, enc_hook=_plain))
+
+
+def _with_lists(value: Any) -> Any:
+    """JSON knows no tuples: what was written and read again must equal what was not."""
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def from_plain(value: object, wanted: type[T]) -> T:

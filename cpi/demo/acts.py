@@ -15,10 +15,11 @@ from cpi.demo.stage import Guest, Stage
 from cpi.kit.waiting import wait_until
 from cpi.migration import Event, Report, migrate_disk
 
-SIZE: Final = MiB(256)
-LARGER: Final = MiB(512)
-SMALLER: Final = MiB(320)
-OLD_DATA_BYTES: Final = bytes_from_mib(MiB(192))
+SIZE: Final = MiB(128)
+LARGER: Final = MiB(256)
+SMALLER: Final = MiB(160)
+OLD_DATA_BYTES: Final = bytes_from_mib(MiB(96))
+_ROWS_BETWEEN: Final = 100
 _ANSWER_SECONDS: Final = 30.0
 
 
@@ -71,13 +72,17 @@ def perform(stage: Stage, watcher: Watcher) -> Outcome:
     with _writing(guest) as writer:
         with play.act("take a snapshot of it in use"):
             stage.cloud.snapshot_disk(disk_cid, {"made_by": "cpi demo"})
+        writer.wait_for_more(_ROWS_BETWEEN)
         with play.act(f"grow it to {LARGER} MiB by copying") as scene, _interrupting(writer, scene):
             disk_cid = _move(stage, guest, disk_cid, LARGER, scene, watcher)
+        writer.wait_for_more(_ROWS_BETWEEN)
         with play.act("lose the VM, give the disk to a new one") as scene, _interrupting(writer, scene):
             guest = _replace(stage, guest, stemcell_cid, disk_cid)
             writer.address = guest.address
+        writer.wait_for_more(_ROWS_BETWEEN)
         with play.act(f"shrink it to {SMALLER} MiB by copying") as scene, _interrupting(writer, scene):
             _move(stage, guest, disk_cid, SMALLER, scene, watcher)
+        writer.wait_for_more(_ROWS_BETWEEN)
     with play.act("read every row back"):
         lost = _count_lost(guest, writer, before["digest"])
     return Outcome(tuple(play.scenes), writer.acknowledged, lost)

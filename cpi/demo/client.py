@@ -15,6 +15,7 @@ from cpi.demo.job import PORT
 from cpi.kit.waiting import wait_until
 
 _ANSWER_SECONDS = 10.0
+_PATIENCE_SECONDS = 30.0
 _BETWEEN_ROWS_SECONDS = 0.002
 _BETWEEN_TRIES_SECONDS = 0.02
 
@@ -72,10 +73,10 @@ class Writer:
         """How many acknowledged rows are not among rows, or not as they were written."""
         return sum(rows.get(number) != self.text_of(number) for number in range(1, self._acknowledged + 1))
 
-    def wait_for_more(self, deadline_seconds: float = 30) -> None:
-        """Until another row is acknowledged. Raises CloudError if none is."""
-        before = self._acknowledged
-        wait_until(lambda: self._acknowledged > before, "an acknowledged row", deadline_seconds=deadline_seconds)
+    def wait_for_more(self, count: int = 1) -> None:
+        """Until so many more rows are acknowledged. Raises CloudError if they are not."""
+        goal = self._acknowledged + count
+        wait_until(lambda: self._acknowledged >= goal, "rows are acknowledged", deadline_seconds=_PATIENCE_SECONDS)
 
     def longest_silence(self, since: float) -> float:
         """The longest time from one acknowledged row to the next since then, in seconds."""

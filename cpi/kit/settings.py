@@ -5,8 +5,9 @@ A driver declares its settings as a msgspec.Struct; a field of type Secret hides
 
 import difflib
 import logging
+import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -44,8 +45,9 @@ def read_settings(kind: type[T], document: Any, where: str, *, meaningless: froz
 
     Raises CpiError that lists every fault: missing keys, wrong types, unknown keys with the nearest known one.
     """
-    faults: list[str] = []
-    settings = _read(kind, document, where, faults, meaningless)
+    reader = _Reader()
+    settings = reader.struct(kind, document, where, meaningless)
+    faults = [*reader.unknown, *reader.faults]
     if settings is None or faults:
         raise errors.CpiError("the configuration has faults:\n" + "\n".join(f"  {fault}" for fault in faults))
     return settings
@@ -56,54 +58,69 @@ def read_cloud_properties(kind: type[T], document: Any, where: str = "cloud_prop
 
     Several CPIs share VM types and extensions, so a key that another cloud knows is normal here.
     """
-    faults: list[str] = []
-    unknown = [] if strict or not isinstance(document, Mapping) else _unknown_keys(kind, document, where)
-    for fault in unknown:
-        _log.info("%s", fault)
-    meaningless = frozenset() if strict or not isinstance(document, Mapping) else frozenset(map(str, document))
-    settings = _read(kind, document, where, faults, meaningless)
+    reader = _Reader()
+    settings = reader.struct(kind, document, where)
+    for unknown in () if strict else reader.unknown:
+        _log.info("%s", unknown)
+    faults = [*(reader.unknown if strict else ()), *reader.faults]
     if settings is None or faults:
         raise errors.CpiError("cloud properties have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
     return settings
 
 
-def _read(kind: type[T], document: Any, where: str, faults: list[str], meaningless: frozenset[str]) -> T | None:
-    if not isinstance(document, Mapping):
-        faults.append(f"{where}: expected an object, got {_kind_of(document)}")
-        return None
-    faults.extend(_unknown_keys(kind, document, where, meaningless))
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        path = f"{where}.{field.encode_name}"
-        if field.encode_name in document:
-            values[field.name] = _read_field(field.type, document[field.encode_name], path, faults)
-        elif field.required:
-            faults.append(f"{path}: is missing")
-    if faults:
-        return None
-    try:
-        return kind(**values)
-    except (ValueError, errors.Error) as error:
-        faults.append(f"{where}: {error}")
-        return None
+class _Reader:
+    """Goes through a document as deep as structs go, and gathers what is wrong and what is not known."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.unknown: list[str] = []
+
+    def struct(self, kind: type[T], document: Any, where: str, meaningless: frozenset[str] = frozenset()) -> T | None:
+        if not isinstance(document, Mapping):
+            self.faults.append(f"{where}: expected an object, got {_kind_of(document)}")
+            return None
+        self.unknown.extend(_unknown_keys(kind, document, where, meaningless))
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(kind):
+            path = f"{where}.{field.encode_name}"
+            if field.encode_name in document:
+                values[field.name] = self.value(field.type, document[field.encode_name], path)
+            elif field.required:
+                self.faults.append(f"{path}: is missing")
+        return None if self.faults else self._made(kind, values, where)
+
+    def value(self, wanted: Any, value: Any, path: str) -> Any:
+        for option in (wanted, *get_args(wanted)) if _is_union(wanted) else (wanted,):
+            if _is_struct(option) and isinstance(value, Mapping):
+                return self.struct(option, value, path)
+            if get_origin(option) in (list, tuple) and _is_struct(get_args(option)[0]) and isinstance(value, list):
+                items = [self.value(get_args(option)[0], item, f"{path}[{index}]") for index, item in enumerate(value)]
+                return get_origin(option)(items)
+            if get_origin(option) in (dict, Mapping) and _is_struct(get_args(option)[1]) and isinstance(value, Mapping):
+                return {key: self.value(get_args(option)[1], item, f"{path}.{key}") for key, item in value.items()}
+        return self._plain(wanted, value, path)
+
+    def _plain(self, wanted: Any, value: Any, path: str) -> Any:
+        try:
+            return msgspec.convert(value, wanted, dec_hook=_secret)
+        except msgspec.ValidationError as error:
+            self.faults.append(f"{path}{_fault(str(error))}")
+            return None
+
+    def _made(self, kind: type[T], values: dict[str, Any], where: str) -> T | None:
+        try:
+            return kind(**values)
+        except (ValueError, errors.Error) as error:
+            self.faults.append(f"{where}: {error}")
+            return None
 
 
-def _read_field(wanted: Any, value: Any, path: str, faults: list[str]) -> Any:
-    nested = _struct_in(wanted)
-    if nested is not None and isinstance(value, Mapping):
-        return _read(nested, value, path, faults, frozenset())
-    try:
-        return msgspec.convert(value, wanted, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        faults.append(f"{path}: {_without_root(str(error))}")
-        return None
+def _is_struct(wanted: Any) -> bool:
+    return isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)
 
 
-def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
-    for candidate in (wanted, *get_args(wanted)):
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
+def _is_union(wanted: Any) -> bool:
+    return get_origin(wanted) in (Union, types.UnionType)
 
 
 def _secret(wanted: type, value: Any) -> Any:
@@ -130,8 +147,10 @@ def _nearest(key: str, known: set[str]) -> str:
     return f"; is {near[0]!r} meant?" if near else ""
 
 
-def _without_root(message: str) -> str:
-    return message.removesuffix(" - at `$`").replace(" - at `$", " at `")
+def _fault(message: str) -> str:
+    """msgspec's `Expected … - at `$.a`` with the path in front."""
+    text, _, path = message.partition(" - at `$")
+    return f"{path.rstrip('`')}: {text}"
 
 
 def _kind_of(value: Any) -> str:

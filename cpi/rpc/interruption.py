@@ -9,6 +9,7 @@ from typing import Final
 from cpi.kit import undo
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_BETWEEN: Final = frozenset({undo.__name__, __name__, "cpi.rpc.binding", "cpi.rpc.dispatcher"})
 
 
 class Interrupted(BaseException):
@@ -19,7 +20,8 @@ class Interruption:
     """Turns the first signal while armed into Interrupted, in the main thread.
 
     Every other signal is passed over: a second one must not break the undoing, one during an undo must not either, and
-    one after the call must not lose its answer.
+    one after the call must not lose its answer. So is one that comes between the driver and Undo or the dispatcher, where
+    something may have been made that is not yet in anybody's hands.
     """
 
     def __init__(self) -> None:
@@ -39,7 +41,8 @@ class Interruption:
         finally:
             self._armed = False
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._armed and not undo.under_way():
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        between = frame is not None and frame.f_globals.get("__name__") in _BETWEEN
+        if self._armed and not between and not undo.under_way():
             self._armed = False
             raise Interrupted(signal.Signals(number).name)

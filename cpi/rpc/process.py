@@ -53,14 +53,16 @@ def serve(arguments: list[str]) -> int:
 
 
 def _answer(data: bytes | None, arguments: list[str]) -> Response:
+    request_id = "-"
     try:
         if data is None:
             raise errors.CpiError(f"the request is larger than {_LARGEST_REQUEST} bytes")
         request = parse_request(data)
+        request_id = " ".join(str(request.context.get("request_id", "-")).split())
         path = _config_path(arguments)
         formats = _known_formats(request, path)
     except errors.Error as error:
-        _complain(error.message)
+        _complain(*(f"[req_id {request_id}] {line}" for line in error.message.splitlines()))
         return Response(None, failure_of(error), "")
     if formats is not None:
         return Response({"stemcell_formats": formats, "api_version": _API_VERSION}, None, "")
@@ -151,9 +153,9 @@ def _write(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def _complain(message: str) -> int:
+def _complain(*lines: str) -> int:
     try:
-        os.write(2, f"{message}\n".encode("utf-8", "replace"))
+        os.write(2, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     except OSError:
         return 1
     return 1

@@ -42,7 +42,7 @@ def result_to_wire(value: object, version: int) -> Any:
     if isinstance(value, DiskHint):
         return None if version < _WITH_HINTS else to_plain(value.to_wire())
     if isinstance(value, CreatedNetwork):
-        return [str(value.cid), _addresses(value), to_plain(value.cloud_properties)]
+        return [str(value.cid), to_plain(value.addresses), to_plain(value.cloud_properties)]
     return to_plain(value)
 
 
@@ -61,8 +61,3 @@ def stemcell_tags(env: Mapping[str, Any]) -> Mapping[str, Any]:
     if tags is not None and not isinstance(tags, Mapping):
         raise errors.CpiError("create_stemcell: env.tags: expected an object")
     return tags or {}
-
-
-def _addresses(network: CreatedNetwork) -> dict[str, Any]:
-    addresses: dict[str, Any] = to_plain(network.addresses)
-    return {**addresses, "reserved": list(addresses["reserved"])}

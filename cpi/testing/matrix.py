@@ -114,4 +114,4 @@ def as_markdown() -> str:
 def _proof(clause: Clause) -> str:
     if clause.tests:
         return "<br>".join(words(test) for test in clause.tests)
-    return f"*not proven: {OWED[clause.method]}*" if clause.name == "Given" and clause.method in OWED else ""
+    return f"*{OWED[clause.method]}*" if clause.name == "Given" and clause.method in OWED else ""

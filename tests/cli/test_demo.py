@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -50,19 +51,27 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_no_row_is_lost_and_nothing_is_left(folder: Path) -> None:
-    """The figures are one document; the disk moved twice with the client waiting only while the jobs were down."""
-    done = subprocess.run([*_DEMO, folder], check=False, capture_output=True, text=True, timeout=_SECONDS)
+def test_no_row_is_lost_and_what_is_kept_can_be_looked_at_and_ended(folder: Path, cpi: Command) -> None:
+    """The figures are one document; the disk moved twice; the hints are true."""
+    done = subprocess.run([*_DEMO, folder, "--keep"], check=False, capture_output=True, text=True, timeout=_SECONDS)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+    _check_figures(json.loads(done.stdout))
+    assert f"demo --end {folder}" in done.stderr
+    (vm_dir,) = (folder / "cloud" / "vms").iterdir()
+    (disk_cid,) = json.loads(cpi("call", "get_disks", vm_dir.name, "--config", folder / "cpi.json").stdout)
+    assert (folder / "cloud" / "disks" / disk_cid).exists()
+    assert cpi("demo", "--end", folder).returncode == 0
+    assert _nothing_is_left(folder)
+
+
+def _check_figures(figures: dict[str, Any]) -> None:
     assert figures["rows_lost"] == 0
-    assert figures["rows_acknowledged"] > 20
+    assert figures["rows_acknowledged"] > 400
     assert [move["strategy"] for move in figures["moves"]] == ["copy", "copy"]
     for move in figures["moves"]:
-        assert move["bytes"] > 192 << 20
+        assert move["bytes"] > 96 << 20
         assert 0 < move["jobs_down_seconds"] <= move["seconds"]
         assert move["client_waited_seconds"] < move["jobs_down_seconds"] + 2
-    assert _nothing_is_left(folder)
 
 
 @pytest.mark.slow
@@ -79,19 +88,6 @@ def test_a_signal_in_the_middle_leaves_nothing(folder: Path, number: signal.Sign
     assert (demo.returncode, out) == (130, "")
     assert number.name in err
     assert "Traceback" not in err
-    assert _nothing_is_left(folder)
-
-
-@pytest.mark.slow
-def test_what_is_kept_can_be_looked_at_and_ended(folder: Path, cpi: Command) -> None:
-    """As the hints say."""
-    done = subprocess.run([*_DEMO, folder, "--keep"], check=False, capture_output=True, text=True, timeout=_SECONDS)
-    assert done.returncode == 0, done.stderr
-    assert f"demo --end {folder}" in done.stderr
-    (vm_dir,) = (folder / "cloud" / "vms").iterdir()
-    (disk_cid,) = json.loads(cpi("call", "get_disks", vm_dir.name, "--config", folder / "cpi.json").stdout)
-    assert (folder / "cloud" / "disks" / disk_cid).exists()
-    assert cpi("demo", "--end", folder).returncode == 0
     assert _nothing_is_left(folder)
 
 

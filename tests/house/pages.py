@@ -1,4 +1,4 @@
-"""Writes what is generated: docs/contract.md from the contract, and the table of drivers in README.md.
+"""Writes what is generated: docs/contract.md, the clauses and tests of docs/conformance.md, the drivers in README.md.
 
 python -m tests.house.pages
 """
@@ -12,9 +12,11 @@ from typing import Any
 import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
+from cpi.testing import matrix
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
+_CLAUSES = re.compile(r"(?<=<!-- clauses: written by `make docs` -->\n).*?(?=<!-- end of clauses -->)", re.DOTALL)
 _END = re.compile(r":\s*(# noqa.*)?$")
 _HEAD = """# The contract
 
@@ -28,7 +30,12 @@ conformance suite has a test for each clause.
 def generated() -> dict[str, str]:
     """The text that each generated page should have."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return {"docs/contract.md": contract_page(), "README.md": _TABLE.sub(lambda _: driver_table(), readme)}
+    suite = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    return {
+        "docs/contract.md": contract_page(),
+        "docs/conformance.md": _CLAUSES.sub(lambda _: matrix.as_markdown(), suite),
+        "README.md": _TABLE.sub(lambda _: driver_table(), readme),
+    }
 
 
 def driver_table() -> str:

@@ -14,7 +14,7 @@ from cpi.contract.units import MiB
 from cpi.kit.redaction import secrets_in
 from cpi.testing.guest import Guest
 from cpi.testing.harness import Document, Face, Harness
-from cpi.testing.ledger import Ledger
+from cpi.testing.ledger import Leak, Ledger
 from cpi.testing.making import Maker
 from cpi.testing.opening import opened
 from cpi.testing.powers import lacking_power, prove_refused
@@ -175,8 +175,9 @@ def kept(cloud: Cloud, powers: frozenset[Capability], harness: Harness, janitor:
     ledger = Ledger(cloud, powers, janitor)
     yield ledger
     ledger.settle()
-    if harness.census is not None:
-        assert dict(harness.census()) == before, "the cloud holds something else than before the test"
+    after = None if harness.census is None else dict(harness.census())
+    if after != before:
+        raise Leak(f"the cloud held {before} before the test, and holds {after} after it")
 
 
 @contextlib.contextmanager

@@ -16,11 +16,12 @@ _log = logging.getLogger(__name__)
 
 
 class _Message(NamedTuple):
-    """needed and taken count the arguments; those beyond are ignored, as the BOSH agent does."""
+    """needed and taken count the arguments, those beyond are ignored as by the BOSH agent; the first strings of them are text."""
 
     run: Callable[..., Awaitable[Any]]
     needed: int = 0
     taken: int = 0
+    strings: int = 0
     is_long: bool = False
     is_long_for_polling: bool = False
     is_cancellable: bool = False
@@ -62,6 +63,11 @@ async def _called(message: _Message, arguments: Any) -> Any:
     if len(arguments) < message.needed:
         counts = f"Not enough arguments, expected {message.needed}, got {len(arguments)}"
         raise Fault(f"Extracting method arguments from payload: {counts}")
+    for number, argument in enumerate(arguments[: message.strings], 1):
+        if not isinstance(argument, str):
+            raise Fault(
+                f"Extracting method arguments from payload: argument {number} must be a string, got {type(argument).__name__}"
+            )
     return await message.run(*arguments[: message.taken])
 
 
@@ -71,8 +77,8 @@ def _exception(message: str) -> dict[str, Any]:
 
 def _of_tasks(tasks: Tasks) -> dict[str, _Message]:
     return {
-        "get_task": _Message(tasks.get, 1, 1),
-        "cancel_task": _Message(tasks.cancel, 1, 1),
+        "get_task": _Message(tasks.get, 1, 1, 1),
+        "cancel_task": _Message(tasks.cancel, 1, 1, 1),
     }
 
 
@@ -80,13 +86,13 @@ def _of_machine(machine: Machine) -> dict[str, _Message]:
     return {
         "ping": _Message(machine.ping),
         "info": _Message(machine.info),
-        "get_state": _Message(machine.get_state, 0, 1),
+        "get_state": _Message(machine.get_state, 0, 1, 1),
         "prepare": _Message(machine.prepare, 1, 1, is_long=True),
         "apply": _Message(machine.apply, 1, 1, is_long=True),
         "start": _Message(machine.start),
         "stop": _Message(machine.stop, is_long=True),
-        "drain": _Message(machine.drain, 1, 2, is_long=True, is_cancellable=True),
-        "run_script": _Message(machine.run_script, 1, 2, is_long=True, is_cancellable=True),
+        "drain": _Message(machine.drain, 1, 2, 1, is_long=True, is_cancellable=True),
+        "run_script": _Message(machine.run_script, 1, 2, 1, is_long=True, is_cancellable=True),
         "update_settings": _Message(machine.update_settings, 1, 1, is_long=True),
         "delete_arp_entries": _Message(machine.delete_arp_entries, 1, 1),
         "shutdown": _Message(machine.shutdown),
@@ -96,11 +102,11 @@ def _of_machine(machine: Machine) -> dict[str, _Message]:
 def _of_disks(disks: PersistentDisks) -> dict[str, _Message]:
     return {
         "list_disk": _Message(disks.list, is_long_for_polling=True),
-        "add_persistent_disk": _Message(disks.add, 2, 2, is_long=True),
-        "remove_persistent_disk": _Message(disks.remove, 1, 1, is_long=True),
-        "mount_disk": _Message(disks.mount, 1, 1, is_long=True),
-        "unmount_disk": _Message(disks.unmount, 1, 1, is_long=True),
-        "migrate_disk": _Message(disks.migrate, 0, 2, is_long=True),
-        "add_dynamic_disk": _Message(disks.add_dynamic, 2, 2, is_long=True),
-        "remove_dynamic_disk": _Message(disks.remove_dynamic, 1, 1),
+        "add_persistent_disk": _Message(disks.add, 2, 2, 1, is_long=True),
+        "remove_persistent_disk": _Message(disks.remove, 1, 1, 1, is_long=True),
+        "mount_disk": _Message(disks.mount, 1, 1, 1, is_long=True),
+        "unmount_disk": _Message(disks.unmount, 1, 1, 1, is_long=True),
+        "migrate_disk": _Message(disks.migrate, 0, 2, 2, is_long=True),
+        "add_dynamic_disk": _Message(disks.add_dynamic, 2, 2, 1, is_long=True),
+        "remove_dynamic_disk": _Message(disks.remove_dynamic, 1, 1, 1),
     }

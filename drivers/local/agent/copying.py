@@ -9,6 +9,8 @@ from pathlib import Path
 from drivers.local.agent.commands import Commands
 from drivers.local.agent.faults import Fault
 
+_LINES_TOLD = 3
+_NEXT_TO_NOTHING_BYTES = 65536
 _FIRST_OF_A_FILESYSTEM = "lost+found"
 _ATTRIBUTES = ("--xattrs", "--xattrs-include=*", "--acls") if sys.platform == "linux" else ()
 _SPARSE = ("--sparse", "--numeric-owner") if sys.platform == "linux" else ()
@@ -32,8 +34,15 @@ async def copy_content(commands: Commands, source: Path, target: Path) -> None:
     if write.returncode or read.returncode:
         # a full target ends the reader too; what it says of its broken pipe is not the cause
         said = (write_errors if write.returncode else read_errors).decode(errors="replace").strip().splitlines()
-        raise Fault(f"Copying {source} to {target}: {said[0] if said else 'tar failed without a word'}")
+        full = "No space left on device: " if _is_full(target) else ""
+        raise Fault(f"Copying {source} to {target}: {full}{'; '.join(said[:_LINES_TOLD]) or 'tar failed without a word'}")
     await _flush(commands, target)
+
+
+def _is_full(target: Path) -> bool:
+    status = os.statvfs(target)
+    out_of_inodes = status.f_files > 0 and status.f_favail == 0
+    return out_of_inodes or status.f_bavail * status.f_frsize < _NEXT_TO_NOTHING_BYTES
 
 
 async def _flush(commands: Commands, target: Path) -> None:

@@ -1,6 +1,7 @@
 """A disk that is a block device: a filesystem on the whole of it, mounted in the VM's namespace. Needs root on Linux."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ from drivers.local.agent.mounts import busy, device_mounted_at
 _BUSY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
 _FORMATTING = "formatting"
+_log = logging.getLogger(__name__)
 
 
 class DeviceDisk(Disk):
     """kind and options are what env says of a filesystem that has yet to be made, and of every mount."""
 
-    def __init__(self, path: Path, vm: VmFolder, commands: Commands, kind: str, options: Sequence[str]) -> None:
+    def __init__(self, cid: str, path: Path, vm: VmFolder, commands: Commands, kind: str, options: Sequence[str]) -> None:
         super().__init__(path)
+        self._cid = cid
         self._vm = vm
         self._commands = commands
         self._filesystems = Filesystems(commands)
@@ -37,22 +40,28 @@ class DeviceDisk(Disk):
 
     async def mount(self, point: Path) -> None:
         """Makes a filesystem on an empty device, checks and grows one that is there."""
-        kind = await self._filesystems.kind_on(self.path)
-        if kind is None:
-            kind = await self._format()
-        await self._filesystems.check(kind, self.path)
+        await _while_busy(self._claim, point)
+        kind = await self._filesystems.kind_on(self.path) or await self._format()
+        self._vm.keep(_FORMATTING, None)
+        await self._filesystems.prepare(kind, self.path)
         options = ["-o", ",".join(self._options)] if self._options else []
         await self._commands.run("mount", "-t", kind, *options, str(self.path), str(point))
         if "ro" not in self._options:
-            await self._filesystems.grow(kind, self.path, point)
+            await self._filesystems.grow_mounted(kind, point)
+
+    async def _claim(self) -> None:
+        # another VM's end may still be under way; two that have it mounted would not even notice
+        try:
+            os.close(os.open(self.path, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            raise Fault(f"{self.path} can not be had alone: {error.strerror}; is it mounted elsewhere?") from error
 
     async def _format(self) -> str:
-        # kept until it is done, so that a VM lost half way through may begin again
-        interrupted = self._vm.recall(_FORMATTING) == str(self.path)
-        if not interrupted:
-            self._vm.keep(_FORMATTING, str(self.path))
-        await self._filesystems.make(self._kind, self.path, interrupted=interrupted)
-        self._vm.keep(_FORMATTING, None)
+        # what was begun on an empty disk and cut off is on record, and may be begun again
+        if self._vm.recall(_FORMATTING) != self._cid:
+            await self._filesystems.check_empty(self.path)
+            self._vm.keep(_FORMATTING, self._cid)
+        await self._filesystems.make(self._kind, self.path)
         return self._kind
 
     async def unmount(self, point: Path) -> None:
@@ -73,12 +82,16 @@ class DeviceDisk(Disk):
 
 async def _while_busy(attempt: Callable[[], Awaitable[object]], point: Path) -> None:
     deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+    tried = 0
     while True:
         try:
             await attempt()
         except Fault as fault:
             if asyncio.get_running_loop().time() > deadline:
                 raise busy(fault, point) from fault
+            if tried == 0:
+                _log.info("%s; it is tried again for %g s", fault, _BUSY_SECONDS)
+            tried += 1
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
             return

@@ -74,6 +74,7 @@ class PersistentDisks:
             raise Fault(f"disk {cid} is the device {path}, and mounting it needs root")
         env = self._settings.env
         return DeviceDisk(
+            cid,
             path,
             self._vm,
             self._commands,
@@ -170,6 +171,9 @@ class PersistentDisks:
         await disk.freeze(self._vm.store)
         try:
             await copy_content(self._commands, self._vm.store.resolve(), self._vm.migration_target.resolve())
+        except asyncio.CancelledError:
+            await disk.thaw(self._vm.store)
+            raise
         except Fault as fault:
             await disk.thaw(self._vm.store)
             raise Fault(f"{fault}; {source} is at store as before, and can be written to") from fault
@@ -206,8 +210,11 @@ class PersistentDisks:
             return
         if cid not in self._settings.persistent_disks:
             raise Fault(f"disk {cid} was mounted when the VM ended, and is not attached now")
-        if cid not in await self.list():
-            await self._disk(cid).mount(self._vm.store)
+        disk = self._disk(cid)
+        if disk.is_mounted_at(self._vm.store):
+            await disk.thaw(self._vm.store)  # a VM without a mount namespace of its own may have ended in a copy
+        else:
+            await disk.mount(self._vm.store)
 
     async def associate(self, name: str, cid: str) -> None:
         """A link with a name of the director's choice to a disk that is attached and not mounted."""
@@ -226,7 +233,6 @@ class PersistentDisks:
 
 def _link(folder: Path, name: str, path: Path) -> None:
     link = _place(folder, name)
-    folder.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(path)
 

@@ -1,5 +1,7 @@
 """Filesystems on a device: found, made on an empty device only, checked, grown."""
 
+import asyncio
+import os
 from pathlib import Path
 
 from drivers.local.agent.commands import Commands
@@ -8,11 +10,14 @@ from drivers.local.agent.faults import Fault
 KINDS = ("ext4", "xfs")
 _NOTHING_FOUND = 2
 _HEAD_BYTES = 1024 * 1024
+_SAMPLES = 256
+_SAMPLE_BYTES = 65536
+_WORTH_GROWING_BYTES = 1024 * 1024
 _CLEAN_OR_CORRECTED = (0, 1, 2)
 
 
 class Filesystems:
-    """blkid, mkfs, e2fsck, resize2fs and xfs_growfs, with the care that somebody's data wants."""
+    """blkid, mkfs, e2fsck, resize2fs, xfs_growfs, with the care that somebody's data wants."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
@@ -29,36 +34,57 @@ class Filesystems:
             raise Fault(f"{device} holds {' '.join(marks.split())}, which is no filesystem this agent can mount")
         return None
 
-    async def make(self, kind: str, device: Path, *, interrupted: bool) -> None:
-        """Makes a filesystem on an empty device; interrupted says that it was begun here before and did not end.
-
-        Raises Fault if there is data at the head of the device although no filesystem was recognised:
-        it may be a damaged one, and is for a person to look at.
-        """
-        if kind not in KINDS:
-            raise Fault(f"env.persistent_disk_fs is {kind!r}, this agent makes {' or '.join(KINDS)}")
-        if not interrupted and not _head_is_empty(device):
+    async def check_empty(self, device: Path) -> None:
+        """Raises Fault if there is data although no filesystem was recognised: a damaged one is for a person to look at."""
+        if not await asyncio.to_thread(_looks_empty, device):
             raise Fault(
                 f"{device} holds no filesystem that is known, yet it is not empty: it is not formatted, look what is on it"
             )
+
+    async def make(self, kind: str, device: Path) -> None:
+        """Makes a filesystem, whatever is there."""
+        if kind not in KINDS:
+            raise Fault(f"env.persistent_disk_fs is {kind!r}, this agent makes {' or '.join(KINDS)}")
         if kind == "xfs":
             await self._commands.run("mkfs.xfs", "-q", str(device))
         else:
             await self._commands.run("mkfs.ext4", "-q", "-E", "lazy_itable_init=1,lazy_journal_init=1", str(device))
 
-    async def check(self, kind: str, device: Path) -> None:
-        """Replays the journal of an ext4 and mends what is safe to mend; xfs does so when it is mounted."""
-        if kind == "ext4":
-            await self._commands.run("e2fsck", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
+    async def prepare(self, kind: str, device: Path) -> None:
+        """Replays the journal of an ext4, mends what is safe to mend, and lets it fill a device that has grown.
 
-    async def grow(self, kind: str, device: Path, point: Path) -> None:
-        """Lets the filesystem mounted at point fill its device; changes nothing if it does."""
-        if kind == "xfs":
-            await self._commands.run("xfs_growfs", "-d", str(point))
-        elif kind == "ext4":
+        Growing it unmounted takes a whole check, and no more rights than mounting; xfs does all this when it is mounted.
+        """
+        if kind != "ext4":
+            return
+        await self._commands.run("e2fsck", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
+        if _size(device) - await self._filesystem_size(device) >= _WORTH_GROWING_BYTES:
+            await self._commands.run("e2fsck", "-f", "-p", str(device), fine=_CLEAN_OR_CORRECTED)
             await self._commands.run("resize2fs", str(device))
 
+    async def _filesystem_size(self, device: Path) -> int:
+        header = await self._commands.run("dumpe2fs", "-h", str(device))
+        fields = dict(line.split(":", 1) for line in header.splitlines() if ":" in line)
+        return int(fields["Block count"]) * int(fields["Block size"])
 
-def _head_is_empty(device: Path) -> bool:
+    async def grow_mounted(self, kind: str, point: Path) -> None:
+        """Lets an xfs fill its device; changes nothing if it does."""
+        if kind == "xfs":
+            await self._commands.run("xfs_growfs", "-d", str(point))
+
+
+def _size(device: Path) -> int:
     with device.open("rb") as file:
-        return not any(file.read(_HEAD_BYTES))
+        return file.seek(0, os.SEEK_END)
+
+
+def _looks_empty(device: Path) -> bool:
+    size = _size(device)
+    with device.open("rb") as file:
+        if any(file.read(_HEAD_BYTES)):
+            return False
+        for sample in range(_SAMPLES):
+            file.seek(size * sample // _SAMPLES)
+            if any(file.read(_SAMPLE_BYTES)):
+                return False
+    return True

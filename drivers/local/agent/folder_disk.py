@@ -75,7 +75,10 @@ def used_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            status = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - a walk over many files
+            try:
+                status = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - a walk over many files
+            except FileNotFoundError:
+                continue  # a job removed it meanwhile
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_blocks * 512

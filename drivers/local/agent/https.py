@@ -18,6 +18,7 @@ from drivers.local.agent.settings import Endpoint
 
 _LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
 _BACKLOG = 128
+_KEEP_ALIVE_SECONDS = 300  # a director asks now and then: it shall not meet a connection that is just being closed
 
 
 class _Server(uvicorn.Server):
@@ -72,6 +73,7 @@ def _config(vm: VmFolder, endpoint: Endpoint, application: "Application") -> uvi
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
@@ -110,7 +112,7 @@ class Application:
             return 413, None
         try:
             request = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return 400, {"exception": {"message": f"the body is no JSON document: {error}"}}
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return 400, {"exception": {"message": "the body must be an object with a method"}}

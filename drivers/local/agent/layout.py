@@ -26,14 +26,11 @@ class VmFolder:
 
     def prepare(self) -> None:
         """Makes the folders that jobs expect. Raises ValueError where the stemcell's links would lead out of the VM."""
-        for folder in (self.store, self.migration_target, self.jobs, self.logs, self.run, self.dynamic_disks):
-            inside = Path(os.path.realpath(folder.parent))
+        for folder in (self.jobs, self.logs, self.run, self.dynamic_disks, self.associated_disks):
+            inside = Path(os.path.realpath(folder))
             if not inside.is_relative_to(os.path.realpath(self.root)):
-                raise ValueError(
-                    f"{folder.parent} leads out of the VM's root, to {inside}: the stemcell has an absolute link there"
-                )
-            if not folder.is_symlink():
-                folder.mkdir(parents=True, exist_ok=True)
+                raise ValueError(f"{folder} leads out of the VM's root, to {inside}: the stemcell has an absolute link there")
+            inside.mkdir(parents=True, exist_ok=True)
         self._state.mkdir(mode=0o700, exist_ok=True)
 
     @property

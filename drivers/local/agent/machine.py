@@ -10,7 +10,7 @@ from drivers.local.agent.disks import PersistentDisks
 from drivers.local.agent.faults import Fault
 from drivers.local.agent.jobs import Job, read_jobs
 from drivers.local.agent.layout import VmFolder
-from drivers.local.agent.scripts import Scripts
+from drivers.local.agent.scripts import Scripts, drain_argument
 from drivers.local.agent.settings import Settings
 from drivers.local.agent.supervisor import Supervisor
 
@@ -48,7 +48,7 @@ class Machine:
         """Mounts the disk that was mounted last, then starts the jobs if they shall run: never without their disk."""
         try:
             await self._disks.mount_last()
-        except Fault as fault:
+        except (Fault, OSError) as fault:
             _log.error("the jobs are not started: %s", fault)
             return
         if self._supervisor.wanted == "started":
@@ -75,12 +75,12 @@ class Machine:
     async def get_state(self, extent: Any = None) -> dict[str, Any]:
         """The applied spec, the jobs, and with "full" how the VM does."""
         jobs = self._jobs()
-        processes = self._supervisor.processes(jobs)
+        processes = await self._supervisor.processes(jobs)
         return {
             **specs.shown(self._spec()),
             "agent_id": self._settings.agent_id,
             "job_state": self._supervisor.status(jobs),
-            **({"vitals": self._vitals()} if extent == "full" else {}),
+            **({"vitals": await asyncio.to_thread(self._vitals)} if extent == "full" else {}),
             **({"processes": processes} if processes else {}),
             "vm": self._settings.vm,
         }
@@ -114,12 +114,19 @@ class Machine:
         return "stopped"
 
     async def drain(self, kind: str, new_spec: Mapping[str, Any] | None = None) -> int:
-        """Returns once the jobs may be stopped."""
-        return await self._scripts.drain(kind, self._jobs(), self._spec(), new_spec)
+        """Returns once the jobs may be stopped; from now on one that ends is not started again."""
+        argument = drain_argument(kind, new_spec)
+        self._supervisor.release()
+        await self._scripts.drain(argument, self._jobs(), self._spec(), new_spec)
+        return 0
 
     async def run_script(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Runs the jobs' scripts of that name."""
-        return await self._scripts.run(str(name), options)
+        if not isinstance(options or {}, Mapping):
+            raise Fault(f"the options of a script are an object, got {type(options).__name__}")
+        env = dict((options or {}).get("env") or {})
+        await self._scripts.run(name, {str(key): str(value) for key, value in env.items()})
+        return {}
 
     async def update_settings(self, updates: Any) -> str:
         """Keeps the settings, links the associated disks, and listens anew if mbus changed."""

@@ -42,14 +42,18 @@ def _lives(process: psutil.Process) -> bool:
 
 async def end(mark: str, grace_seconds: float) -> None:
     """SIGTERM to all of them, SIGKILL to those that are left after the grace. Returns when none is left."""
-    began = marked().get(mark, [])
+    began = await _processes(mark)
     _signal(began, signal.SIGTERM)
     await _gone(began, grace_seconds)
     clock = asyncio.get_running_loop().time
     deadline = clock() + _KILL_SECONDS
-    while (left := marked().get(mark, [])) and clock() < deadline:
+    while (left := await _processes(mark)) and clock() < deadline:
         _signal(left, signal.SIGKILL)
         await _gone(left, _POLL_SECONDS)
+
+
+async def _processes(mark: str) -> list[psutil.Process]:
+    return (await asyncio.to_thread(marked)).get(mark, [])
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

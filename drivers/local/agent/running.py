@@ -83,7 +83,7 @@ class _Process:
             self._listener.stop()
 
     async def _watch_folder(self) -> None:
-        while self._vm.settings.exists():  # noqa: ASYNC110 - no event tells of a folder's end everywhere
+        while self._vm.path.exists():  # noqa: ASYNC110 - no event tells of a folder's end everywhere
             await asyncio.sleep(_LOOK_FOR_FOLDER_SECONDS)
         if os.getpgrp() == os.getpid():
             # the VM was deleted under its processes: nothing of it shall go on

@@ -16,7 +16,7 @@ from drivers.local.agent.layout import VmFolder
 from drivers.local.agent.process_tree import MARK, end
 
 SETTLED_SECONDS = 0.2
-FIRST_PAUSE_SECONDS = 0.25
+FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 GOOD_RUN_SECONDS = 10.0
 
@@ -35,11 +35,19 @@ class Supervised:
         self.mark = f"{job.name}:{uuid.uuid4()}"
         self._began = time.monotonic()
         self._cpu = (self._began, 0.0)
+        self._kept = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
-    def start(self, needed: Callable[[str], "Supervised"]) -> None:
-        """Keeps the job running from now on; needed gives the jobs it depends on."""
+    def keep(self, needed: Callable[[str], "Supervised"]) -> None:
+        """Keeps the job running from now on; needed gives the jobs it depends on. Nothing changes if it is kept already."""
+        self._kept.set()
+        if self._keeping is not None and not self._keeping.done():
+            return
         self._keeping = asyncio.create_task(self._keep([needed(name).runs for name in self.job.depends_on]), name=self.job.name)
+
+    def release(self) -> None:
+        """Lets it end: it is not started again."""
+        self._kept.clear()
 
     async def stop(self) -> None:
         """Ends the job with all its processes, and lets it be."""
@@ -58,15 +66,20 @@ class Supervised:
 
     async def _keep(self, needed: list[asyncio.Event]) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while self._kept.is_set():
             for event in needed:
                 await event.wait()
             self._is("starting")
             ended = await self._run_once()
-            self._is("failing")
+            self._is("failing" if self._kept.is_set() else "stopped")
             if time.monotonic() - self._began >= GOOD_RUN_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            _log.warning("job %s %s; it is started again in %g s", self.job.name, ended, pause)
+            _log.warning(
+                "job %s %s; %s",
+                self.job.name,
+                ended,
+                f"it is started again in {pause:g} s" if self._kept.is_set() else "it was let go",
+            )
             # what the dead process left would be in the way of the next one
             await end(self.mark, self.job.stop_grace_seconds)
             await asyncio.sleep(pause)

@@ -41,8 +41,8 @@ class Supervisor:
             await self._end(self._with_dependents(changed))
             fresh = [job for job in jobs if job.name not in self._running]
             self._running.update((job.name, Supervised(job, self._vm, self._environment)) for job in fresh)
-            for job in fresh:
-                self._running[job.name].start(self._running.__getitem__)
+            for one in self._running.values():
+                one.keep(self._running.__getitem__)
 
     def _with_dependents(self, names: set[str]) -> set[str]:
         while more := {
@@ -56,6 +56,11 @@ class Supervisor:
         async with self._turn:
             self._vm.keep(_WANTED, "stopped")
             await self._end(set(self._running))
+
+    def release(self) -> None:
+        """Lets jobs that end stay so, until the next start."""
+        for one in self._running.values():
+            one.release()
 
     async def halt(self) -> None:
         """Ends all jobs because the VM ends; what is wanted stays as it is."""
@@ -72,9 +77,9 @@ class Supervisor:
             for name in layer:
                 del waiting[name], self._running[name]
 
-    def processes(self, jobs: tuple[Job, ...]) -> list[dict[str, Any]]:
+    async def processes(self, jobs: tuple[Job, ...]) -> list[dict[str, Any]]:
         """The jobs as get_state shows them: those that run, and those of the spec that do not."""
-        found = marked()
+        found = await asyncio.to_thread(marked)
         shown = {name: one.figures(found.get(one.mark, [])) for name, one in self._running.items()}
         idle = "failing" if self.wanted == "started" else "stopped"
         for job in jobs:
@@ -88,7 +93,7 @@ class Supervisor:
         states = {one.state for one in self._running.values()}
         if any(job.name not in self._running for job in jobs):
             states.add("failing")
-        return next((state for state in ("failing", "starting") if state in states), "running")
+        return next((state for state in ("failing", "starting", "stopped") if state in states), "running")
 
 
 def _idle(name: str, state: str) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import psutil
 from cpi.contract.units import bytes_from_mib
 from drivers.local.agent.folder_disk import recorded_size, used_bytes
 
-_BEGAN = time.monotonic()
-
 
 def vitals(root: Path, ephemeral: Path, persistent: Path | None) -> dict[str, Any]:
     """The figures since they were asked last; persistent is where a disk is mounted, None if none is."""
@@ -26,7 +24,7 @@ def vitals(root: Path, ephemeral: Path, persistent: Path | None) -> dict[str, An
         "load": [f"{load:.2f}" for load in psutil.getloadavg()],
         "mem": {"kb": str((memory.total - memory.available) // 1024), "percent": f"{memory.percent:.0f}"},
         "swap": {"kb": str(swap.used // 1024), "percent": f"{swap.percent:.0f}"},
-        "uptime": {"secs": int(time.monotonic() - _BEGAN)},
+        "uptime": {"secs": int(time.time() - psutil.Process().create_time())},
     }
 
 

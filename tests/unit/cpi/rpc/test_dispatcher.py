@@ -108,7 +108,7 @@ FUZZ = settings(
 def executable(installed: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """All of the executable but its descriptors and signals, which belong to the test's own process."""
     monkeypatch.setattr(Interruption, "install", lambda _self: None)
-    monkeypatch.setattr(process, "_complain", lambda _message: 1)
+    monkeypatch.setattr(process, "_complain", lambda *_lines: 1)
     return installed
 
 

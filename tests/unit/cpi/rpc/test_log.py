@@ -63,3 +63,17 @@ def test_a_log_that_is_too_long_loses_its_middle(bench: Bench) -> None:
     assert "line 0 " in log
     assert "line 19999 " in log
     assert "lines left out" in log
+
+
+def test_a_request_can_not_write_lines_of_its_own(bench: Bench) -> None:
+    """Its id comes from outside."""
+    bench.configure(misbehave={"has_vm": "speak"})
+    ran = bench.call("has_vm", "vm-1", context={"request_id": "cpi-1]\n2026 ERROR [req_id cpi-2"})
+    assert [line for line in ran.stderr.splitlines() if "[req_id cpi-1]\\x0a2026" not in line] == []
+
+
+def test_a_refusal_is_told_in_one_line(bench: Bench) -> None:
+    """By its class and message; the trace only for details' sake."""
+    ran = bench.call("detach_disk", "vm-1", "disk-1")
+    assert "detach_disk: DiskNotAttached: disk-1 is not attached to vm-1" in ran.response["log"]
+    assert "Traceback" not in ran.response["log"]

@@ -45,7 +45,7 @@ def test_a_bad_request_is_answered_with_its_fault(bench: Bench, name: str) -> No
     assert ran.exit_status == 0
     assert ran.response["error"]["type"] == "Bosh::Clouds::CpiError"
     assert fault in ran.response["error"]["message"]
-    assert fault in ran.stderr
+    assert ran.stderr == "".join(f"[req_id -] {line}\n" for line in ran.response["error"]["message"].splitlines())
 
 
 BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
@@ -81,8 +81,10 @@ def test_a_bad_configuration_is_answered_with_all_its_faults(bench: Bench, name:
 
 def test_a_missing_configuration_is_named(bench: Bench) -> None:
     """The path that was looked at."""
-    ran = bench.run(request("has_vm", "vm-1"), "rpc", "--config", str(bench.folder / "none.json"))
+    data = request("info", context={"request_id": "cpi-314159"})
+    ran = bench.run(data, "rpc", "--config", str(bench.folder / "none.json"))
     assert f"{bench.folder}/none.json does not exist" in ran.response["error"]["message"]
+    assert ran.stderr.startswith("[req_id cpi-314159] ")
 
 
 def test_a_configuration_that_can_not_be_read_is_named(bench: Bench) -> None:

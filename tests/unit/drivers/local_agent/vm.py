@@ -1,6 +1,6 @@
 """A VM folder with a real agent process in it, and a director's side of the talk."""
 
-import datetime
+import datetime as dt
 import fcntl
 import ipaddress
 import json
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
+import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,15 +43,15 @@ def make_certificate() -> Certificate:
     """One that is good for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -77,13 +78,16 @@ class Vm:
         self.certificate = certificate
         self.root.mkdir(parents=True)
         self.write_settings(env or {})
-        context = ssl.create_default_context(cadata=certificate.certificate)
-        self.http = httpx.Client(verify=context, auth=(USER, self.password), timeout=30, trust_env=False)
+        self.http = httpx.Client(verify=self.tls(), auth=(USER, self.password), timeout=30, trust_env=False)
 
     @property
     def url(self) -> str:
         """Where the agent takes messages."""
         return f"https://127.0.0.1:{self.port}/agent"
+
+    def tls(self) -> ssl.SSLContext:
+        """Trusts this VM's certificate alone."""
+        return ssl.create_default_context(cadata=self.certificate.certificate)
 
     def mbus(self, port: int, password: str) -> dict[str, Any]:
         """What env.bosh.mbus and update_settings hold."""
@@ -210,6 +214,14 @@ class Vm:
     def wait_for_job_state(self, state: str) -> None:
         """Until job_state is that."""
         eventually(lambda: self.call("get_state")["job_state"] == state, lambda: f"{self.call('get_state')}\n{self.log()}")
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it is more than a process table's memory of one."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:

@@ -1,0 +1,76 @@
+"""What is written for a VM before it starts: its agent's settings, its way to start, its certificate."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cpi.contract import errors
+from cpi.contract.ids import AgentId
+from cpi.contract.model import AgentDefaults, Env, Networks
+from cpi.kit.agent_settings import Settings, agent_settings
+from drivers.local.addresses import Endpoint
+from drivers.local.layout import Layout
+
+
+class AgentIdentity:
+    """How the agents of one cloud are reached."""
+
+    def __init__(self, layout: Layout, defaults: AgentDefaults, *, own_agent: bool) -> None:
+        self._layout = layout
+        self._defaults = defaults
+        self._own_agent = own_agent
+
+    def settings(self, agent_id: AgentId, vm_cid: str, networks: Networks, env: Env, endpoint: Endpoint) -> Settings:
+        """The settings document: env as it came, and an mbus with a certificate where it brought none."""
+        bosh = mapping(env.get("bosh"), "env.bosh")
+        mbus = mapping(bosh.get("mbus"), "env.bosh.mbus")
+        urls = list(mbus.get("urls") or [self._url(endpoint)])
+        self._check(str(urls[0]))
+        cert = mapping(mbus.get("cert"), "env.bosh.mbus.cert")
+        if not (cert.get("certificate") and cert.get("private_key")):
+            cert = {**cert, **self._certificate(vm_cid, endpoint)}
+        env = {**env, "bosh": {**bosh, "mbus": {**mbus, "urls": urls, "cert": cert}}}
+        settings = agent_settings(agent_id, vm_cid, networks, env, self._defaults)
+        return {**settings, "mbus": urls[0]}
+
+    def _url(self, endpoint: Endpoint) -> str:
+        host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+        if not self._defaults.mbus:
+            return f"https://agent:{secrets.token_urlsafe(24)}@{host}:{endpoint.port}"
+        url = urlsplit(self._defaults.mbus)
+        if url.scheme != "https":
+            return self._defaults.mbus
+        # as create-env has it: https://user:password@0.0.0.0:6868
+        user = url.netloc.rpartition("@")[0]
+        return f"https://{user}@{host}:{url.port or endpoint.port}"
+
+    def _check(self, url: str) -> None:
+        scheme = url.partition("://")[0] if "://" in url else "none"
+        if self._own_agent and scheme != "https":
+            raise errors.CpiError(
+                f"the agent of the local cloud is spoken to over https, and the mbus it is given has the scheme {scheme!r}:"
+                " give it none, or name an agent that knows it in agent.command"
+            )
+
+    def _certificate(self, vm_cid: str, endpoint: Endpoint) -> Mapping[str, str]:
+        from drivers.local.certificates import certificate_for
+
+        made = certificate_for(self._layout, endpoint.address, vm_cid)
+        return {"ca": made.authority, "certificate": made.certificate, "private_key": made.private_key}
+
+
+def launch_document(stemcell: Path, command: list[str], *, isolated: bool) -> dict[str, Any]:
+    """How the launcher starts the VM: with mounts of its own over the stemcell, or in the copy that is there."""
+    overlay = {"lower": str(stemcell)} if isolated else None
+    return {"isolate_mounts": isolated, "overlay": overlay, "command": command}
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """An object of a document, empty if it is not there. Raises CpiError, naming where, for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise errors.CpiError(f"{where}: expected an object, got {type(value).__name__}")
+    return value

@@ -1,0 +1,139 @@
+"""From a document to a struct: every fault at once, no secret shown."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from cpi.contract import errors
+from cpi.kit.settings import Secret, read_cloud_properties, read_settings
+
+
+class Zone(msgspec.Struct, frozen=True):
+    """Something nested."""
+
+    name: str
+    size: int = 1
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Every kind of field."""
+
+    endpoint: str
+    password: Secret | None = None
+    zone: Zone | None = None
+    zones: tuple[Zone, ...] = ()
+    named: Mapping[str, Zone] = {}
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.endpoint == "nowhere":
+            raise errors.CpiError("the endpoint is nowhere")
+        if self.endpoint == "":
+            raise ValueError("the endpoint is empty")
+
+
+def faults(document: Any, **options: Any) -> list[str]:
+    """The lines of the error, without its head."""
+    with pytest.raises(errors.CpiError) as raised:
+        read_settings(Settings, document, "block", **options)
+    return [line.strip() for line in raised.value.message.splitlines()[1:]]
+
+
+def test_a_good_document_becomes_the_struct() -> None:
+    """As deep as structs go."""
+    document = {
+        "endpoint": "https://cloud",
+        "password": "hunter22",
+        "zone": {"name": "a"},
+        "zones": [{"name": "b"}, {"name": "c", "size": 2}],
+        "named": {"d": {"name": "d"}},
+        "names": ["e"],
+    }
+    assert read_settings(Settings, document, "block") == Settings(
+        "https://cloud", Secret("hunter22"), Zone("a"), (Zone("b"), Zone("c", 2)), {"d": Zone("d")}, ("e",)
+    )
+
+
+def test_null_is_as_good_as_its_type_says() -> None:
+    """For what may be absent, and for nothing else."""
+    assert read_settings(Settings, {"endpoint": "x", "zone": None, "password": None}, "block") == Settings("x")
+    assert faults({"endpoint": None}) == ["block.endpoint: Expected `str`, got `null`"]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    """Missing, wrong, unknown; on the first floor and below."""
+    document = {
+        "passwort": "x",
+        "password": 7,
+        "zone": {"nme": "a"},
+        "zones": [{"name": "b"}, {"name": 2}, "c"],
+        "named": {"d": {"name": "d", "size": "large"}},
+        "names": ["e", 1],
+    }
+    assert sorted(faults(document)) == [
+        "block.endpoint: is missing",
+        "block.named.d.size: Expected `int`, got `str`",
+        "block.names[1]: Expected `str`, got `int`",
+        "block.password: Expected `str`, got int",
+        "block.passwort: is not known here; is 'password' meant?",
+        "block.zone.name: is missing",
+        "block.zone.nme: is not known here; is 'name' meant?",
+        "block.zones[1].name: Expected `str`, got `int`",
+        "block.zones[2]: Expected `object`, got `str`",
+    ]
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1])
+def test_what_is_no_object_is_refused(document: Any) -> None:
+    """By its kind."""
+    assert faults(document)[0].startswith("block: expected an object, got ")
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), [("nowhere", "the endpoint is nowhere"), ("", "the endpoint is empty")])
+def test_what_the_struct_itself_refuses_is_a_fault(endpoint: str, fault: str) -> None:
+    """Fields that do not go together."""
+    assert faults({"endpoint": endpoint}) == [f"block: {fault}"]
+
+
+def test_keys_that_mean_nothing_here_are_passed_over() -> None:
+    """The official CPI takes them too."""
+    document = {"endpoint": "x", "registry": {}, "registri": {}}
+    assert faults(document, meaningless=frozenset({"registry"})) == ["block.registri: is not known here"]
+
+
+def test_unknown_cloud_properties_are_told_of_and_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """Several CPIs share VM types; nested ones too."""
+    document = {"endpoint": "x", "endpont": "y", "zone": {"name": "a", "nam": "b"}}
+    with caplog.at_level(logging.INFO):
+        assert read_cloud_properties(Settings, document) == Settings("x", zone=Zone("a"))
+    assert caplog.messages == [
+        "cloud_properties.endpont: is not known here; is 'endpoint' meant?",
+        "cloud_properties.zone.nam: is not known here; is 'name' meant?",
+    ]
+
+
+def test_unknown_cloud_properties_are_refused_where_that_is_wished(caplog: pytest.LogCaptureFixture) -> None:
+    """strict_properties."""
+    with caplog.at_level(logging.INFO), pytest.raises(errors.CpiError, match=r"cloud_properties.endpont: is not known here"):
+        read_cloud_properties(Settings, {"endpoint": "x", "endpont": "y"}, strict=True)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("document", [None, [], {"endpoint": 1}])
+def test_wrong_cloud_properties_are_refused_always(document: Any) -> None:
+    """A wrong type is no other cloud's key."""
+    with pytest.raises(errors.CpiError, match="cloud properties have faults"):
+        read_cloud_properties(Settings, document)
+
+
+def test_a_secret_shows_itself_only_when_asked() -> None:
+    """Neither alone nor in a struct nor in a fault."""
+    secret = Secret("hunter22")
+    assert secret.reveal() == "hunter22"
+    assert "hunter22" not in f"{secret} {secret!r} {Settings('x', secret)!r}"
+    assert "hunter22" not in str(faults({"password": ["hunter22"]}))
+    assert len({secret, Secret("hunter22"), Secret("other")}) == 2
+    assert secret != secret.reveal()
