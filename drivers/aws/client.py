@@ -197,7 +197,7 @@ class Client:
 
 def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
     repeat = OPERATIONS[operation].repeat
-    return repeat is Repeat.HARMLESS or (repeat is Repeat.BY_TOKEN and "ClientToken" in parameters)
+    return repeat is Repeat.HARMLESS or (repeat is Repeat.ASKED_BY_KEY and "ClientToken" in parameters)
 
 
 class _AssumedRole:

@@ -82,7 +82,7 @@ def make(account: Account, request: Item, born: dict[str, str], seed: str, *, fr
 
 
 def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = False) -> bool:
-    """False if it was never there: the client token led to a disk that was deleted before. Raises CloudError if EBS gave it up."""
+    """False if it was never there: the client token led to one deleted before. Raises CloudError if EBS gave it up."""
     began = time.monotonic()
     patience = account.patience.not_yet_visible / (1 if fresh else 10)
     seen = False
@@ -169,4 +169,5 @@ def _zone(account: Account, properties: DiskProperties, vm_cid: VmCid | None) ->
     zones = sorted(item["ZoneName"] for item in found if item.get("ZoneType", "availability-zone") == "availability-zone")
     if not zones:
         raise contract_errors.CloudError(f"no availability zone of {account.settings.signing_region} is available")
-    return zones[0]
+    first: str = zones[0]
+    return first

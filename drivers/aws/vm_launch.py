@@ -92,7 +92,7 @@ def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, 
 
 def _running(account: Account, vm_cid: VmCid, undo: Undo) -> Item:
     killed_before: list[VmCid] = []
-    undo.push(f"VM {vm_cid}", lambda: killed_before or vms.terminate(account, vm_cid))
+    undo.push(f"VM {vm_cid}", lambda: None if killed_before else vms.terminate(account, vm_cid))
     try:
         return wait_until_running(account, vm_cid)
     except KilledBefore:
@@ -130,7 +130,7 @@ def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> I
 
 
 def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: errors.Refusal) -> None:
-    interface = next(iter(request.get("NetworkInterfaces", [])), {})
+    interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})
     address = interface.get("PrivateIpAddress")
     filters = [
         {"Name": "subnet-id", "Values": [interface.get("SubnetId", "")]},
@@ -141,7 +141,7 @@ def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: e
         vm_cid = holder.get("Attachment", {}).get("InstanceId")
         if not vm_cid:
             raise errors.Refusal(
-                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has: delete it"
+                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
             ) from error
         if vms.is_alive(account, VmCid(vm_cid)):
             raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
@@ -159,7 +159,7 @@ def _request(
         "MaxCount": 1,
         "UserData": wish.user_data(account, candidate, root, macs),
         "BlockDeviceMappings": disks.mappings,
-        "TagSpecifications": _tag_specifications(account, wish, candidate),
+        "TagSpecifications": _tag_specifications(account, wish),
         "Placement": _placement(wish, candidate),
         "KeyName": properties.key_name or settings.default_key_name,
         "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
@@ -172,7 +172,7 @@ def _request(
     return {key: value for key, value in request.items() if value}
 
 
-def _tag_specifications(account: Account, wish: Wish, candidate: Candidate) -> list[Item]:
+def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
     bosh = wish.env.get("bosh", {})
     given = {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **wish.properties.tags}
     born = tags.at_birth(account, given, wish.seed)

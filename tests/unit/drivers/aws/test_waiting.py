@@ -12,7 +12,7 @@ from cpi.contract.units import MiB
 from fixtures.clouds.aws.answers import refusal, throttled
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.clouds.aws.pending import Pending
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Answer, Effect, Request, Rule, effects
 from tests.unit.drivers.aws.conftest import Bench
 
 _GIB = MiB(1024)
@@ -56,7 +56,7 @@ def test_every_other_method_waits_for_what_it_promises(aws: Lab, bench: Bench, c
 
 
 @pytest.mark.parametrize("fault", [effects.answer(503, throttled().body), effects.reset(), effects.answer(500, b"no XML")])
-def test_throttling_resets_and_nonsense_are_ridden_out(aws: Lab, bench: Bench, cloud: Cloud, fault: effects.Effect) -> None:
+def test_throttling_resets_and_nonsense_are_ridden_out(aws: Lab, bench: Bench, cloud: Cloud, fault: Effect) -> None:
     """Every second call fails for a passing reason; nobody notices."""
     count = iter(range(10_000))
     aws.proxy.inject(Rule("*", fault, when=lambda _: next(count) % 2 == 0))
@@ -72,11 +72,11 @@ def test_throttling_resets_and_nonsense_are_ridden_out(aws: Lab, bench: Bench, c
 def test_a_vm_that_ends_at_once_is_named_by_its_reason(aws: Lab, bench: Bench) -> None:
     """Not "terminated while starting"."""
 
-    def ended(code: str) -> effects.Effect:
-        def rewrite(request: effects.Request, answer: effects.Answer) -> effects.Answer:
+    def ended(code: str) -> Effect:
+        def rewrite(request: Request, answer: Answer) -> Answer:
             body = answer.body.replace(b"<name>running</name>", b"<name>terminated</name>")
             body = re.sub(rb"<stateReason>.*?</stateReason>|<stateReason */>", _reason(code), body, flags=re.DOTALL)
-            return effects.Answer(answer.status, body, answer.headers)
+            return Answer(answer.status, body, answer.headers)
 
         return effects.rewritten(rewrite)
 
@@ -104,13 +104,13 @@ def test_capacity_and_quota_are_named_and_honest(aws: Lab, bench: Bench, code: s
     assert caught.value.ok_to_retry is again
 
 
-def test_types_and_zones_are_tried_in_turn(aws: Lab, bench: Bench, cloud: Cloud) -> None:
+def test_types_and_zones_are_tried_in_turn(aws: Lab, bench: Bench) -> None:
     """The first that can be had is taken; the reasons are told if none can."""
     from cpi.contract.model import Network
 
     tried = []
 
-    def scarce(request: effects.Request) -> effects.Answer | None:
+    def scarce(request: Request) -> Answer | None:
         tried.append((request.form["InstanceType"], request.form.get("Placement.AvailabilityZone")))
         return None if tried[-1] == ("m5a.large", ZONES[1]) else refusal("InsufficientInstanceCapacity")
 
@@ -127,7 +127,7 @@ def test_spot_falls_back_to_an_ordinary_vm(aws: Lab, bench: Bench) -> None:
     """If it is allowed to."""
     asked = []
 
-    def no_spot(request: effects.Request) -> effects.Answer | None:
+    def no_spot(request: Request) -> Answer | None:
         asked.append(request.form.get("InstanceMarketOptions.SpotOptions.MaxPrice"))
         return refusal("SpotMaxPriceTooLow") if asked[-1] else None
 
