@@ -85,7 +85,7 @@ class Client:
     def permitted(self, operation: str, **parameters: Any) -> str:
         """What a dry run answers: "DryRunOperation" if the call would be allowed, else the code of the refusal."""
         try:
-            self.call(operation, DryRun=True, **parameters)
+            self._attempt(operation, {"DryRun": True, **parameters})
         except errors.Refusal as error:
             return error.code
         return ""
