@@ -14,6 +14,7 @@ from cpi.contract.units import MiB
 from drivers.local import locks
 from tests.unit.drivers.local.place import Place
 
+Calls = list[Callable[[], object]]
 FIRST, SECOND = "token-1", "token-2"
 
 
@@ -102,7 +103,7 @@ def test_a_disk_that_does_not_exist_is_told(place: Place, absent: str) -> None:
     before = place.leftovers()
     assert not cloud.has_disk(disk_cid)
     cloud.delete_disk(disk_cid)
-    calls: list[Callable[[], object]] = [
+    calls: Calls = [
         lambda: cloud.attach_disk(vm_cid, disk_cid),
         lambda: cloud.detach_disk(vm_cid, disk_cid),
         lambda: cloud.resize_disk(disk_cid, MiB(100)),
@@ -121,7 +122,7 @@ def test_a_vm_that_does_not_exist_is_told(place: Place) -> None:
     cloud, vm_cid, disk_cid = place.cloud, VmCid("vm-absent"), place.disk()
     assert not cloud.has_vm(vm_cid)
     cloud.delete_vm(vm_cid)
-    calls: list[Callable[[], object]] = [
+    calls: Calls = [
         lambda: cloud.attach_disk(vm_cid, disk_cid),
         lambda: cloud.detach_disk(vm_cid, disk_cid),
         lambda: cloud.get_disks(vm_cid),
@@ -175,7 +176,7 @@ def test_updating_to_less_or_to_another_backing_is_not_supported(place: Place) -
 def test_an_attached_disk_is_not_deleted_resized_or_updated(place: Place) -> None:
     """The error names the VM that has it."""
     vm_cid, disk_cid = place.attached()
-    calls: list[Callable[[], object]] = [
+    calls: Calls = [
         lambda: place.cloud.delete_disk(disk_cid),
         lambda: place.cloud.resize_disk(disk_cid, MiB(100)),
         lambda: place.cloud.update_disk(disk_cid, MiB(100), {}),
