@@ -1,6 +1,7 @@
 """Persistent disks: made, found, tagged, deleted."""
 
 import contextlib
+import functools
 import hashlib
 import time
 import uuid
@@ -73,7 +74,7 @@ def make(account: Account, request: Item, born: dict[str, str], seed: str, *, fr
         with Undo() as undo:
             answer = _made(account, request, seed, generation, undo)
             disk_cid = DiskCid(answer["VolumeId"])
-            undo.push(f"disk {disk_cid}", lambda cid=disk_cid: remove(account, cid))  # type: ignore[misc]
+            undo.push(f"disk {disk_cid}", functools.partial(remove, account, disk_cid))
             if fresh and answer.get("State") == "available":
                 return disk_cid
             if wait_until_available(account, disk_cid, fresh=fresh):

@@ -9,7 +9,7 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.model import CallContext
 from fixtures.clouds.aws.lab import Lab
-from fixtures.proxy import Request, Rule, effects
+from fixtures.proxy import Answer, Request, Rule, effects
 
 _OFFICIAL = {
     "credentials_source": "static",
@@ -77,7 +77,7 @@ def _scope(aws: Lab) -> tuple[str, str]:
 
 def test_static_keys_with_a_session_token_sign_the_calls(aws: Lab) -> None:
     """Both arrive."""
-    own = aws.config(**{"session_token": "token-of-a-session"})
+    own = aws.config(session_token="token-of-a-session")  # noqa: S106 - not secret
     with cpi.connect(own) as cloud:
         cloud.has_vm(cpi.VmCid("i-1"))
     assert _scope(aws) == ("AKIAEXAMPLE", "token-of-a-session")
@@ -134,9 +134,9 @@ def test_an_instance_profile_is_asked_of_the_metadata_service(aws: Lab, monkeypa
         ).encode(),
     }
 
-    def metadata(request: Request) -> effects.Answer | None:
+    def metadata(request: Request) -> Answer | None:
         found = answers.get(f"{request.method} {request.path}")
-        return effects.Answer(200, found, {"Content-Type": "text/plain"}) if found else None
+        return Answer(200, found, {"Content-Type": "text/plain"}) if found else None
 
     aws.proxy.inject(Rule("*", effects.decided(metadata)))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):

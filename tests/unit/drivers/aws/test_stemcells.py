@@ -106,9 +106,9 @@ def test_a_changed_image_is_not_mixed_with_the_old_one(cloud: Cloud, tmp_path: P
     from drivers.aws.uploading import _journal_path
 
     image = bootable_image(tmp_path / "image")
-    first = _journal_path(cloud._account, str(image))  # type: ignore[attr-defined] # what the driver itself would use
+    first = _journal_path(cloud._account, str(image))  # type: ignore[attr-defined]  # what the driver itself would use
     bootable_image(image, mib=5)
-    assert _journal_path(cloud._account, str(image)) != first  # type: ignore[attr-defined] # as above
+    assert _journal_path(cloud._account, str(image)) != first  # type: ignore[attr-defined]  # as above
 
 
 @pytest.mark.parametrize(
