@@ -22,6 +22,9 @@ from drivers.aws.settings import AwsSettings
 
 _log = logging.getLogger(__name__)
 
+# At its lowest level the SDK logs every request whole: user data hold passwords and keys.
+logging.getLogger("botocore").setLevel(logging.INFO)
+
 Answer = dict[str, Any]
 
 CONNECT_SECONDS: Final = 10

@@ -149,7 +149,11 @@ def _made(account: Account, request: Item, seed: str, generation: int, undo: Und
     client_token = hashlib.sha256(f"{seed}\0disk\0{generation}".encode()).hexdigest()
     try:
         return account.client.call("CreateVolume", ClientToken=client_token, **request)
-    except errors.Unclear:
+    except contract_errors.Error as error:
+        if isinstance(error, errors.Unclear):
+            undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
+        raise
+    except BaseException:  # the process is being ended between the call and its answer
         undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
         raise
 

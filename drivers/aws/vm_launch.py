@@ -79,12 +79,14 @@ def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, 
     client_token = wish.client_token("vm", candidate, generation)
     try:
         answer = _run_when_address_is_free(account, {**request, "ClientToken": client_token})
-    except errors.Unclear:
-        undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
-        raise
-    except errors.Refusal as error:
-        if error.code == "IdempotentParameterMismatch":
+    except contract_errors.Error as error:
+        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
             return _made_otherwise(account, wish, undo)
+        if isinstance(error, errors.Unclear):
+            undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+        raise
+    except BaseException:  # the process is being ended between the call and its answer
+        undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
         raise
     vm_cid = VmCid(answer["Instances"][0]["InstanceId"])
     return _running(account, vm_cid, undo)

@@ -1,5 +1,7 @@
 """resize_disk and update_disk: what EBS can not do is NotSupported before the disk is touched; copies are never stale or lost."""
 
+from collections.abc import Callable
+
 import pytest
 
 from cpi.contract import errors
@@ -14,6 +16,8 @@ from tests.unit.drivers.aws.conftest import Bench
 
 _GIB = MiB(1024)
 _TWO = MiB(2048)
+
+Changes = dict[str, Callable[[], object]]
 
 
 @pytest.fixture
@@ -92,12 +96,12 @@ def test_smaller_is_not_supported_before_the_disk_is_touched(aws: Lab, cloud: Cl
     """After one look."""
     cloud.resize_disk(disk_cid, _TWO)
     aws.proxy.forget_calls()
-    change = {
+    changes: Changes = {
         "resize": lambda: cloud.resize_disk(disk_cid, _GIB),
         "update": lambda: cloud.update_disk(disk_cid, _GIB, {"type": "io2", "iops": 400}),
-    }[action]
+    }
     with pytest.raises(errors.NotSupported, match="can not shrink"):
-        change()
+        changes[action]()
     assert aws.proxy.counts() == {"DescribeVolumes": 1}
 
 

@@ -213,3 +213,25 @@ def test_a_snapshot_whose_answer_was_lost_is_made_once(aws: Lab, cloud: Cloud) -
     aws.proxy.inject(Rule("CreateSnapshot", effects.lost_answer(), times=1))
     snapshot_cid = cloud.snapshot_disk(disk_cid, {"index": 1})
     assert [item["SnapshotId"] for item in aws.snapshots()] == [snapshot_cid]
+
+
+@pytest.mark.parametrize("action", ["RunInstances", "CreateVolume"])
+def test_a_process_that_is_ended_between_a_call_and_its_answer_leaves_nothing(
+    aws: Lab, bench: Bench, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """SIGTERM comes when AWS has done it and we do not know its id: the tag leads to it."""
+    from drivers.aws.client import Client
+
+    before = aws.census()
+    attempt = Client._attempt
+
+    def ended(self: Client, operation: str, parameters: dict[str, object]) -> object:
+        answer = attempt(self, operation, parameters)
+        if operation == action:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(Client, "_attempt", ended)
+    with pytest.raises(KeyboardInterrupt):
+        bench.vm() if action == "RunInstances" else cloud.create_disk(_GIB, {})
+    assert aws.census() == before
