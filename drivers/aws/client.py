@@ -30,6 +30,7 @@ Answer = dict[str, Any]
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 THROTTLED_SECONDS: Final = 600.0
+DRY_RUN_ALLOWED: Final = "DryRunOperation"
 _CONNECTIONS: Final = 100
 _WITHOUT_END: Final = 1_000_000
 
@@ -86,12 +87,12 @@ class Client:
                 return
 
     def permitted(self, operation: str, **parameters: Any) -> str:
-        """What a dry run answers: "DryRunOperation" if the call would be allowed, else the code of the refusal."""
+        """What a dry run answers: DRY_RUN_ALLOWED if the call would be (or was) carried out, else the code of the refusal."""
         try:
             self._attempt(operation, {"DryRun": True, **parameters})
         except errors.Refusal as error:
             return error.code
-        return ""
+        return DRY_RUN_ALLOWED
 
     def close(self) -> None:
         """Let go of connections."""

@@ -8,6 +8,7 @@ from cpi.contract import errors as contract_errors
 from cpi.contract.operator import Finding
 from drivers.aws import errors
 from drivers.aws.account import Account
+from drivers.aws.client import DRY_RUN_ALLOWED
 from drivers.aws.operations import OPERATIONS
 from drivers.aws.policy import least_policy
 from drivers.aws.security_groups import group_ids
@@ -46,7 +47,6 @@ SAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "StartInstances": {"InstanceIds": [_VM]},
     "TerminateInstances": {"InstanceIds": [_VM]},
 }
-_ALLOWED: Final = "DryRunOperation"
 _QUOTAS: Final = ("max-instances", "vpc-max-elastic-ips", "vpc-max-security-groups-per-interface")
 
 
@@ -62,7 +62,7 @@ def examine(account: Account) -> Iterable[Finding]:
     yield _quotas(account)
     if account.settings.default_security_groups:
         yield _security_groups(account)
-    yield Finding("least IAM policy", "good", json.dumps(least_policy()))
+    yield Finding("least IAM policy", "good", json.dumps(least_policy(), indent=2))
 
 
 def examine_vm_type(account: Account, subnet: str, groups: Iterable[str]) -> Iterable[Finding]:
@@ -91,7 +91,7 @@ def _permissions(account: Account) -> Iterable[Finding]:
     answers = {name: _asked(account, name) for name, operation in OPERATIONS.items() if operation.service == "ec2"}
     missing = sorted(name for name, code in answers.items() if errors.kind_of(code)[0] is errors.Denied)
     unknown = sorted(
-        f"{name} ({code or 'no answer'})" for name, code in answers.items() if code != _ALLOWED and name not in missing
+        f"{name} ({code or 'no answer'})" for name, code in answers.items() if code != DRY_RUN_ALLOWED and name not in missing
     )
     if missing:
         yield Finding("permissions", "fault", f"not allowed: {', '.join(missing)}; the least IAM policy is told below")
