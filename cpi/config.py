@@ -6,13 +6,15 @@ CPIs take it. The keys of a cpi-config entry arrive flat in a call's context and
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpi.contract import errors
 
 if TYPE_CHECKING:
     from cpi.contract.model import AgentDefaults, CallContext, CloudConfig
+
+_HEAD = "the configuration has faults:"
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -41,7 +43,7 @@ def plugin_of(document: Mapping[str, Any]) -> str:
     cloud = document.get("cloud")
     plugin = cloud.get("plugin") if isinstance(cloud, Mapping) else None
     if not isinstance(plugin, str) or not plugin:
-        raise errors.CpiError("the configuration has faults:\n  cloud.plugin: expected the name of a driver")
+        raise faulty(["cloud.plugin: expected the name of a driver"])
     return plugin
 
 
@@ -50,6 +52,26 @@ def cloud_config(document: Mapping[str, Any], block: str, context: "CallContext 
 
     A block that is a list (vCenters) has the context laid over its first entry. Raises CpiError listing every fault.
     """
+    read, faults = read_cloud_config(document, block, context)
+    if faults:
+        raise faulty(faults)
+    return read
+
+
+def faulty(faults: Iterable[str]) -> errors.CpiError:
+    """The error that lists the faults of a configuration."""
+    return errors.CpiError("\n  ".join([_HEAD, *faults]))
+
+
+def faults_in(error: errors.CpiError) -> list[str]:
+    """What an error like those of faulty lists; the message of any other."""
+    return [line.strip() for line in error.message.removeprefix(_HEAD).strip().split("\n  ")]
+
+
+def read_cloud_config(
+    document: Mapping[str, Any], block: str, context: "CallContext | None" = None
+) -> "tuple[CloudConfig, list[str]]":
+    """As cloud_config, with the faults beside what could be read: a driver may find more in its own block."""
     from cpi.contract.model import CallContext, CloudConfig
 
     context = context or CallContext()
@@ -64,9 +86,8 @@ def cloud_config(document: Mapping[str, Any], block: str, context: "CallContext 
     if not isinstance(strict, bool):
         faults.append("cloud.properties.strict_properties: expected true or false")
     agent = _agent_defaults(properties, faults)
-    if faults:
-        raise errors.CpiError("the configuration has faults:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return CloudConfig(plugin=plugin, properties=own, agent=agent, context=context, strict_properties=strict is True)
+    read = CloudConfig(plugin=plugin, properties=own, agent=agent, context=context, strict_properties=strict is True)
+    return read, faults
 
 
 def _with_context(own: Any, context: "CallContext", where: str, faults: list[str]) -> Any:
@@ -87,10 +108,15 @@ def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentD
     if not isinstance(agent, Mapping):
         faults.append("cloud.properties.agent: expected an object")
         agent = {}
-    wanted = {"mbus": agent.get("mbus"), "ntp": properties.get("ntp", agent.get("ntp", []))}
-    wanted["blobstore"] = properties.get("blobstore", agent.get("blobstore"))
-    try:
-        return msgspec.convert(wanted, AgentDefaults)
-    except msgspec.ValidationError as error:
-        faults.append(f"cloud.properties: what agents are told: {error}")
-        return AgentDefaults()
+    wanted = {
+        "mbus": ("agent.mbus", agent.get("mbus"), str | None),
+        "ntp": ("ntp", properties.get("ntp", agent.get("ntp", [])), tuple[str, ...]),
+        "blobstore": ("blobstore", properties.get("blobstore", agent.get("blobstore")), Mapping[str, Any] | None),
+    }
+    told: dict[str, Any] = {}
+    for name, (where, value, kind) in wanted.items():
+        try:
+            told[name] = msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            faults.append(f"cloud.properties.{where}: {str(error).partition(' - at')[0]}")
+    return AgentDefaults(**told)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from cpi import config, registry
+from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import CallContext
 
@@ -14,7 +15,19 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     """
     document = config.read_document(source)
     cloud_class = registry.load(config.plugin_of(document))
-    return cloud_class.connect(config.cloud_config(document, cloud_class.block or cloud_class.name, context))
+    read, faults = config.read_cloud_config(document, cloud_class.block or cloud_class.name, context)
+    try:
+        cloud = cloud_class.connect(read)
+    except errors.CpiError as error:
+        if not faults:
+            raise
+        told = {fault.partition(":")[0] for fault in faults}
+        more = [fault for fault in config.faults_in(error) if fault.partition(":")[0] not in told]
+        raise config.faulty([*faults, *more]) from error
+    if faults:
+        cloud.close()
+        raise config.faulty(faults)
+    return cloud
 
 
 def drivers() -> Mapping[str, type[Cloud]]:

@@ -5,7 +5,7 @@ A request is {"protocol": 3, "method", "arguments"}; a transport adds where the 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
@@ -76,6 +76,14 @@ class AgentState(msgspec.Struct, frozen=True):
     vitals: Mapping[str, Any]
     document: Mapping[str, Any]
     """The answer as it came: the applied spec with the above in it."""
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """What a command said in the guest; bytes that are no UTF-8 come as lone surrogates."""
+
+    status: int
+    stdout: str
+    stderr: str
 
 
 class _ToldState(msgspec.Struct, frozen=True):
@@ -204,6 +212,16 @@ class Agent:
     def cancel_task(self, task_id: str) -> None:
         """Ask for a task to be given up; few can be."""
         self._asked("cancel_task", task_id)
+
+    # ------------------------------------------------------------------ a way into the guest
+
+    def ssh(self, command: Literal["setup", "cleanup"], parameters: Mapping[str, str]) -> dict[str, Any]:
+        """Make a user that a key lets in, or remove such users. cpi.agent.shell does both."""
+        return _shaped("ssh", self._asked("ssh", command, dict(parameters)), dict[str, Any])
+
+    def exec(self, command: Sequence[str], stdin: str, deadline_seconds: float) -> Executed:
+        """Run a command in the guest; only agents know this that offer it as the answer to ssh."""
+        return _shaped("exec", self._done("exec", list(command), stdin, deadline_seconds=deadline_seconds), Executed)
 
     # ------------------------------------------------------------------ how
 

@@ -1,6 +1,7 @@
 """`cpi call`: one method of the contract, its arguments typed by hand."""
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ def call(
             help="Its arguments in order, or as NAME=VALUE; values are JSON, or strings as they are.", show_default=False
         ),
     ] = None,
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the call as it goes on.")] = False,
 ) -> None:
     """Call one method of the CPI and show the result.
 
@@ -35,7 +38,7 @@ def call(
     request = request_of(method, arguments or [])
     interruption = Interruption()
     interruption.install()
-    response = dispatcher.answer(request, config, interruption.armed)
+    response = dispatcher.answer(request, config, interruption.armed, live_level=logging.DEBUG if verbose else logging.WARNING)
     if response.error is not None:
         again = ", and a repeat may succeed" if response.error.ok_to_retry else ""
         screen.fail(f"{response.error.type.rpartition('::')[2]}{again}: {response.error.message}")

@@ -1,10 +1,11 @@
 """Sizes. BOSH counts in MiB everywhere; this is the only place that knows 1024."""
 
-from typing import NewType
+from typing import Final, NewType
 
 MiB = NewType("MiB", int)
 
 _STEP = 1024
+_LETTERS: Final = "MGT"
 
 
 def mib_from_gib(gib: int) -> MiB:
@@ -30,3 +31,13 @@ def mib_from_bytes(count: int) -> MiB:
 def bytes_from_kib(kib: int) -> int:
     """kib, as some tools report sizes, in bytes."""
     return kib * _STEP
+
+
+def mib_from_text(text: str) -> MiB:
+    """A size as people write it: 512M, 20G, 1T, with or without iB; a bare number counts MiB. Raises ValueError."""
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    letter = number[-1:] if number[-1:] in _LETTERS else ""
+    count = int(number.removesuffix(letter)) if letter else int(number)
+    if count <= 0:
+        raise ValueError(f"{text!r} is no size of a disk")
+    return MiB(count * _STEP ** _LETTERS.index(letter or "M"))

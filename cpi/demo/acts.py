@@ -15,10 +15,10 @@ from cpi.demo.stage import Guest, Stage
 from cpi.kit.waiting import wait_until
 from cpi.migration import Event, Report, migrate_disk
 
-SIZE: Final = MiB(256)
-LARGER: Final = MiB(512)
-SMALLER: Final = MiB(320)
-OLD_DATA_BYTES: Final = bytes_from_mib(MiB(192))
+SIZE: Final = MiB(128)
+LARGER: Final = MiB(256)
+SMALLER: Final = MiB(160)
+OLD_DATA_BYTES: Final = bytes_from_mib(MiB(96))
 _ROWS_BETWEEN: Final = 100
 _ANSWER_SECONDS: Final = 30.0
 

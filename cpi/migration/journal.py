@@ -2,24 +2,26 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.migration.performing import Done
 from cpi.migration.plan import Order, Plan
 from cpi.migration.report import Event, EventKind, OnEvent, Report, StepTime
 from cpi.migration.steps import STEPS, State
 
+T = TypeVar("T")
+
 
 class Journal:
-    """One move's story."""
+    """One move's story. It may have begun in another process, so it goes by the time of day."""
 
-    def __init__(self, order: Order, on_event: OnEvent | None) -> None:
+    def __init__(self, order: Order, on_event: OnEvent | None, began: float) -> None:
         self._order = order
         self._on_event = on_event or _nobody
-        self._began_at = dt.datetime.now(dt.UTC)
-        self._clock = time.monotonic()
+        self._began = began
         self._events: list[Event] = []
         self._times: list[StepTime] = []
         self._numbers: dict[str, int] = {}
@@ -36,34 +38,33 @@ class Journal:
         self._count(course)
         self._tell(EventKind.FELL_BACK, "", f"{course.strategy.value}: {course.reason}: {error.message}")
 
-    @contextmanager
-    def doing(self, name: str) -> Iterator[None]:
-        """A step is under way."""
+    def doing(self, name: str, part: Callable[[], Done[T]]) -> T:
+        """The answer of a step, which is done meanwhile."""
         began = self._now()
         self._tell(EventKind.BEGUN, name, STEPS[name].what)
         try:
-            yield
+            done = part()
         except errors.Error as error:
-            self._took(name, began)
+            self._times.append(StepTime(name, began, self._now() - began))
             self._tell(EventKind.FAILED, name, f"{STEPS[name].what}: {error.message}")
             raise
-        self._took(name, began)
+        self._took(name, done)
         self._tell(EventKind.DONE, name, STEPS[name].what)
+        return done.answer
 
-    @contextmanager
-    def undoing(self, name: str) -> Iterator[None]:
-        """A step is being undone."""
-        began, what = self._now(), STEPS[name].undoing
+    def undoing(self, name: str, part: Callable[[], Done[None]]) -> None:
+        """A step is undone."""
+        what = STEPS[name].undoing
         self._tell(EventKind.UNDOING, name, what)
         self.left.append(what)
         try:
-            yield
+            done = part()
         except errors.Error as error:
             self.left[-1] = f"{what}: {error.message}"
             self._tell(EventKind.NOT_UNDONE, name, self.left[-1])
             raise
         self.left.pop()
-        self._took(name, began, undone=True)
+        self._took(name, done, undone=True)
         self.undone.append(what)
         self._tell(EventKind.UNDONE, name, what)
 
@@ -77,7 +78,7 @@ class Journal:
             old_disk_cid=self._order.old_disk_cid,
             disk_cid=disk_cid,
             size=self._order.size,
-            began_at=self._began_at.isoformat(timespec="milliseconds"),
+            began_at=dt.datetime.fromtimestamp(self._began, dt.UTC).isoformat(timespec="milliseconds"),
             seconds=self._now(),
             jobs_down_seconds=jobs_down_seconds(self._times),
             data_bytes=data_bytes,
@@ -89,8 +90,8 @@ class Journal:
     def _count(self, course: Plan) -> None:
         self._numbers |= {name: len(self._numbers) + at for at, name in enumerate(course.steps, 1) if name not in self._numbers}
 
-    def _took(self, name: str, began: float, *, undone: bool = False) -> None:
-        self._times.append(StepTime(name, began, self._now() - began, undone))
+    def _took(self, name: str, done: Done[T], *, undone: bool = False) -> None:
+        self._times.append(StepTime(name, done.began - self._began, done.seconds, undone))
 
     def _tell(self, kind: EventKind, step: str, message: str) -> None:
         event = Event(kind, step, message, self._now(), self._numbers.get(step, 0), len(self._numbers))
@@ -101,7 +102,7 @@ class Journal:
         self._on_event = listener
 
     def _now(self) -> float:
-        return time.monotonic() - self._clock
+        return time.time() - self._began
 
 
 def _nobody(event: Event) -> None:

@@ -17,6 +17,7 @@ from cpi.migration import jobs
 from cpi.migration.disks import Site
 from cpi.migration.journal import Journal
 from cpi.migration.measuring import used_bytes_at_least
+from cpi.migration.performing import Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
 from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy
 from cpi.migration.steps import STEPS, Move, State
@@ -68,13 +69,25 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
     return carry_out(order, Site(cloud, agent, vm_cid), on_event, again=move_id is not None)
 
 
-def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool = False) -> Report:
-    """Make the move that was ordered; again looks for what an earlier try has left."""
-    journal = Journal(order, on_event)
-    facts = look(order, site, again=again)
-    course = plan(order, facts)
+class Outlook(msgspec.Struct, frozen=True):
+    """What was true when the move began, and the way to go from there."""
+
+    facts: Facts
+    course: Plan
+
+
+def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool = False, perform: Perform = directly) -> Report:
+    """Make the move that was ordered; again looks for what an earlier try has left. perform is who does its parts."""
+    began = perform("plan", Outlook, partial(_outlook, order, site, again=again))
+    facts, course = began.answer.facts, began.answer.course
+    journal = Journal(order, on_event, began.began)
     journal.planned(course)
-    return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid)), course, journal).report()
+    return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid)), course, journal, perform).report()
+
+
+def _outlook(order: Order, site: Site, *, again: bool) -> Outlook:
+    facts = look(order, site, again=again)
+    return Outlook(facts, plan(order, facts))
 
 
 def look(order: Order, site: Site, *, again: bool) -> Facts:
@@ -104,10 +117,11 @@ def _made_before(order: Order, site: Site, mounted: tuple[DiskCid, ...]) -> Disk
 class _Going:
     """One move under way."""
 
-    def __init__(self, move: Move, course: Plan, journal: Journal) -> None:
+    def __init__(self, move: Move, course: Plan, journal: Journal, perform: Perform) -> None:
         self._move = move
         self._course = course
         self._journal = journal
+        self._perform = perform
         self._swapped = False
 
     def report(self) -> Report:
@@ -153,15 +167,15 @@ class _Going:
             ahead.pop(0)
 
     def _do(self, name: str) -> None:
-        with self._journal.doing(name):
-            state = STEPS[name].do(self._move)
+        part = partial(STEPS[name].do, self._move)
+        state = self._journal.doing(name, lambda: self._perform(name, State, part))
         self._move = msgspec.structs.replace(self._move, state=state)
 
     def _undo(self, name: str) -> None:
         undo = STEPS[name].undo
         if undo is not None:
-            with self._journal.undoing(name):
-                repeated(partial(undo, self._move), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+            attempt = partial(repeated, partial(undo, self._move), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+            self._journal.undoing(name, lambda: self._perform(f"undo {name}", type(None), attempt))
 
     def _told(self) -> Report:
         disk_cid = self._move.disk_cid if self._swapped else self._move.order.old_disk_cid

@@ -25,9 +25,14 @@ _log = logging.getLogger(__name__)
 Armed = Callable[[], AbstractContextManager[None]]
 
 
-def answer(request: Request, source: config.Source, armed: Armed = contextlib.nullcontext) -> Response:
-    """Calls the cloud that source configures; armed surrounds the time in which a signal may raise Interrupted."""
-    log = CallLog(str(request.context.get("request_id") or ""))
+def answer(
+    request: Request, source: config.Source, armed: Armed = contextlib.nullcontext, *, live_level: int = logging.DEBUG
+) -> Response:
+    """Calls the cloud that source configures; armed surrounds the time in which a signal may raise Interrupted.
+
+    What is logged below live_level is in the response alone.
+    """
+    log = CallLog(str(request.context.get("request_id") or ""), live_level)
     with log.capturing():
         result, failure = _attempt(request.method, lambda: _perform(request, source, armed, log))
     if failure is not None:

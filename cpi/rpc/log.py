@@ -18,10 +18,11 @@ _CONTROL_CHARACTERS: Final = {code: f"\\x{code:02x}" for code in range(32) if ch
 
 
 class CallLog(logging.Handler):
-    """The log of one call: scrubbed of the call's secrets, valid UTF-8, bounded."""
+    """The log of one call: scrubbed of the call's secrets, valid UTF-8, bounded. What is below live_level stays off stderr."""
 
-    def __init__(self, request_id: str = "") -> None:
+    def __init__(self, request_id: str = "", live_level: int = logging.DEBUG) -> None:
         super().__init__(logging.DEBUG)
+        self._live_level = live_level
         self.request_id = request_id
         self._secrets: tuple[str, ...] = ()
         self._lines = _Bounded()
@@ -43,7 +44,10 @@ class CallLog(logging.Handler):
         """Each line of it on its own, so that every line carries the request's id."""
         head = f"{_stamp(record.created)} {record.levelname} [req_id {self.request_id or '-'}] {record.name}:"
         for line in self.scrub(_message(record)).splitlines() or [""]:
-            self._write(f"{self.scrub(head)} {line}".translate(_CONTROL_CHARACTERS)[:_LONGEST_LINE] + "\n")
+            written = f"{self.scrub(head)} {line}".translate(_CONTROL_CHARACTERS)[:_LONGEST_LINE] + "\n"
+            self._lines.add(written)
+            if record.levelno >= self._live_level:
+                _write(written)
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
@@ -60,10 +64,10 @@ class CallLog(logging.Handler):
             root.removeHandler(self)
             root.setLevel(level)
 
-    def _write(self, line: str) -> None:
-        self._lines.add(line)
-        with contextlib.suppress(OSError):
-            os.write(_STDERR, line.encode())
+
+def _write(line: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(_STDERR, line.encode())
 
 
 def be_chatty(packages: Iterable[str]) -> None:

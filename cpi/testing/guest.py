@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from cpi.agent.errors import AgentTaskFailed
 from cpi.agent.protocol import Agent
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import DiskHint
@@ -19,10 +20,12 @@ with open(os.path.join(os.environ["BOSH_STORE"], "proof"), "w") as file:
 print(0)
 """
 
-_READ: Final = """
-import os
+_CHECK: Final = """
+import os, sys
 path = os.path.join(os.environ["BOSH_STORE"], "proof")
-print(open(path).read() if os.path.exists(path) else 0)
+found = open(path).read() if os.path.exists(path) else "0"
+print(0)
+sys.exit(f"expected {number}, found {{found}}" if found != {number!r} else 0)
 """
 
 
@@ -41,8 +44,8 @@ class Guest(Protocol):
     def write(self, number: int) -> None:
         """Keep a positive number on the store, synced."""
 
-    def read(self) -> int:
-        """The number on the store, 0 if there is none."""
+    def check(self, number: int) -> None:
+        """Raises AssertionError unless that number is on the store; 0: unless there is none."""
 
     def close(self) -> None:
         """Let go of connections."""
@@ -72,18 +75,21 @@ class AgentGuest:
         """Through a job's drain script."""
         self._run(_WRITE.format(number=str(number)))
 
-    def read(self) -> int:
-        """Through a job's drain script, whose answer is a number."""
-        return self._run(_READ)
+    def check(self, number: int) -> None:
+        """Through a job's drain script, which fails if it finds another."""
+        try:
+            self._run(_CHECK.format(number=str(number)))
+        except AgentTaskFailed as error:
+            raise AssertionError(f"the store does not hold {number}: {error}") from error
 
     def close(self) -> None:
         """Let go of the connection to the agent."""
         self._agent.close()
 
-    def _run(self, program: str) -> int:
+    def _run(self, program: str) -> None:
         spec = _spec(program)
         self._agent.apply(spec)
-        return self._agent.drain("update", spec)
+        self._agent.drain("update", spec)
 
 
 def _spec(program: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import pytest
 
+from cpi.contract import errors
 from cpi.kit.redaction import scrubbed, secrets_in
 from cpi.testing import by_harness, matrix
 from cpi.testing.harness import Harness
@@ -86,7 +87,7 @@ def _verdict(phases: list[pytest.TestReport]) -> tuple[Verdict, str]:
 def run(harness: Harness, on_result: OnResult, *, by_library: bool = True, only: str = "") -> list[Result]:
     """Every clause, or those whose names have `only` in them as pytest's -k understands it.
 
-    by_library: whether the cloud is also called in this process. Raises RuntimeError if pytest itself fails.
+    by_library: whether the cloud is also called in this process. Raises CpiError if pytest itself fails.
     """
     recorder = Recorder(harness, on_result)
     chosen = by_harness.TestCloud if by_library else by_harness.TestExecutable
@@ -101,7 +102,7 @@ def run(harness: Harness, on_result: OnResult, *, by_library: bool = True, only:
             plugins=[recorder],
         )
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise RuntimeError(f"pytest ended with {status!r}")
+        raise errors.CpiError(f"the suite could not be run: pytest ended with {status!r}{f' for {only!r}' if only else ''}")
     return recorder.results
 
 

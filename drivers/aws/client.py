@@ -22,11 +22,15 @@ from drivers.aws.settings import AwsSettings
 
 _log = logging.getLogger(__name__)
 
+# At its lowest level the SDK logs every request whole: user data hold passwords and keys.
+logging.getLogger("botocore").setLevel(logging.INFO)
+
 Answer = dict[str, Any]
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 THROTTLED_SECONDS: Final = 600.0
+DRY_RUN_ALLOWED: Final = "DryRunOperation"
 _CONNECTIONS: Final = 100
 _WITHOUT_END: Final = 1_000_000
 
@@ -83,12 +87,12 @@ class Client:
                 return
 
     def permitted(self, operation: str, **parameters: Any) -> str:
-        """What a dry run answers: "DryRunOperation" if the call would be allowed, else the code of the refusal."""
+        """What a dry run answers: DRY_RUN_ALLOWED if the call would be (or was) carried out, else the code of the refusal."""
         try:
-            self.call(operation, DryRun=True, **parameters)
+            self._attempt(operation, {"DryRun": True, **parameters})
         except errors.Refusal as error:
             return error.code
-        return ""
+        return DRY_RUN_ALLOWED
 
     def close(self) -> None:
         """Let go of connections."""
@@ -187,8 +191,8 @@ class Client:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             max_pool_connections=_CONNECTIONS,
-            # Its rate limiter is used and its retries are not: they stop at a quota that many threads soon use up.
-            retries={"mode": "adaptive", "total_max_attempts": 1},
+            # Repeats are ours: the SDK's stop at a quota that many threads soon use up, and its rate limiter forgets slowly.
+            retries={"mode": "standard", "total_max_attempts": 1},
             use_dualstack_endpoint=self._settings.dualstack or None,
             proxies=connecting.proxies(self._settings, name),
             tcp_keepalive=True,
@@ -197,7 +201,7 @@ class Client:
 
 def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
     repeat = OPERATIONS[operation].repeat
-    return repeat is Repeat.HARMLESS or (repeat is Repeat.BY_TOKEN and "ClientToken" in parameters)
+    return repeat is Repeat.HARMLESS or (repeat is Repeat.ASKED_BY_KEY and "ClientToken" in parameters)
 
 
 class _AssumedRole:

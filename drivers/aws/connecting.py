@@ -37,7 +37,7 @@ def proxies(settings: AwsSettings, service: str) -> dict[str, str] | None:
         return None
     endpoint = getattr(settings, ENDPOINTS[service])
     host = urllib.parse.urlsplit(url_of(endpoint) or f"https://{service}.{settings.signing_region}.amazonaws.com").netloc
-    bypassed = urllib.request.proxy_bypass_environment(host, {"no": settings.env.no_proxy or ""})
+    bypassed = urllib.request.proxy_bypass_environment(host, {"no": settings.env.no_proxy or ""})  # type: ignore[attr-defined]  # missing in typeshed
     return {} if bypassed else found
 
 

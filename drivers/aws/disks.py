@@ -1,6 +1,7 @@
 """Persistent disks: made, found, tagged, deleted."""
 
 import contextlib
+import functools
 import hashlib
 import time
 import uuid
@@ -60,35 +61,45 @@ def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_ci
     named = {"Name": properties.name} if properties.name else {}
     seed = token or uuid.uuid4().hex
     born = tags.at_birth(account, {**properties.tags, **named}, seed)
-    return make(account, {"AvailabilityZone": zone, "Size": gib_from_mib(size), **keys}, born, seed)
+    return make(account, {"AvailabilityZone": zone, "Size": gib_from_mib(size), **keys}, born, seed, fresh=token is None)
 
 
-def make(account: Account, request: Item, born: dict[str, str], seed: str) -> DiskCid:
-    """A disk by a CreateVolume request, waited for; the same seed gives the same disk."""
+def make(account: Account, request: Item, born: dict[str, str], seed: str, *, fresh: bool = False) -> DiskCid:
+    """A disk by a CreateVolume request, waited for; the same seed gives the same disk.
+
+    fresh: the seed was never used, so that the answer is about this disk and not about one that was deleted since.
+    """
     request = {**request, "TagSpecifications": tags.specification(["volume"], born)}
     for generation in range(_GENERATIONS):
         with Undo() as undo:
-            disk_cid = _made(account, request, seed, generation, undo)
-            undo.push(f"disk {disk_cid}", lambda cid=disk_cid: remove(account, cid))  # type: ignore[misc]
-            if wait_until_available(account, disk_cid):
+            answer = _made(account, request, seed, generation, undo)
+            disk_cid = DiskCid(answer["VolumeId"])
+            undo.push(f"disk {disk_cid}", functools.partial(remove, account, disk_cid))
+            if fresh and answer.get("State") == "available":
+                return disk_cid
+            if wait_until_available(account, disk_cid, fresh=fresh):
                 return disk_cid
     raise contract_errors.CloudError(f"the token was used for {_GENERATIONS} disks that are gone: use another")
 
 
-def wait_until_available(account: Account, disk_cid: DiskCid) -> bool:
-    """False if it is gone: the client token led to a disk that was deleted before, or EC2 gave it up."""
+def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = False) -> bool:
+    """False if it was never there: the client token led to one deleted before. Raises CloudError if EBS gave it up."""
     began = time.monotonic()
+    patience = account.patience.not_yet_visible / (1 if fresh else 10)
+    seen = False
 
     def available() -> str | None:
+        nonlocal seen
         try:
             state: str = describe(account, disk_cid)["State"]
         except errors.DiskMissing:
-            return "gone" if time.monotonic() - began > account.patience.not_yet_visible / 10 else None
+            return "gone" if seen or time.monotonic() - began > patience else None
+        seen = True
         return None if state == "creating" else state
 
     state = account.wait(available, f"the disk {disk_cid} is not available", account.patience.disk_ready)
-    if state == "error":
-        raise contract_errors.CloudError(f"EBS could not make the disk {disk_cid}: check the KMS key and its policy")
+    if state == "error" or (state == "gone" and (seen or fresh)):
+        raise contract_errors.CloudError(f"EBS gave up the disk {disk_cid} while making it: check the KMS key and its policy")
     return state != "gone"
 
 
@@ -134,14 +145,17 @@ def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> Non
     tags.put(account, [str(disk_cid)], metadata, present)
 
 
-def _made(account: Account, request: Item, seed: str, generation: int, undo: Undo) -> DiskCid:
+def _made(account: Account, request: Item, seed: str, generation: int, undo: Undo) -> Item:
     client_token = hashlib.sha256(f"{seed}\0disk\0{generation}".encode()).hexdigest()
     try:
-        answer = account.client.call("CreateVolume", ClientToken=client_token, **request)
-    except errors.Unclear:
+        return account.client.call("CreateVolume", ClientToken=client_token, **request)
+    except contract_errors.Error as error:
+        if isinstance(error, errors.Unclear):
+            undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
+        raise
+    except BaseException:  # the process is being ended between the call and its answer
         undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
         raise
-    return DiskCid(answer["VolumeId"])
 
 
 def _remove_unanswered(account: Account, seed: str) -> None:
@@ -160,4 +174,5 @@ def _zone(account: Account, properties: DiskProperties, vm_cid: VmCid | None) ->
     zones = sorted(item["ZoneName"] for item in found if item.get("ZoneType", "availability-zone") == "availability-zone")
     if not zones:
         raise contract_errors.CloudError(f"no availability zone of {account.settings.signing_region} is available")
-    return zones[0]
+    first: str = zones[0]
+    return first

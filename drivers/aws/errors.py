@@ -100,30 +100,38 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     (r"InvalidVolume\.NotFound|InvalidVolumeID\..*|InvalidVolume\.Malformed", DiskMissing, ""),
     (r"InvalidAttachment\.NotFound", NotAttached, ""),
     (
-        r"Invalid(Subnet|SubnetID|Group|GroupId|NetworkInterfaceID|Address|AllocationID|RouteTableID|VpcID)\.(NotFound|Malformed)"
-        r"|InvalidGroupId\.Malformed|InvalidSecurityGroupID\.NotFound|InvalidNetworkInterfaceId\..*",
+        (
+            r"Invalid(Subnet|SubnetID|Group|GroupId|NetworkInterfaceID|Address|AllocationID|RouteTableID|VpcID)\.(NotFound|Malformed)"
+            r"|InvalidGroupId\.Malformed|InvalidSecurityGroupID\.NotFound|InvalidNetworkInterfaceId\..*"
+        ),
         NetworkMissing,
         "",
     ),
     (r"InsufficientVolumeCapacity|MaxIOPSLimitExceeded|VolumeLimitExceeded|VolumeIOPSLimit|VolumeSizeLimit.*", NoRoom, _QUOTA),
     (
-        r"Insufficient(Instance|Host|ReservedInstance|Address|FreeAddressesInSubnet)?Capacity|InsufficientFreeAddressesInSubnet"
-        r"|Unsupported|UnfulfillableCapacity|SpotMaxPriceTooLow|InsufficientCapacity(OnHost)?|CapacityOversubscribed",
+        (
+            r"Insufficient(Instance|Host|ReservedInstance|Address|FreeAddressesInSubnet)?Capacity|InsufficientFreeAddressesInSubnet"
+            r"|Unsupported|UnfulfillableCapacity|SpotMaxPriceTooLow|InsufficientCapacity(OnHost)?|CapacityOversubscribed"
+        ),
         NoCapacity,
         _CAPACITY,
     ),
     (
-        r"(Instance|Vcpu|Address|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
-        r"|ConcurrentSnapshot|Snapshot|Attachment)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
-        r"|MaxScheduledInstanceCapacityExceeded|AMI(Limit|Quota)Exceeded|ResourceLimitExceeded|PrivateIpAddressLimitExceeded"
-        r"|ServiceQuotaExceededException|ResourceCountExceeded",
+        (
+            r"(Instance|Vcpu|Address|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
+            r"|ConcurrentSnapshot|Snapshot|Attachment)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
+            r"|MaxScheduledInstanceCapacityExceeded|AMI(Limit|Quota)Exceeded|ResourceLimitExceeded|PrivateIpAddressLimitExceeded"
+            r"|ServiceQuotaExceededException|ResourceCountExceeded"
+        ),
         QuotaReached,
         _QUOTA,
     ),
     (
-        r"AuthFailure|SignatureDoesNotMatch|IncompleteSignature|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClientException"
-        r"|ExpiredToken|ExpiredTokenException|RequestExpired|MissingAuthenticationToken|InvalidSecurityToken|NotSignedUp|OptInRequired"
-        r"|Blocked|PendingVerification",
+        (
+            r"AuthFailure|SignatureDoesNotMatch|IncompleteSignature|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClientException"
+            r"|ExpiredToken|ExpiredTokenException|RequestExpired|MissingAuthenticationToken|InvalidSecurityToken|NotSignedUp|OptInRequired"
+            r"|Blocked|PendingVerification"
+        ),
         Denied,
         _CREDENTIALS,
     ),

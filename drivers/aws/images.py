@@ -59,7 +59,7 @@ def open_image(image_path: str) -> Iterator[Image]:
     with contextlib.ExitStack() as stack:
         try:
             packed = _starts_with(path, _GZIP)
-            head = stack.enter_context(gzip.open(path) if packed else path.open("rb"))
+            head = _opened(stack, path, packed=packed)
             is_tar = head.read(_TAR_AT + len(_TAR))[_TAR_AT:] == _TAR
             image = _from_tar(stack, path) if is_tar else _plain(stack, path, packed=packed)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
@@ -73,8 +73,13 @@ def open_image(image_path: str) -> Iterator[Image]:
 
 
 def _plain(stack: contextlib.ExitStack, path: Path, *, packed: bool) -> Image:
-    stream: Stream = stack.enter_context(gzip.open(path) if packed else path.open("rb"))
-    return Image(stream, None if packed else path.stat().st_size)
+    return Image(_opened(stack, path, packed=packed), None if packed else path.stat().st_size)
+
+
+def _opened(stack: contextlib.ExitStack, path: Path, *, packed: bool) -> Stream:
+    if packed:
+        return stack.enter_context(gzip.GzipFile(path, "rb"))
+    return stack.enter_context(path.open("rb"))
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
@@ -83,7 +88,7 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 
 def _from_tar(stack: contextlib.ExitStack, path: Path) -> Image:
-    archive = stack.enter_context(tarfile.open(path, "r|*"))
+    archive = stack.enter_context(tarfile.open(path, "r|*"))  # noqa: SIM115 - the stack closes it
     for member in archive:
         if member.isfile() and member.name.removeprefix("./").endswith((".img", ".raw", "image")):
             content = archive.extractfile(member)

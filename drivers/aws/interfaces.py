@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import uuid
 from typing import Any
 
 from cpi.contract import errors as contract_errors
@@ -11,8 +12,6 @@ from drivers.aws.account import Account
 from drivers.aws.networks import Interface
 from drivers.aws.security_groups import group_ids
 from drivers.aws.vm_wish import Wish
-
-_GENERATIONS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +24,11 @@ class Made:
 
 
 def make_interfaces(account: Account, wish: Wish, undo: Undo) -> list[Made]:
-    """One for each planned interface, ready to be attached; remembered in undo."""
-    return [_make(account, wish, planned, index, undo) for index, planned in enumerate(wish.plan.interfaces)]
+    """One for each planned interface, ready to be attached; remembered in undo. What a killed call left is taken up."""
+    left = _left(account, wish) if wish.token else {}
+    return [
+        _made(account, wish, planned, index, left.get(str(index)), undo) for index, planned in enumerate(wish.plan.interfaces)
+    ]
 
 
 def keep_with_vm(account: Account, vm: dict[str, Any]) -> None:
@@ -57,42 +59,45 @@ def delete_interface(account: Account, cid: str) -> None:
     account.wait(deleted, f"the network interface {cid} stays in use", account.patience.address_busy)
 
 
-def _make(account: Account, wish: Wish, planned: Interface, index: int, undo: Undo) -> Made:
-    for generation in range(_GENERATIONS):
-        answer = _create_when_address_is_free(account, wish, planned, wish.client_token("nic", index, generation))
-        cid: str = answer["NetworkInterfaceId"]
-        undo.push(f"network interface {cid}", lambda cid=cid: delete_interface(account, cid))  # type: ignore[misc]
-        ready = _wait_until_there(account, cid)
-        if ready is not None:
-            return Made(cid, ready["MacAddress"], planned)
-    raise contract_errors.CloudError(f"the token {wish.token} was used for {_GENERATIONS} interfaces that are gone: use another")
+def _left(account: Account, wish: Wish) -> dict[str, dict[str, Any]]:
+    """By their number, the free interfaces that carry the wish's token."""
+    filters = [tags.with_tag(tags.TOKEN, wish.seed), {"Name": "status", "Values": ["available"]}]
+    found = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
+    return {tags.from_pairs(item.get("TagSet")).get(tags.NUMBER, ""): item for item in found}
 
 
-def _wait_until_there(account: Account, cid: str) -> dict[str, Any] | None:
-    """The interface; None if the client token led to one that was deleted before."""
+def _made(account: Account, wish: Wish, planned: Interface, index: int, left: dict[str, Any] | None, undo: Undo) -> Made:
+    answer = left or _create_when_address_is_free(account, wish, planned, index)
+    cid: str = answer["NetworkInterfaceId"]
+    undo.push(f"network interface {cid}", lambda: delete_interface(account, cid))
+    return Made(cid, _wait_until_there(account, cid)["MacAddress"], planned)
+
+
+def _wait_until_there(account: Account, cid: str) -> dict[str, Any]:
     began = time.monotonic()
 
-    def there() -> dict[str, Any] | bool | None:
+    def there() -> dict[str, Any] | None:
         try:
             item: dict[str, Any] = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])[
                 "NetworkInterfaces"
             ][0]
-        except (errors.NetworkMissing, IndexError):
-            return True if time.monotonic() - began > account.patience.not_yet_visible / 10 else None
+        except errors.NetworkMissing:
+            if time.monotonic() - began > account.patience.not_yet_visible:
+                raise
+            return None
         return item if item.get("Status", "available") in ("available", "in-use") else None
 
-    found = account.wait(there, f"the network interface {cid} is not ready", account.patience.disk_ready)
-    return found if isinstance(found, dict) else None
+    return account.wait(there, f"the network interface {cid} is not ready", account.patience.disk_ready)
 
 
-def _create_when_address_is_free(account: Account, wish: Wish, planned: Interface, client_token: str) -> dict[str, Any]:
+def _create_when_address_is_free(account: Account, wish: Wish, planned: Interface, index: int) -> dict[str, Any]:
     groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
     if not planned.subnet:
         raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
-    born = tags.at_birth(account, wish.properties.tags, wish.seed)
+    born = {**tags.at_birth(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
     request = {
         "SubnetId": planned.subnet,
-        "ClientToken": client_token,
+        "ClientToken": uuid.uuid4().hex,
         "TagSpecifications": tags.specification(["network-interface"], born),
         **planned.api_addresses(),
         **({"Groups": groups} if groups else {}),

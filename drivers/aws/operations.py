@@ -11,7 +11,7 @@ class Repeat(enum.Enum):
     """Whether a call may be made again when it is not known if the first was carried out."""
 
     HARMLESS = "reads, or ends in the same state, or its second answer tells that the first was carried out"
-    BY_TOKEN = "has a ClientToken"
+    ASKED_BY_KEY = "has a ClientToken"
     NEVER = "would make a second resource: look first"
 
 
@@ -24,7 +24,7 @@ class Operation(NamedTuple):
     """The IAM action, if it is not service:name."""
 
 
-_READ, _TOKEN, _NEVER = Repeat.HARMLESS, Repeat.BY_TOKEN, Repeat.NEVER
+_READ, _TOKEN, _NEVER = Repeat.HARMLESS, Repeat.ASKED_BY_KEY, Repeat.NEVER
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "AssociateAddress": Operation("ec2", _READ),

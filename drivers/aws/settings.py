@@ -30,9 +30,7 @@ class AwsSettings(msgspec.Struct, frozen=True):
 
     credentials_source: Annotated[
         Literal["static", "env_or_profile"],
-        Described(
-            description="`static`: the keys given here; `env_or_profile`: what the SDK finds (environment, profile, instance profile)"
-        ),
+        Described(description="`static`: the keys given here; `env_or_profile`: what the SDK finds (instance profile too)"),
     ] = "static"
     access_key_id: Annotated[str | None, Described(description="key id, for `static`")] = None
     secret_access_key: Annotated[Secret | None, Described(description="key, for `static`")] = None

@@ -143,7 +143,7 @@ def _wait_until_available(account: Account, stemcell_cid: StemcellCid) -> None:
         if item.get("State") in ("failed", "error", "invalid", "deregistered"):
             reason = item.get("StateReason", {}).get("Message") or "no reason given"
             raise contract_errors.CloudError(f"AWS could not make the stemcell {stemcell_cid}: {reason}")
-        return item.get("State") == "available"
+        return bool(item.get("State") == "available")
 
     account.wait(available, f"the stemcell {stemcell_cid} is not available", account.patience.stemcell)
 

@@ -17,6 +17,7 @@ _OF_TAGS: Final = frozenset({"TagLimitExceeded", "InvalidParameterValue", "Inval
 
 TOKEN: Final = tagging.TOKEN
 REPLACES: Final = "multicpi-replaces"
+NUMBER: Final = "multicpi-interface"
 REPLACED_BY: Final = "multicpi-replacement"
 BALANCERS: Final = "multicpi-elbs"
 TARGET_GROUPS: Final = "multicpi-target-groups"

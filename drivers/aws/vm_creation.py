@@ -22,8 +22,9 @@ _TRIES_AFTER_SUDDEN_END: Final = 3
 def create(account: Account, wish: Wish) -> Vm:
     """A running VM, wired. Raises VMCreationFailed, honest about a repeat; whatever is raised, what was made is removed."""
     wires = Wires(account, wish)
+    dead = 0
     if wish.token:
-        found = find_by_token(account, wish.token)
+        found, dead = find_by_token(account, wish.token)
         if found is not None:
             return _taken_up(account, wish, wires, VmCid(found["InstanceId"]))
     tries = candidates(account, wish)
@@ -31,7 +32,7 @@ def create(account: Account, wish: Wish) -> Vm:
     refused: list[str] = []
     for candidate in tries:
         try:
-            return _tried(account, wish, wires, candidate, root)
+            return _tried(account, wish, wires, candidate, root, dead)
         except _NextPlease as passing:
             _log.warning("%s: %s", candidate, passing.cause.message)
             refused.append(f"{candidate}: {passing.cause.message}")
@@ -41,7 +42,7 @@ def create(account: Account, wish: Wish) -> Vm:
 
 
 class _NextPlease(Exception):
-    """This candidate can not be had; another may."""
+    """A candidate can not be had; another may."""
 
     def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
         super().__init__(cause.message)
@@ -49,13 +50,13 @@ class _NextPlease(Exception):
         self.clean = clean
 
 
-def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, root: RootDisk) -> Vm:
+def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, root: RootDisk, dead: int) -> Vm:
     """Raises _NextPlease for missing capacity and quota, VMCreationFailed for the rest."""
     for left in reversed(range(_TRIES_AFTER_SUDDEN_END)):
         undo = Undo()
         try:
             with undo:
-                vm = launch(account, wish, candidate, root, undo)
+                vm = launch(account, wish, candidate, root, undo, dead=dead)
                 wires.connect(vm, undo)
                 return _as_vm(wish, vm)
         except (errors.NoCapacity, errors.QuotaReached, errors.NoRoom) as error:

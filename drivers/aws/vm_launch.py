@@ -22,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
-ALIVE: Final = ["pending", "running", "stopping", "stopped"]
 _GENERATIONS: Final = 10
 
 
@@ -30,15 +29,16 @@ class KilledBefore(errors.Refusal):
     """The client token led to a VM that was deleted before."""
 
 
-def find_by_token(account: Account, token: str) -> Item | None:
-    """The living VM that was made with this token."""
-    filters = [tags.with_tag(TOKEN, token), {"Name": "instance-state-name", "Values": ALIVE}]
-    return next(iter(vms.items(account.client.call("DescribeInstances", Filters=filters))), None)
+def find_by_token(account: Account, token: str) -> tuple[Item | None, int]:
+    """The living VM that was made with this token, and how many that were are dead."""
+    found = vms.items(account.client.call("DescribeInstances", Filters=[tags.with_tag(TOKEN, token)]))
+    living = [item for item in found if item["State"]["Name"] not in vms.GONE]
+    return (living[0] if living else None), len(found) - len(living)
 
 
-def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo) -> Item:
-    """A running VM. What was made is remembered in undo."""
-    for generation in range(_GENERATIONS):
+def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, *, dead: int = 0) -> Item:
+    """A running VM. What was made is remembered in undo. dead: how many VMs of the token are gone."""
+    for generation in range(dead, dead + _GENERATIONS):
         try:
             return _launch(account, wish, candidate, root, undo, generation)
         except KilledBefore as error:
@@ -79,30 +79,39 @@ def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, 
     client_token = wish.client_token("vm", candidate, generation)
     try:
         answer = _run_when_address_is_free(account, {**request, "ClientToken": client_token})
-    except errors.Unclear:
+    except contract_errors.Error as error:
+        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
+            return _made_otherwise(account, wish, undo)
+        if isinstance(error, errors.Unclear):
+            undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+        raise
+    except BaseException:  # the process is being ended between the call and its answer
         undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
         raise
-    except errors.Refusal as error:
-        if error.code == "IdempotentParameterMismatch":
-            return _made_otherwise(account, wish, undo)
-        raise
     vm_cid = VmCid(answer["Instances"][0]["InstanceId"])
-    undo.push(f"VM {vm_cid}", lambda: vms.terminate(account, vm_cid))
-    return wait_until_running(account, vm_cid)
+    return _running(account, vm_cid, undo)
+
+
+def _running(account: Account, vm_cid: VmCid, undo: Undo) -> Item:
+    killed_before: list[VmCid] = []
+    undo.push(f"VM {vm_cid}", lambda: None if killed_before else vms.terminate(account, vm_cid))
+    try:
+        return wait_until_running(account, vm_cid)
+    except KilledBefore:
+        killed_before.append(vm_cid)
+        raise
 
 
 def _made_otherwise(account: Account, wish: Wish, undo: Undo) -> Item:
     """The client token was used with other parameters: a VM that lives is the one; else it died and another is made."""
-    found = find_by_token(account, wish.seed)
+    found, _ = find_by_token(account, wish.seed)
     if found is None:
         raise KilledBefore("this token's VM is gone")
-    vm_cid = VmCid(found["InstanceId"])
-    undo.push(f"VM {vm_cid}", lambda: vms.terminate(account, vm_cid))
-    return wait_until_running(account, vm_cid)
+    return _running(account, VmCid(found["InstanceId"]), undo)
 
 
 def _remove_unanswered(account: Account, wish: Wish) -> None:
-    found = find_by_token(account, wish.seed)
+    found, _ = find_by_token(account, wish.seed)
     if found is not None:
         vms.terminate(account, VmCid(found["InstanceId"]))
 
@@ -123,7 +132,7 @@ def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> I
 
 
 def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: errors.Refusal) -> None:
-    interface = next(iter(request.get("NetworkInterfaces", [])), {})
+    interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})
     address = interface.get("PrivateIpAddress")
     filters = [
         {"Name": "subnet-id", "Values": [interface.get("SubnetId", "")]},
@@ -134,7 +143,7 @@ def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: e
         vm_cid = holder.get("Attachment", {}).get("InstanceId")
         if not vm_cid:
             raise errors.Refusal(
-                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has: delete it"
+                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
             ) from error
         if vms.is_alive(account, VmCid(vm_cid)):
             raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
@@ -152,7 +161,7 @@ def _request(
         "MaxCount": 1,
         "UserData": wish.user_data(account, candidate, root, macs),
         "BlockDeviceMappings": disks.mappings,
-        "TagSpecifications": _tag_specifications(account, wish, candidate),
+        "TagSpecifications": _tag_specifications(account, wish),
         "Placement": _placement(wish, candidate),
         "KeyName": properties.key_name or settings.default_key_name,
         "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
@@ -165,7 +174,7 @@ def _request(
     return {key: value for key, value in request.items() if value}
 
 
-def _tag_specifications(account: Account, wish: Wish, candidate: Candidate) -> list[Item]:
+def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
     bosh = wish.env.get("bosh", {})
     given = {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **wish.properties.tags}
     born = tags.at_birth(account, given, wish.seed)

@@ -91,7 +91,7 @@ def smallest(types: Mapping[str, VmType], wanted: VmResources) -> CloudPropertie
     fitting = [kind for kind in types.values() if _fits(kind, wanted)]
     if not fitting:
         raise errors.NotSupported(
-            f"no EC2 instance type has {wanted.cpu} CPUs and {wanted.ram} MiB of memory; the largest of {len(types)} were looked at"
+            f"no EC2 instance type has {wanted.cpu} CPUs and {wanted.ram} MiB of memory ({len(types)} were looked at)"
         )
     best = min(fitting, key=_rank)
     return {"instance_type": best.name, "ephemeral_disk": {"size": int(wanted.ephemeral_disk_size)}}

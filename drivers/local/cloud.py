@@ -26,7 +26,7 @@ from cpi.kit.translating import translated
 from drivers.local import STEMCELL_FORMATS, errors
 from drivers.local.attachments import Attachments
 from drivers.local.backings import Name
-from drivers.local.disks import Disks
+from drivers.local.disks import Disks, check_loop
 from drivers.local.layout import Layout
 from drivers.local.links import Links
 from drivers.local.register import Register
@@ -201,8 +201,12 @@ class LocalCloud(Cloud):
             yield
 
     def _disk_backing(self) -> Name:
-        if self._settings.disk_backing != "auto":
-            return self._settings.disk_backing
+        configured = self._settings.disk_backing
+        if configured == "folder":
+            return configured
+        if configured == "loop":
+            check_loop("cloud.properties.local.disk_backing")
+            return configured
         from drivers.local import loop_devices
 
         return "folder" if loop_devices.why_not() else "loop"

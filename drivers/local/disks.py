@@ -100,11 +100,7 @@ class Disks:
     def _read(self, cloud_properties: CloudProperties) -> DiskProperties:
         wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
         if wanted.backing == "loop":
-            from drivers.local import loop_devices
-
-            reason = loop_devices.why_not()
-            if reason:
-                raise errors.CpiError(f"cloud_properties.backing: loop is not possible here: {reason}")
+            check_loop("cloud_properties.backing")
         return wanted
 
     def _remove(self, disk_cid: str) -> None:
@@ -112,6 +108,15 @@ class Disks:
         for backing in BACKINGS.values():
             backing.disconnect(folder)
         remove_folder(folder)
+
+
+def check_loop(where: str) -> None:
+    """Raises CpiError, naming where it was asked for and the reason, if there are no loop devices here."""
+    from drivers.local import loop_devices
+
+    reason = loop_devices.why_not()
+    if reason:
+        raise errors.CpiError(f"{where}: loop is not possible here: {reason}")
 
 
 def _check_size(size: Any) -> None:

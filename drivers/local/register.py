@@ -61,6 +61,8 @@ _MISSING: Final[dict[Kind, type[errors.Error]]] = {
 }
 _UNFINISHED: Final = " UNION ALL ".join(f"SELECT '{kind}' AS kind, cid FROM {kind} WHERE state <> 'ready'" for kind in _SINGULAR)  # noqa: S608 - our own names
 
+_ALL: Final = " UNION ALL ".join(f"SELECT cid FROM {kind}" for kind in _SINGULAR)  # noqa: S608 - our own names
+
 
 class Register:
     """Every resource of one local cloud."""
@@ -110,6 +112,7 @@ class Register:
         """
         cid = f"{_PREFIX[kind]}-{os.urandom(16).hex()}"
         self.layout.make_root()
+        self._sweep_locks()
         with _honest(Undo()) as undo, locks.held(self.layout.lock(cid), cid), undo:
             undo.push(f"{_SINGULAR[kind]} {cid}", lambda: self._discard(kind, cid))
             with self.state.transaction() as database:
@@ -163,6 +166,15 @@ class Register:
                         self._discard_unfinished(row["kind"], row["cid"])
             except (OSError, errors.Error) as error:
                 _log.error("%s, which a process that died left unfinished, can not be removed: %s", row["cid"], error)
+
+    def _sweep_locks(self) -> None:
+        """Remove lock files of processes that died just before their resource was on record, or just after it was not."""
+        names = set(os.listdir(self.layout.lock(""))) - {row["cid"] for row in self.state.rows(_ALL)}  # noqa: PTH208 - names are enough
+        for name in names - {"ca"}:
+            path = self.layout.lock(name)
+            with locks.held_if_free(path) as free:
+                if free and not any(row["cid"] == name for row in self.state.rows(_ALL)):
+                    path.unlink(missing_ok=True)
 
     def _discard_unfinished(self, kind: Kind, cid: str) -> None:
         if self.find(kind, cid) is None:

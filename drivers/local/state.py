@@ -7,8 +7,8 @@ can still be read and deleted.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from cpi.contract import errors
 from drivers.local.layout import Layout
@@ -47,6 +47,16 @@ _SCHEMA: Final = (
 )
 
 
+class Database(sqlite3.Connection):
+    """A connection that takes any string: JSON can bring half a character, which SQLite does not store."""
+
+    def execute(self, statement: str, values: Mapping[str, object] | Sequence[object] = (), /) -> sqlite3.Cursor:  # type: ignore[override]
+        """One statement with its values."""
+        if isinstance(values, Mapping):
+            return super().execute(statement, {name: _whole(value) for name, value in values.items()})
+        return super().execute(statement, [_whole(value) for value in values])
+
+
 class State:
     """What is on record."""
 
@@ -78,7 +88,7 @@ class State:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         self._layout.make_root()
-        database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None)
+        database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
         try:
             database.row_factory = sqlite3.Row
             database.execute("PRAGMA journal_mode = PERSIST")
@@ -103,6 +113,10 @@ class State:
         finally:
             if database.in_transaction:
                 database.execute("ROLLBACK")
+
+
+def _whole(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _version(database: sqlite3.Connection) -> int:

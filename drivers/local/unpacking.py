@@ -11,7 +11,7 @@ from typing import Final
 from cpi.contract import errors
 
 if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, which is what Debian 12 has
-    from backports import tarfile  # type: ignore[import-not-found,no-redef]  # installed there alone
+    from backports import tarfile  # type: ignore[no-redef]  # the same module of a later Python
 
 _BROKEN: Final = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 
@@ -22,7 +22,7 @@ def unpack(tarball: Path, folder: Path) -> None:
         with tarfile.open(tarball, "r:*") as archive:
             archive.extractall(folder, filter=_inside)  # noqa: S202 - the filter keeps everything inside
             # tarfile takes the end of the file for the end of the archive
-            if archive.fileobj is None or archive.fileobj.tell() - archive.offset < tarfile.BLOCKSIZE:
+            if archive.fileobj.tell() - archive.offset < tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("it ends too early")
     except tarfile.FilterError as error:
         raise errors.CpiError(f"the stemcell's image {tarball} is refused: {error}") from error

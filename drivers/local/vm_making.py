@@ -59,7 +59,8 @@ class VmMaker:
             try:
                 VmProcess(self._register.layout.vm(cid)).start()
             except errors.CloudError as error:
-                raise errors.VMCreationFailed(error.message, ok_to_retry=True) from error
+                by = f" (agent.command: {self._program.command[0]})" if self._program.command else ""
+                raise errors.VMCreationFailed(f"{error.message}{by}", ok_to_retry=True) from error
         return cid
 
     def _columns(self, order: Order) -> Mapping[str, object]:

@@ -107,10 +107,11 @@ def _all_pids() -> list[int]:
 
 def _holds(pid: int, lock: os.stat_result) -> bool:
     try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            if os.readlink(entry.path).endswith("/agent.lock") and os.path.samestat(entry.stat(), lock):  # noqa: PTH115 - many files
-                # whoever only asks if the VM lives has the file open too, without this lock
-                return "FLOCK  ADVISORY  WRITE" in Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text(encoding="utf-8")
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                if os.readlink(entry.path).endswith("/agent.lock") and os.path.samestat(entry.stat(), lock):  # noqa: PTH115 - many files
+                    # whoever only asks if the VM lives has the file open too, without this lock
+                    return "FLOCK  ADVISORY  WRITE" in Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text(encoding="utf-8")
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM}:
             raise

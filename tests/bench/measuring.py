@@ -52,11 +52,12 @@ def seconds(action: Callable[[], object]) -> float:
 
 def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
     console = Console(width=120)
+    console.print(f"[bold]{title}")
     console.print(table)
     console.print()

@@ -47,6 +47,13 @@ def test_a_result_goes_to_stdout_as_json(cpi: Command, config: Path) -> None:
     assert cpi("call", "has_disk", json.loads(done.stdout), CPI_CONFIG=str(config)).stdout == "true\n"
 
 
+def test_the_log_is_shown_when_asked_for(cpi: Command, config: Path) -> None:
+    """Else stderr has what went wrong and nothing more."""
+    words = ("call", "create_disk", "8", "{}", "--config", config)
+    assert cpi(*words).stderr == ""
+    assert "create_disk took" in cpi(*words, "-v").stderr
+
+
 def test_an_error_is_told_without_a_trace(cpi: Command, config: Path) -> None:
     """Its name and message on stderr, nothing on stdout, exit status 1."""
     done = cpi("call", "detach_disk", "no-vm", "no-disk", "--config", config)
@@ -82,12 +89,12 @@ def test_a_bad_configuration_is_told(
 def test_the_doctor_names_all_faults_of_a_configuration(cpi: Command, tmp_path: Path) -> None:
     """Not only the first."""
     path = tmp_path / "cpi.json"
-    local = {"disk_backing": "tape", "rooot": "/somewhere"}
-    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}), encoding="utf-8")
+    properties = {"local": {"disk_backing": "tape", "rooot": "/somewhere"}, "ntp": "pool", "agent": {"mbus": 5}}
+    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": properties}}), encoding="utf-8")
     done = cpi("doctor", "--config", path)
     assert done.returncode == 1
-    for fault in ("root: is missing", "disk_backing", "rooot: is not known here; is 'root' meant?"):
-        assert fault in done.stderr
+    for fault in (".root: is missing", ".disk_backing", ".rooot: is not known here; is 'root' meant?", ".ntp", ".agent.mbus"):
+        assert done.stderr.count(f"cloud.properties{'.local' if fault not in {'.ntp', '.agent.mbus'} else ''}{fault}") == 1
 
 
 def test_the_doctor_finds_a_sound_cloud_good(cpi: Command, config: Path) -> None:

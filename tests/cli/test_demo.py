@@ -69,7 +69,7 @@ def _check_figures(figures: dict[str, Any]) -> None:
     assert figures["rows_acknowledged"] > 400
     assert [move["strategy"] for move in figures["moves"]] == ["copy", "copy"]
     for move in figures["moves"]:
-        assert move["bytes"] > 192 << 20
+        assert move["bytes"] > 96 << 20
         assert 0 < move["jobs_down_seconds"] <= move["seconds"]
         assert move["client_waited_seconds"] < move["jobs_down_seconds"] + 2
 

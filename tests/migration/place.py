@@ -20,6 +20,7 @@ from cpi.migration import Report, migrate_disk
 from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
+_ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
 
 class Place:
@@ -56,7 +57,7 @@ class Place:
             report = migrate_disk(self.cloud, self.agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
         else:
             with cpi.connect(self._document) as cloud:
-                agent = Agent(FaultyTransport(self.agent._transport, faults))
+                agent = Agent(FaultyTransport(self.agent._transport, faults, _ASKED_AGAIN))
                 report = migrate_disk(faulty(cloud, faults), agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
         self.disk_cid = report.disk_cid
         return report

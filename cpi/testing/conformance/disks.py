@@ -59,10 +59,14 @@ class DiskClauses(ContractFixtures):
         disks = [make.disk(), make.disk(), make.disk(token=fresh_token()), make.disk(token=fresh_token())]
         assert len(set(disks)) == 4
 
-    def test_create_disk_raises_no_disk_space_or_cloud_error_beyond_any_size(self, make: Maker, harness: Harness) -> None:
-        """And leaves nothing: the census sees it."""
-        with refused(errors.NoDiskSpace, errors.CloudError):
-            make.disk(harness.impossible_disk_size)
+    def test_create_disk_raises_no_disk_space_or_cloud_error_beyond_any_size(
+        self, cloud: Ledger, make: Maker, harness: Harness
+    ) -> None:
+        """And leaves nothing: the census sees it. A cloud that knows no such bound makes a disk, and it is no smaller."""
+        with allowed(errors.NoDiskSpace, errors.CloudError):
+            disk_cid = make.disk(harness.impossible_disk_size)
+            assert cloud.has_disk(disk_cid)
+            assert harness.disk_size_of is None or harness.disk_size_of(disk_cid) >= harness.impossible_disk_size
 
     def test_create_disk_raises_vm_not_found(self, make: Maker, harness: Harness) -> None:
         """A disk can not lie near a VM that does not exist."""

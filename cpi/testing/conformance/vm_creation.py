@@ -11,7 +11,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import StemcellCid, VmCid
 from cpi.contract.model import Network
 from cpi.contract.operator import ShowsAgentSettings
-from cpi.testing.conformance.fixtures import ContractFixtures, Enter, refused
+from cpi.testing.conformance.fixtures import ContractFixtures, Enter, allowed, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker, at_once, fresh_agent_id, fresh_token
@@ -140,11 +140,13 @@ class VmCreationClauses(ContractFixtures):
 
     @powered(Capability.VM_RESOURCES)
     def test_calculate_vm_cloud_properties_raises_not_supported_for_more_than_there_is(
-        self, cloud: Ledger, harness: Harness
+        self, cloud: Ledger, harness: Harness, stemcell_cid: StemcellCid
     ) -> None:
-        """No machine is that large."""
-        with refused(errors.NotSupported):
-            cloud.calculate_vm_cloud_properties(harness.impossible_vm_resources)
+        """Or else create_vm takes what was answered: then nothing here is too large."""
+        with allowed(errors.NotSupported):
+            properties = cloud.calculate_vm_cloud_properties(harness.impossible_vm_resources)
+            vm = cloud.create_vm(fresh_agent_id(), stemcell_cid, properties, harness.networks(), (), harness.env)
+            assert cloud.has_vm(vm.cid)
 
     def test_calculate_vm_cloud_properties_raises_not_implemented_without_the_capability(
         self, cloud: Ledger, harness: Harness

@@ -1,6 +1,7 @@
 """A disk that is a block device: a filesystem on the whole of it, mounted in the VM's namespace. Needs root on Linux."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from drivers.local.agent.mounts import busy, device_mounted_at
 _BUSY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
 _FORMATTING = "formatting"
+_log = logging.getLogger(__name__)
 
 
 class DeviceDisk(Disk):
@@ -80,12 +82,16 @@ class DeviceDisk(Disk):
 
 async def _while_busy(attempt: Callable[[], Awaitable[object]], point: Path) -> None:
     deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+    tried = 0
     while True:
         try:
             await attempt()
         except Fault as fault:
             if asyncio.get_running_loop().time() > deadline:
                 raise busy(fault, point) from fault
+            if tried == 0:
+                _log.info("%s; it is tried again for %g s", fault, _BUSY_SECONDS)
+            tried += 1
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
             return

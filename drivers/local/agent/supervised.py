@@ -16,7 +16,7 @@ from drivers.local.agent.layout import VmFolder
 from drivers.local.agent.process_tree import MARK, end
 
 SETTLED_SECONDS = 0.2
-FIRST_PAUSE_SECONDS = 0.25
+FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 GOOD_RUN_SECONDS = 10.0
 

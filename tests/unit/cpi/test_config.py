@@ -116,7 +116,7 @@ def test_every_fault_around_the_block_is_told_at_once() -> None:
         "cloud.properties.aws: expected an object",
         "cloud.properties.strict_properties: expected true or false",
         "cloud.properties.agent: expected an object",
-        "cloud.properties: what agents are told: Expected `array`, got `str` - at `$.ntp`",
+        "cloud.properties.ntp: Expected `array`, got `str`",
     ]
     assert faults({"cloud": {"plugin": "aws", "properties": []}}) == ["cloud.properties: expected an object"]
     assert faults(document(aws=[])) == ["cloud.properties.aws: expected an object"]

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,10 @@ def _tls(server: NatsServer) -> BusTls:
     return BusTls(server.authority.certificate, client.certificate, client.private_key, SERVER_NAME)
 
 
+def _answers_its_number(number: int, _: Mapping[str, Any]) -> bytes:
+    return _value({"who": number})
+
+
 def _value(value: object) -> bytes:
     return json.dumps({"value": value}).encode()
 
@@ -170,7 +175,7 @@ def test_an_answer_that_is_no_document_is_refused(bus: NatsBus, place: Place) ->
 def test_many_threads_ask_many_agents_over_one_connection(bus: NatsBus, place: Place) -> None:
     """Each gets the answer to its own question."""
     for number in range(4):
-        place(f"a-{number}", lambda request, number=number: _value({"who": number, "asked": request["arguments"]}))  # type: ignore[misc]
+        place(f"a-{number}", partial(_answers_its_number, number))
     wrong: list[object] = []
 
     def ask(number: int) -> None:

@@ -315,16 +315,19 @@ class Faults:
 
 
 class FaultyTransport:
-    """An agent behind a bad line."""
+    """An agent behind a bad line, which spares the methods named."""
 
-    def __init__(self, inner: Transport, faults: Faults) -> None:
+    def __init__(self, inner: Transport, faults: Faults, spared: frozenset[str] = frozenset()) -> None:
         self._inner = inner
         self._faults = faults
+        self._spared = spared
 
     def close(self) -> None:
         """Nothing is open."""
 
     def exchange(self, request: Mapping[str, Any], deadline_seconds: float) -> Mapping[str, Any]:
+        if request["method"] in self._spared:
+            return self._inner.exchange(request, deadline_seconds)
         fault = AgentTimeout(f"{request['method']}: made to fail")
         answer: Mapping[str, Any] = self._faults.through(fault, lambda: self._inner.exchange(request, deadline_seconds))
         return answer

@@ -17,6 +17,7 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import AgentId, DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CallContext, CloudConfig, DiskHint, Network, NetworkDefinition, Vm, VmResources
 from cpi.contract.units import MiB
+from cpi.kit.waiting import wait_until
 from cpi.rpc.client import ExternalCloud
 from tests.unit.cpi.rpc.bench import Bench
 
@@ -282,7 +283,14 @@ time.sleep(60)
         ExternalCloud([script(body)], deadline_seconds=5, grace_seconds=0.2).has_vm(VM)
     assert time.monotonic() - began < 25
     for pid in map(int, (tmp_path / "pids").read_text().split()):
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        wait_until(lambda pid=pid: _is_dead(pid), f"the end of {pid}", deadline_seconds=10)  # type: ignore[misc]  # the default binds pid
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_an_executable_that_heeds_sigterm_has_time_to_undo(bench: Bench) -> None:

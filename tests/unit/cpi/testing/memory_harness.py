@@ -39,9 +39,9 @@ class MemoryGuest:
         """On the disk that is mounted."""
         self._memory.disks[self._mounted()].number = number
 
-    def read(self) -> int:
-        """From the disk that is mounted."""
-        return self._memory.disks[self._mounted()].number
+    def check(self, number: int) -> None:
+        """On the disk that is mounted."""
+        assert self._memory.disks[self._mounted()].number == number
 
     def close(self) -> None:
         """Nothing is open."""

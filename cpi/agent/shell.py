@@ -1,0 +1,276 @@
+"""A root shell in the guest: what a live copy runs rsync with.
+
+Two ways in, both by SSH with the host key pinned: the agent's `ssh` message (a fresh key and user, removed afterwards),
+or a user, key and known host that the operator configured. An agent that offers its own `exec` is asked for that
+where there is no SSH server.
+"""
+
+import contextlib
+import os
+import selectors
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from cpi.agent.errors import AgentTaskFailed, AgentTimeout, AgentUnknownMessage, AgentUnreachable
+from cpi.agent.protocol import Agent
+
+OnOutput = Callable[[bytes], None]
+
+_SSH_FAILED: Final = 255
+_CONNECT_SECONDS: Final = 20
+_CHUNK: Final = 65_536
+_KEPT_BYTES: Final = 64 * 2**20
+_DEFAULT_PORT: Final = 22
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What a command said, and its exit status."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def complaint(self) -> str:
+        """The last lines of stderr, for an error message."""
+        return " / ".join(self.stderr.decode(errors="replace").strip().splitlines()[-3:]) or "without a word"
+
+
+class Shell(Protocol):
+    """Runs commands as root in one guest. Given as lists; paths are the guest's own."""
+
+    @property
+    def root(self) -> str:
+        """What stands before /var/vcap in the guest: empty in a real VM."""
+
+    def run(
+        self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
+    ) -> Output:
+        """The command's output, told as it comes to on_output too. Raises AgentTimeout, AgentUnreachable."""
+
+
+class Login(msgspec.Struct, frozen=True):
+    """How to get into a guest by SSH. host_key is what ssh-keyscan prints behind the host: type and key."""
+
+    host: str
+    user: str
+    key_path: str
+    host_key: str
+    port: int = _DEFAULT_PORT
+    root: str = ""
+
+
+class SshShell:
+    """The OpenSSH client as a shell; one connection carries all commands until it is closed."""
+
+    def __init__(self, login: Login, folder: Path) -> None:
+        """folder is private to this shell and short: the connection's socket lies in it."""
+        self._login = login
+        known_hosts = folder / "known_hosts"
+        known_hosts.touch(mode=0o600)
+        known_hosts.write_text(f"{_known_name(login)} {login.host_key.strip()}\n")
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": str(known_hosts),
+            "GlobalKnownHostsFile": "/dev/null",
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "IdentityFile": login.key_path,
+            "ConnectTimeout": str(_CONNECT_SECONDS),
+            "ServerAliveInterval": "15",
+            "ServerAliveCountMax": "4",
+            "ControlMaster": "auto",
+            "ControlPath": str(folder / "c"),
+            "ControlPersist": "30",
+            "LogLevel": "ERROR",
+        }
+        flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
+        self._ssh = ["ssh", "-F", "none", "-p", str(login.port), *flags]
+        self._target = f"{login.user}@{login.host}"
+
+    def __repr__(self) -> str:
+        return f"SshShell({self._target}:{self._login.port})"
+
+    @property
+    def root(self) -> str:
+        """What stands before /var/vcap in the guest."""
+        return self._login.root
+
+    def run(
+        self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
+    ) -> Output:
+        """As in Shell. A command that ends with 255 can not be told from a connection that failed."""
+        words = command if self._login.user == "root" else ["sudo", "-n", *command]
+        remote = shlex.join(words)  # sshd hands one string to the user's shell
+        output = _run([*self._ssh, self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
+        if output.status == _SSH_FAILED:
+            raise AgentUnreachable(f"{command[0]}: no shell at {self._target}: {output.complaint}")
+        return output
+
+    def close(self) -> None:
+        """End the connection."""
+        with contextlib.suppress(AgentTimeout):
+            _run([*self._ssh, "-O", "exit", self._target], _CONNECT_SECONDS, b"", None, "ssh")
+
+
+class ExecShell:
+    """An agent's own `exec` message as a shell, for guests without an SSH server."""
+
+    def __init__(self, agent: Agent, root: str) -> None:
+        self._agent = agent
+        self.root = root
+
+    def run(
+        self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
+    ) -> Output:
+        """As in Shell; the output comes whole at the end."""
+        told = self._agent.exec(list(command), stdin.decode("utf-8", "surrogateescape"), deadline_seconds)
+        if on_output is not None:
+            on_output(told.stdout.encode("utf-8", "surrogateescape"))
+        return Output(told.status, told.stdout.encode("utf-8", "surrogateescape"), told.stderr.encode("utf-8", "surrogateescape"))
+
+
+@contextlib.contextmanager
+def shell_by_login(login: Login) -> Iterator[Shell]:
+    """The guest of a configured login, until the block ends."""
+    with _private_folder() as folder:
+        shell = SshShell(login, folder)
+        try:
+            yield shell
+        finally:
+            shell.close()
+
+
+@contextlib.contextmanager
+def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
+    """The agent's guest, until the block ends; the user made for it is removed then, whatever happened.
+
+    host is where the guest is reached if not at the address that the agent names. Raises AgentUnknownMessage if the agent
+    offers no shell.
+    """
+    user = f"bosh_{os.urandom(8).hex()}"
+    with _private_folder() as folder:
+        public_key = _fresh_key(folder / "key")
+        answer = _let_in(agent, user, public_key)
+        try:
+            if answer.get("command") == "exec":
+                yield ExecShell(agent, str(answer.get("root", "")))
+                return
+            shell = SshShell(_login(answer, user, str(folder / "key"), host), folder)
+            try:
+                yield shell
+            finally:
+                shell.close()
+        finally:
+            agent.ssh("cleanup", {"user_regex": f"^{user}"})
+
+
+def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
+    answer = agent.ssh("setup", {"user": user, "public_key": public_key})
+    if answer.get("status") != "success":
+        raise AgentTaskFailed(f"ssh: the agent did not let us in: {answer.get('status')!r}")
+    return answer
+
+
+def _login(answer: dict[str, Any], user: str, key_path: str, host: str | None) -> Login:
+    host_key, address = answer.get("host_public_key"), host or answer.get("ip")
+    if not host_key or not address:
+        raise AgentUnknownMessage("ssh: the agent names no host key or no address, so its guest can not be trusted or found")
+    return Login(
+        host=str(address),
+        user=str(answer.get("user") or user),
+        key_path=key_path,
+        host_key=str(host_key),
+        port=int(answer.get("port") or _DEFAULT_PORT),
+        root=str(answer.get("root") or ""),
+    )
+
+
+def _known_name(login: Login) -> str:
+    return login.host if login.port == _DEFAULT_PORT else f"[{login.host}]:{login.port}"
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    # under /tmp by name: a socket's path may have 107 bytes, and TMPDIR can be anything
+    with tempfile.TemporaryDirectory(prefix="cpi-ssh-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def _fresh_key(path: Path) -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode()
+
+
+def _run(command: Sequence[str], deadline_seconds: float, stdin: bytes, on_output: OnOutput | None, name: str) -> Output:
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        try:
+            stdout, stderr = _collected(process, time.monotonic() + deadline_seconds, on_output)
+        except TimeoutError as error:
+            raise AgentTimeout(f"{name}: it did not end within {deadline_seconds:g} s in the guest") from error
+        finally:
+            if process.poll() is None:
+                process.kill()
+    return Output(process.returncode, stdout, stderr)
+
+
+def _collected(process: "subprocess.Popen[bytes]", end: float, on_output: OnOutput | None) -> tuple[bytes, bytes]:
+    """Until stdout ends and the process with it: the connection that ssh leaves behind for a while may keep stderr open."""
+    if process.stdout is None or process.stderr is None:
+        raise ValueError("the process was started without pipes")
+    stdout, stderr = bytearray(), bytearray()
+    os.set_blocking(process.stderr.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while process.stdout in {key.fileobj for key in selector.get_map().values()}:
+            for key, _ in selector.select(_left(end)):
+                chunk = os.read(key.fd, _CHUNK)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    _keep(stderr, chunk)
+                else:
+                    _keep(stdout, chunk)
+                    if on_output is not None:
+                        on_output(chunk)
+    try:
+        process.wait(_left(end))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(process.stderr.fileno(), _CHUNK):
+            _keep(stderr, chunk)
+    return bytes(stdout), bytes(stderr)
+
+
+def _keep(collected: bytearray, chunk: bytes) -> None:
+    if len(collected) < _KEPT_BYTES:
+        collected.extend(chunk)
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,59 @@
+"""Where the moves are kept: SQLite in the user's state folder, or PostgreSQL by URL."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.kit.redaction import scrubbed
+from cpi.migration.durable.locks import FolderLocks, Locks, PostgresLocks
+
+_SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = frozenset({"postgresql", "postgres"})
+
+
+class Database(msgspec.Struct, frozen=True):
+    """One place where moves are kept."""
+
+    url: str
+    path: Path | None
+    """The file, of SQLite."""
+
+    def exists(self) -> bool:
+        """Whether anything can be in it."""
+        return self.path is None or self.path.exists()
+
+    def prepare(self) -> None:
+        """Make the file, for its owner alone."""
+        if self.path is not None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+
+    def locks(self, on_lost: Callable[[str], None]) -> Locks:
+        """The locks of all who work on it. on_lost is told when they are gone though nobody gave them back."""
+        if self.path is not None:
+            return FolderLocks(self.path.parent / f"{self.path.name}.locks")
+        return PostgresLocks(self.url, on_lost)
+
+
+def database(url: str | None = None) -> Database:
+    """The one at url; none means moves.sqlite in the state folder. Raises CpiError for what is no such URL."""
+    if url is None:
+        path = _state_folder() / "moves.sqlite"
+        return Database(f"{_SQLITE}{path}", path)
+    if url.startswith(_SQLITE):
+        path = Path(url.removeprefix(_SQLITE)).expanduser().absolute()
+        return Database(f"{_SQLITE}{path}", path)
+    address = urlsplit(url)
+    if address.scheme not in _POSTGRES:
+        raise errors.CpiError(f"{scrubbed(url)!r} is no database: give postgresql://USER@HOST/NAME or sqlite:///PATH")
+    return Database(address._replace(scheme="postgresql").geturl(), None)
+
+
+def _state_folder() -> Path:
+    told = os.environ.get("XDG_STATE_HOME")
+    return (Path(told) if told else Path.home() / ".local" / "state") / "multicpi"

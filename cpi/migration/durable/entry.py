@@ -1,0 +1,96 @@
+"""A move as it is kept: plain values and the names of files, nothing secret."""
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import CloudProperties, Metadata
+from cpi.contract.units import MiB
+from cpi.migration.plan import Order
+from cpi.migration.report import Strategy
+
+
+class Reach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the VM's agent is reached. Secrets are in the files that are named; with no url the cloud is asked."""
+
+    url: str | None = None
+    """https://HOST:PORT of the agent, or nats://HOST:PORT of the message bus."""
+
+    login: str | None = None
+    """A file that holds USER:PASSWORD, for https."""
+
+    ca: str | None = None
+    """The PEM file of the authority that signed the agent's, or the bus's, certificate."""
+
+    agent_id: str | None = None
+    """Which agent on the bus."""
+
+    certificate: str | None = None
+    key: str | None = None
+    """The PEM files that show the bus who we are."""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which disk of which VM of which cloud, and what it shall become."""
+
+    config: str
+    """The path of the cloud's configuration, absolute: whoever takes the move up reads it there."""
+
+    vm: VmCid
+    disk: DiskCid
+    size: MiB
+    properties: CloudProperties = {}
+    strategy: Strategy | None = None
+    old_size: MiB | None = None
+    old_properties: CloudProperties | None = None
+    metadata: Metadata = {}
+    start_jobs: bool | None = None
+    snapshot: bool = False
+    agent: Reach = Reach()
+
+    def order(self, move_id: str) -> Order:
+        """The wish, for the routine. A move that is tried anew (`ID.2`) is the same move: it finds what it has made."""
+        return Order(
+            move_id=move_id.partition(".")[0],
+            vm_cid=self.vm,
+            old_disk_cid=self.disk,
+            size=self.size,
+            cloud_properties=self.properties,
+            strategy=self.strategy,
+            old_size=self.old_size,
+            old_cloud_properties=self.old_properties,
+            metadata=self.metadata,
+            start_jobs=self.start_jobs,
+        )
+
+
+def check(entry: Entry) -> list[str]:
+    """What is wrong with it, that can be told before anybody is asked."""
+    faults = _faults_of_url(entry.agent)
+    if entry.size <= 0:
+        faults.append(f"size: a disk of {entry.size} MiB can not be made")
+    return faults
+
+
+def _faults_of_url(reach: Reach) -> list[str]:
+    if reach.url is None:
+        return []
+    address = urlsplit(reach.url)
+    if address.password or address.username:
+        return [
+            "agent.url: it holds a password, which would be kept in the database: put USER:PASSWORD into a file (agent.login)"
+        ]
+    wanted = {"https": ("login",), "nats": ("agent_id",), "tls": ("agent_id",)}.get(address.scheme)
+    if wanted is None or not address.hostname:
+        return [f"agent.url: {reach.url!r} is neither https://HOST:PORT nor nats://HOST:PORT"]
+    return [f"agent.{name}: an agent at {address.scheme}:// needs it" for name in wanted if getattr(reach, name) is None]
+
+
+def checked(entry: Entry) -> Entry:
+    """The entry itself. Raises CpiError with every fault in it."""
+    faults = check(entry)
+    if faults:
+        raise errors.CpiError("\n  ".join(["the move can not be made:", *faults]))
+    return entry

@@ -1,0 +1,67 @@
+"""What is known of a move that is, or was, in the database."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from cpi.contract.encoding import from_plain
+from cpi.migration.durable.entry import Entry
+from cpi.migration.report import Report
+
+
+class Standing(Enum):
+    """Where a move stands."""
+
+    QUEUED = "queued"
+    UNDER_WAY = "under way"
+    LEFT = "left"
+    """Its process has died: whoever starts takes it up."""
+
+    MOVED = "moved"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self in {Standing.MOVED, Standing.REFUSED, Standing.CANCELLED, Standing.FAILED}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a move ended, as it is kept."""
+
+    standing: Standing
+    message: str = ""
+    report: Report | None = None
+    swapped: bool = False
+    undone: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class MoveRecord(msgspec.Struct, frozen=True):
+    """One move."""
+
+    move_id: str
+    standing: Standing
+    entry: Entry
+    created: float
+    """Seconds since 1970."""
+
+    fleet_id: str | None = None
+    executor_id: str | None = None
+    events: tuple[Mapping[str, Any], ...] = ()
+    """The last of them; each has a serial."""
+
+    cancelling: bool = False
+    outcome: Outcome | None = None
+
+
+def outcome_of(kept: Any, error: BaseException | None, *, was_cancelled: bool) -> Outcome:
+    """From what the workflow returned, or raised."""
+    if kept is not None:
+        return from_plain(kept, Outcome)
+    standing = Standing.CANCELLED if was_cancelled else Standing.FAILED
+    return Outcome(standing, message=str(error) if error else "ended by hand, in the database")

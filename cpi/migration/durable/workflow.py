@@ -1,0 +1,320 @@
+"""The engine: each move is a DBOS workflow, each of its parts a step. The only file that imports DBOS.
+
+The version is that of the format in which moves are kept, not the program's: so a newer program finishes an older one's
+moves. Every process has an executor id of its own and holds a lock of that name while it lives; whoever finds a lock free
+takes up what its executor had under way. The engine's claim of a workflow admits one process only.
+"""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+from cpi import config as configuration
+from cpi.agent.protocol import Deadlines
+from cpi.contract import errors
+from cpi.contract.encoding import from_plain, to_plain
+from cpi.kit.redaction import scrubbed
+from cpi.kit.waiting import wait_until
+from cpi.migration.durable.book import FLEET, MOVE, Book, disk_lock, executor_lock
+from cpi.migration.durable.database import Database
+from cpi.migration.durable.entry import Entry
+from cpi.migration.durable.faults import MoveCancelled
+from cpi.migration.durable.faults import from_plain as error_from_plain
+from cpi.migration.durable.faults import to_plain as error_to_plain
+from cpi.migration.durable.reaching import EntrySite
+from cpi.migration.durable.recording import Recorder
+from cpi.migration.durable.records import MoveRecord, Outcome, Standing
+from cpi.migration.durable.telling import Teller
+from cpi.migration.fleet import Fleet, FleetReport, Tally, room, why_stopped
+from cpi.migration.report import MoveFailed, MoveRefused
+from cpi.migration.routine import carry_out
+
+try:
+    from dbos import (
+        DBOS,
+        DBOSClient,
+        DBOSPortableJSONSerializer,
+        SetWorkflowAttributes,
+        SetWorkflowID,
+        WorkflowSerializationFormat,
+    )
+except ImportError as missing:
+    raise errors.CpiError("durable moves need DBOS; install it with: pip install 'multicpi[migration]'") from missing
+
+FORMAT: Final = "moves-1"
+"""The version of what is kept: another one only if an older program's moves could not be finished any more."""
+
+_NAME: Final = "multicpi"
+_QUEUES: Final = ("moves", "fleets")
+_AT_ONCE: Final = 4
+_POLL_SECONDS: Final = 0.5
+_WATCH_SECONDS: Final = 2.0
+_A_WEEK: Final = 7 * 24 * 3600.0
+
+
+def open_book(kept: Database) -> Book:
+    """The moves of a database, to look at. Raises CpiError if it can not be read."""
+    if not kept.exists():
+        raise errors.CpiError(f"{kept.path} does not exist: no move was ever made with it")
+    locks = kept.locks(lambda _: None)
+    return Book(
+        DBOSClient(
+            system_database_url=kept.url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=_NAME,
+            retry_connection_errors=False,
+        ),
+        locks,
+    )
+
+
+class Engine:
+    """Makes moves in this process, and takes up those that dead processes left. One in a process at a time."""
+
+    def __init__(
+        self,
+        kept: Database,
+        on_lost: Callable[[str], None],
+        *,
+        works: bool = False,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        """works takes queued moves too. on_lost is told that others take this process for dead: it has to end at once."""
+        global _engine  # noqa: PLW0603 - DBOS finds workflows by their names, so they find their engine here
+        kept.prepare()
+        self.executor_id = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.deadlines = deadlines
+        self.locks = kept.locks(on_lost)
+        self.locks.hold(executor_lock(self.executor_id))
+        _launch(kept, self.executor_id, _QUEUES if works else ())
+        self.book = Book(DBOS, self.locks)
+        self.teller = Teller(_mark, self.book.is_cancelled)
+        self._active: set[str] = set()
+        self._guard = threading.Lock()
+        self._closing = threading.Event()
+        _engine = self
+        self.recover()
+        self._watch = threading.Thread(target=self._watched, name="move watch", daemon=True)
+        if works:
+            self._watch.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def start(self, entry: Entry, move_id: str | None = None) -> str:
+        """Begin a move here, at once. Its id."""
+        move_id = move_id or uuid.uuid4().hex[:12]
+        with SetWorkflowID(move_id):
+            DBOS.start_workflow(_move, to_plain(entry))
+        return move_id
+
+    def start_again(self, record: MoveRecord) -> str:
+        """Try a move that has ended once more: what it has made is found and used. Its new id."""
+        base, _, number = record.move_id.partition(".")
+        return self.start(record.entry, f"{base}.{int(number or 1) + 1}")
+
+    def start_fleet(self, fleet: Fleet) -> str:
+        """Queue a fleet for whoever works. Its id."""
+        fleet_id = f"fleet-{uuid.uuid4().hex[:8]}"
+        with SetWorkflowID(fleet_id):
+            DBOS.enqueue_workflow("fleets", _fleet, to_plain(fleet))
+        return fleet_id
+
+    def recover(self) -> list[str]:
+        """Take up what dead processes left. The ids of the moves."""
+        dead = self.book.left_executors(self.executor_id)
+        if not dead:
+            return []
+        # Not in DBOS's public face, though its admin server and its console do no other.
+        return [handle.workflow_id for handle in DBOS._recover_pending_workflows(dead)]  # noqa: SLF001
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no move is under way in this process."""
+        with self._guard:
+            return not self._active
+
+    def close(self) -> None:
+        """Stop; what is under way is left to be taken up by others."""
+        global _engine  # noqa: PLW0603 - as above
+        self._closing.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        self.teller.close()
+        DBOS.destroy()
+        self.locks.close()
+        _engine = None
+
+    def begin(self, workflow_id: str) -> None:
+        """A workflow runs here."""
+        with self._guard:
+            self._active.add(workflow_id)
+        self.teller.begin(workflow_id)
+
+    def end(self, workflow_id: str) -> None:
+        """It has ended."""
+        self.teller.end(workflow_id)
+        with self._guard:
+            self._active.discard(workflow_id)
+
+    def _watched(self) -> None:
+        while not self._closing.wait(_WATCH_SECONDS):
+            self.recover()
+
+
+_engine: Engine | None = None
+
+
+def _launch(kept: Database, executor_id: str, queues: Sequence[str]) -> None:
+    DBOS(
+        config={
+            "name": _NAME,
+            "system_database_url": kept.url,
+            "executor_id": executor_id,
+            "application_version": FORMAT,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "CRITICAL",
+            "enable_otlp": False,
+            "notification_listener_polling_interval_sec": 0.2,
+        }
+    )
+    DBOS.listen_queues(queues)
+    DBOS.launch()
+    for queue in _QUEUES:
+        DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+
+
+def _mark(workflow_id: str, attributes: Mapping[str, Any]) -> None:
+    DBOS.update_workflow_attributes(workflow_id, dict(attributes), merge=True)
+
+
+@DBOS.workflow(name=MOVE, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+def _move(kept: dict[str, Any]) -> dict[str, Any]:
+    """One move; what it returns is an Outcome."""
+    engine, move_id = _running()
+    entry = from_plain(kept, Entry)
+    engine.begin(move_id)
+    try:
+        with EntrySite(entry, engine.deadlines) as site:
+            outcome = _claimed(engine, move_id, entry, site)
+    finally:
+        engine.end(move_id)
+    plain: dict[str, Any] = to_plain(outcome)
+    return plain
+
+
+def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outcome:
+    mine: list[str] = []
+    try:
+        claim = _step("claim", partial(_claim, engine, move_id, entry, mine))
+        if "fault" in claim:
+            return Outcome(Standing.REFUSED, message=error_from_plain(claim["fault"]).message)
+        if not mine:
+            # The claim was made before this process took the move up: whoever has the lock is only about to be refused.
+            wait_until(lambda: engine.locks.hold(claim["lock"]), "the disk's lock", deadline_seconds=_A_WEEK)
+            mine.append(claim["lock"])
+        return _moved(engine, move_id, entry, site)
+    finally:
+        for lock in mine:
+            engine.locks.release(lock)
+
+
+def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[str, Any]:
+    try:
+        lock = disk_lock(configuration.plugin_of(configuration.read_document(entry.config)), entry.disk)
+        if engine.locks.hold(lock):
+            mine.append(lock)
+        other = engine.book.claimant(lock, move_id)
+        if not mine or other is not None:
+            raise MoveRefused(_taken(entry.disk, other))
+    except errors.Error as error:
+        return {"fault": error_to_plain(error)}
+    _mark(move_id, {"claims": lock})
+    return {"lock": lock}
+
+
+def _taken(disk_cid: str, other: str | None) -> str:
+    who = f"the move {other}" if other else "another move"
+    return (
+        f"{who} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
+        f" finish it with `cpi migrate --resume {other or 'ID'}`, or give it up with `cpi migrations cancel {other or 'ID'}`"
+    )
+
+
+def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outcome:
+    recorder = Recorder(
+        keep=_step,
+        ready=site.open,
+        is_cancelled=partial(engine.teller.is_cancelled, move_id),
+        on_event=partial(engine.teller.tell, move_id),
+    )
+    try:
+        report = carry_out(entry.order(move_id), site, recorder.tell, again=True, perform=recorder.perform)
+    except MoveFailed as failed:
+        standing = Standing.CANCELLED if recorder.cancelled and not failed.left else Standing.FAILED
+        message = scrubbed(failed.message)
+        return Outcome(standing, message, failed.report, swapped=failed.swapped, undone=failed.undone, left=failed.left)
+    except MoveRefused as refused:
+        return Outcome(Standing.REFUSED, scrubbed(refused.message))
+    except MoveCancelled as cancelled:
+        return Outcome(Standing.CANCELLED, cancelled.message)
+    except errors.Error as error:
+        return Outcome(Standing.FAILED, f"nothing was changed: {scrubbed(error.message)}")
+    return Outcome(Standing.MOVED, report=report, swapped=True)
+
+
+@DBOS.workflow(name=FLEET, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+def _fleet(kept: dict[str, Any]) -> dict[str, Any]:
+    """A fleet: begins moves as the rules admit them; what it returns is a FleetReport."""
+    engine, fleet_id = _running()
+    fleet = from_plain(kept, Fleet)
+    tally, running, cancelled = Tally(), {}, False
+    while True:
+        cancelled = cancelled or _step("cancelled?", partial(engine.book.is_cancelled, fleet_id))
+        for _ in range(0 if cancelled else room(fleet, tally)):
+            move_id = f"{fleet_id}-{tally.begun + 1:04}"
+            with SetWorkflowID(move_id), SetWorkflowAttributes({"fleet": fleet_id}):
+                running[move_id] = DBOS.enqueue_workflow("moves", _move, to_plain(fleet.entries[tally.begun]))
+            tally = Tally(tally.begun + 1, tally.succeeded)
+        if not running:
+            break
+        ended = DBOS.wait_first(list(running.values()), polling_interval_sec=_POLL_SECONDS).workflow_id
+        del running[ended]
+        succeeded = _step("ended", partial(_is_moved, engine, ended))
+        tally = Tally(tally.begun, (*tally.succeeded, succeeded))
+    plain: dict[str, Any] = to_plain(_fleet_report(fleet_id, fleet, tally, cancelled=cancelled))
+    return plain
+
+
+def _fleet_report(fleet_id: str, fleet: Fleet, tally: Tally, *, cancelled: bool) -> FleetReport:
+    not_begun = len(fleet.entries) - tally.begun
+    stopped = ("it was cancelled" if cancelled else why_stopped(fleet, tally)) if not_begun else None
+    return FleetReport(fleet_id, len(fleet.entries), tally.succeeded.count(True), tally.failed, not_begun, stopped)
+
+
+def _is_moved(engine: Engine, move_id: str) -> bool:
+    return engine.book.move(move_id).standing is Standing.MOVED
+
+
+def _running() -> tuple[Engine, str]:
+    if _engine is None or DBOS.workflow_id is None:
+        raise errors.CpiError("a move is made by an engine only")
+    return _engine, DBOS.workflow_id
+
+
+def _step(name: str, call: Callable[[], Any], /) -> Any:
+    return DBOS.run_step({"name": name}, call)
+
+
+def _plugin(entry: Entry) -> str:
+    try:
+        return configuration.plugin_of(configuration.read_document(entry.config))
+    except errors.CpiError:
+        return "unknown"
