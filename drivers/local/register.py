@@ -111,7 +111,6 @@ class Register:
         also may refuse it or record what belongs to it, in the transaction that records the resource, and tells more columns.
         """
         cid = f"{_PREFIX[kind]}-{os.urandom(16).hex()}"
-        self.layout.make_root()
         self._sweep_locks()
         with _honest(Undo()) as undo, locks.held(self.layout.lock(cid), cid), undo:
             undo.push(f"{_SINGULAR[kind]} {cid}", lambda: self._discard(kind, cid))

@@ -17,6 +17,7 @@ from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
 from cpi.migration import Report, migrate_disk
+from tests.migration.guests import VmShell
 from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
@@ -61,6 +62,11 @@ class Place:
                 report = migrate_disk(faulty(cloud, faults), agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
         self.disk_cid = report.disk_cid
         return report
+
+    def shell(self, faults: Faults | None = None) -> VmShell:
+        """Root's, in the VM."""
+        backing = self._document["cloud"]["properties"]["local"]["disk_backing"]
+        return VmShell(self.root / "vms" / self.vm_cid, namespace=backing == "loop", faults=faults)
 
     def disks(self) -> set[DiskCid]:
         """Every disk that the cloud holds."""

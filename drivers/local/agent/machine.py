@@ -39,7 +39,7 @@ class Machine:
         self._environment = {
             "BOSH_ROOT": str(vm.root),
             "BOSH_STORE": str(vm.store),
-            "BOSH_ADDRESS": settings.endpoint.host,
+            "BOSH_ADDRESS": settings.address,
         }
         self._supervisor = Supervisor(vm, self._environment)
         self._scripts = Scripts(vm, self._environment)

@@ -14,6 +14,7 @@ from drivers.local.agent.https import Listener
 from drivers.local.agent.layout import VmFolder
 from drivers.local.agent.machine import Machine
 from drivers.local.agent.settings import Endpoint, Settings
+from drivers.local.agent.ssh import Ways
 from drivers.local.agent.tasks import Tasks
 
 _LOOK_FOR_FOLDER_SECONDS = 1.0
@@ -44,10 +45,12 @@ class _Process:
         self._vm.prepare()
         self._settings.load()
         endpoint = self._settings.endpoint
-        disks = PersistentDisks(self._vm, self._settings, Commands(self._vm.inherited))
+        commands = Commands(self._vm.inherited)
+        disks = PersistentDisks(self._vm, self._settings, commands)
+        ways = Ways(self._vm, self._settings, commands)
         machine = Machine(self._vm, self._settings, disks, end=self._end, listen_anew=self._stop_listening)
         tasks = Tasks()
-        actions = Actions(machine, disks, tasks)
+        actions = Actions(machine, disks, ways, tasks)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
@@ -64,6 +67,7 @@ class _Process:
         finally:
             watching.cancel()
             await tasks.abandon()
+            await ways.close()
             await machine.halt()
 
     def _anew(self, actions: Actions, before: Endpoint) -> tuple[Listener, Endpoint]:

@@ -80,6 +80,20 @@ class Settings:
         return dict(self.env.get("bosh") or {})
 
     @property
+    def _own(self) -> dict[str, Any]:
+        return dict((self._bosh.get("agent") or {}).get("settings") or {})
+
+    @property
+    def has_ssh_server(self) -> bool:
+        """Whether env lets the VM have an SSH server where there is one: env.bosh.agent.settings.ssh_server."""
+        return self._own.get("ssh_server") is not False
+
+    @property
+    def address(self) -> str:
+        """The VM's own, on the loopback interface: that of its HTTPS endpoint, if the driver named no other."""
+        return str(self._document.get("address") or self.endpoint.host)
+
+    @property
     def persistent_disks(self) -> dict[str, Any]:
         """The hints of the disks that are attached."""
         return dict((self._document.get("disks") or {}).get("persistent") or {})

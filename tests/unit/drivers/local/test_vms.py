@@ -20,7 +20,7 @@ from cpi.kit.waiting import wait_until
 from drivers.local import vm_process
 from tests.unit.drivers.local.place import AGENT, Place
 
-TOKEN = "token-1"
+AGAIN = "token-1"
 
 
 def test_a_vm_lives_until_it_is_deleted(either: Place) -> None:
@@ -105,8 +105,8 @@ def test_deleting_a_vm_sets_its_disks_and_addresses_free(either: Place) -> None:
 def test_the_same_token_is_the_same_vm(place: Place) -> None:
     """With the same networks."""
     stemcell_cid = place.stemcell()
-    first = place.vm(stemcell_cid, token=TOKEN)
-    assert place.vm(stemcell_cid, token=TOKEN) == first
+    first = place.vm(stemcell_cid, token=AGAIN)
+    assert place.vm(stemcell_cid, token=AGAIN) == first
     assert place.vm(stemcell_cid).cid != first.cid
     assert place.count("vms") == 2
 
@@ -207,7 +207,7 @@ def test_all_of_env_reaches_the_settings(place: Place) -> None:
 
 def test_the_mbus_that_came_is_kept(place: Place) -> None:
     """Address, certificate and all."""
-    mbus = {"urls": ["https://u:p@127.1.2.3:7000"], "cert": {"ca": "CA", "certificate": "C", "private_key": "K"}}
+    mbus: dict[str, Any] = {"urls": ["https://u:p@127.1.2.3:7000"], "cert": {"ca": "CA", "certificate": "C", "private_key": "K"}}
     settings = place.cloud.agent_settings(place.vm(env={"bosh": {"mbus": mbus}}).cid)
     assert settings["env"]["bosh"]["mbus"] == mbus
     assert settings["mbus"] == mbus["urls"][0]
@@ -215,7 +215,7 @@ def test_the_mbus_that_came_is_kept(place: Place) -> None:
 
 def test_the_configured_mbus_is_taken_with_the_vms_own_address(place: Place) -> None:
     """As create-env has it: a port of all addresses."""
-    document = dict(place.document())
+    document = place.document()
     document["cloud"]["properties"]["agent"] = {"mbus": "https://vcap:secret@0.0.0.0:6999"}
     cloud = connect(document)
     cert = {"ca": "CA", "certificate": "C", "private_key": "K"}
@@ -251,7 +251,7 @@ def test_a_vm_does_not_hold_its_makers_pipes(place: Place) -> None:
     program = f"from cpi import AgentId; print(cloud.create_vm(AgentId('a'), {str(stemcell_cid)!r}, {{}}, {{}}).cid)"
     maker = place.python(program)
     out, err = maker.communicate(timeout=25)
-    assert place.cloud.has_vm(out.strip()), err  # type: ignore[arg-type]
+    assert place.cloud.has_vm(out.strip()), err  # type: ignore[arg-type]  # a string is what is printed
 
 
 def test_metadata_of_a_vm_is_added(place: Place) -> None:
