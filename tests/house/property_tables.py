@@ -69,7 +69,9 @@ def _type(hint: Any) -> str:
         return f"list of {_type(get_args(hint)[0])}"
     if get_origin(hint) in (dict, Mapping) or (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
         return "object"
-    return {"str": "string", "bool": "boolean", "int": "integer", "float": "number", "Secret": "secret", "Any": "any"}[hint.__name__]
+    return {"str": "string", "bool": "boolean", "int": "integer", "float": "number", "Secret": "secret", "Any": "any"}[
+        hint.__name__
+    ]
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -50,9 +50,19 @@ def folder(tmp_path: Path) -> str:
 
 @pytest.fixture
 def cloud(project: Lab, folder: str) -> Iterator[Cloud]:
-    """Logged in, with nothing counted yet; what it is asked for is tried once."""
-    once = {"default": {"max_attempts": 1}}
-    with connect(project.config(cache_folder=folder, retry_config=once)) as found:
+    """Logged in, with nothing counted yet. It repeats: databases of this control plane are now and then locked."""
+    yield from _logged_in(project, folder, attempts=5)
+
+
+@pytest.fixture
+def brittle_cloud(project: Lab, folder: str) -> Iterator[Cloud]:
+    """One that makes each call once, so that every fault comes through."""
+    yield from _logged_in(project, folder, attempts=1)
+
+
+def _logged_in(project: Lab, folder: str, *, attempts: int) -> Iterator[Cloud]:
+    rule = {"default": {"max_attempts": attempts, "sleep_duration": 0.5}}
+    with connect(project.config(cache_folder=folder, retry_config=rule)) as found:
         found.has_vm(AgentId("nothing"))  # type: ignore[arg-type]  # any CID will do to log in
         project.forget_calls()
         yield found
@@ -76,7 +86,7 @@ def manual(project: Lab, version: int = 4, **more: Any) -> Network:
 
 
 @pytest.fixture
-def census_kept(project: Lab, stemcell_cid: StemcellCid) -> Iterator[None]:  # noqa: ARG001 - it is made before the count
+def census_kept(project: Lab, stemcell_cid: StemcellCid) -> Iterator[None]:
     """The test leaves the project as it found it."""
     before = project.census()
     yield

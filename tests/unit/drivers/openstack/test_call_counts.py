@@ -1,5 +1,8 @@
 """How many API calls each method makes: with a token in the cache, and looks at a pending state not counted."""
 
+import contextlib
+import sqlite3
+import uuid
 from collections import Counter
 from collections.abc import Callable
 
@@ -63,15 +66,19 @@ def counts(project: Lab, cloud: Cloud, make_vm: MakeVm) -> dict[str, int]:
     return found
 
 
-def test_each_method_makes_so_many_calls_however_large_the_fleet_is(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
-    """The same numbers with two hundred servers, volumes and ports more in the project."""
+def test_each_method_makes_so_many_calls(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
+    """No more than an operator would make by hand."""
     assert counts(project, cloud, make_vm) == MOST
+
+
+def test_the_calls_do_not_grow_with_the_fleet(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
+    """The same numbers with two hundred servers, volumes and ports more in the project."""
     enlarge(project)
     assert counts(project, cloud, make_vm) == MOST
 
 
 def enlarge(project: Lab) -> None:
-    """Two hundred of each; the servers are in state ERROR, since no host is as large as their flavour."""
+    """Two hundred of each; the servers are in state ERROR, since no host is as large as their flavour; the volumes are copied rows."""
     sdk = project.sdk
     image = next(iter(sdk.image.images(visibility="private"))).id
     flavor = sdk.compute.find_flavor("m1.huge").id
@@ -79,5 +86,11 @@ def enlarge(project: Lab) -> None:
     assert sdk.compute.post("/servers", json={"server": many}, microversion="2.37").status_code == 202
     ports = [{"network_id": project.net_id, "name": f"fleet-{number}"} for number in range(FLEET)]
     assert sdk.network.post("/ports", json={"ports": ports}).status_code == 201
-    for number in range(FLEET):
-        sdk.block_storage.create_volume(size=1, name=f"fleet-{number}")
+    one = sdk.block_storage.create_volume(size=1, name="fleet")
+    sdk.block_storage.wait_for_status(one, "available", ["error"], interval=0.2, wait=60)
+    with contextlib.closing(sqlite3.connect(project.plane.folder / "cinder.db", timeout=60)) as cinder, cinder:
+        cinder.row_factory = sqlite3.Row
+        row = dict(cinder.execute("select * from volumes where id = ?", (one.id,)).fetchone())
+        columns, places = ", ".join(row), ", ".join("?" * len(row))
+        copies = [tuple({**row, "id": str(uuid.uuid4())}.values()) for _ in range(FLEET)]
+        cinder.executemany(f"insert into volumes ({columns}) values ({places})", copies)  # noqa: S608 - cinder's own names

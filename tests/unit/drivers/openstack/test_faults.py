@@ -39,61 +39,63 @@ def nth_call(project: Lab, number: int, effect: Effect) -> Iterator[list[Rule]]:
 
 @pytest.mark.parametrize("number", range(1, CALLS_OF_CREATE_VM + 1))
 def test_whichever_call_of_create_vm_fails_nothing_is_left_and_the_token_serves_again(
-    project: Lab, cloud: Cloud, make_vm: MakeVm, number: int
+    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, number: int
 ) -> None:
     """And the error tells what failed; the repeat, as a director makes it, succeeds."""
     before, token = project.census(), str(uuid.uuid4())
     with nth_call(project, number, BROKEN) as rules, pytest.raises(errors.CloudError, match="out of order"):
-        make_vm(cloud, token)
+        make_vm(brittle_cloud, token)
     assert sum(rule.met for rule in rules) == 1
     assert project.census() == before
-    with gone_after(cloud, make_vm(cloud, token)) as vm:
-        assert cloud.has_vm(vm.cid)
+    with gone_after(brittle_cloud, make_vm(brittle_cloud, token)) as vm:
+        assert brittle_cloud.has_vm(vm.cid)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_whichever_call_of_attach_disk_fails_a_repeat_attaches(project: Lab, cloud: Cloud, make_vm: MakeVm, number: int) -> None:
+def test_whichever_call_of_attach_disk_fails_a_repeat_attaches(
+    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, number: int
+) -> None:
     """With the hint that it would have given."""
-    disk_cid = cloud.create_disk(MiB(1024), {})
-    with gone_after(cloud, make_vm(cloud)) as vm:
+    disk_cid = brittle_cloud.create_disk(MiB(1024), {})
+    with gone_after(brittle_cloud, make_vm(brittle_cloud)) as vm:
         with nth_call(project, number, BROKEN) as rules, pytest.raises(errors.CloudError, match="out of order"):
-            cloud.attach_disk(vm.cid, disk_cid)
+            brittle_cloud.attach_disk(vm.cid, disk_cid)
         assert sum(rule.met for rule in rules) == 1
-        hint = cloud.attach_disk(vm.cid, disk_cid)
-        assert cloud.attach_disk(vm.cid, disk_cid) == hint
-    cloud.delete_disk(disk_cid)
+        hint = brittle_cloud.attach_disk(vm.cid, disk_cid)
+        assert brittle_cloud.attach_disk(vm.cid, disk_cid) == hint
+    brittle_cloud.delete_disk(disk_cid)
 
 
 @pytest.mark.parametrize(("service", "action"), [("nova", "POST /v2.1/servers"), ("neutron", "POST /v2.0/ports")])
 def test_create_vm_finds_what_it_made_when_the_answer_is_lost(
-    project: Lab, cloud: Cloud, make_vm: MakeVm, service: str, action: str
+    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, service: str, action: str
 ) -> None:
     """Within the same call: there is one VM with one port."""
     before = project.census()
     with project.rule(service, Rule(action, effects.lost_answer(), times=1)) as rule:
-        vm = make_vm(cloud)
+        vm = make_vm(brittle_cloud)
     assert rule.met == 1
     assert project.census() == {**before, "servers": before["servers"] + 1, "ports": before["ports"] + 1}
-    cloud.delete_vm(vm.cid)
+    brittle_cloud.delete_vm(vm.cid)
 
 
-def test_create_disk_finds_what_it_made_when_the_answer_is_lost(project: Lab, cloud: Cloud) -> None:
+def test_create_disk_finds_what_it_made_when_the_answer_is_lost(project: Lab, brittle_cloud: Cloud) -> None:
     """By its name, which nothing else has."""
     before = project.census()
     with project.rule("cinder", Rule("POST /v3/volumes", effects.lost_answer(), times=1)) as rule:
-        disk_cid = cloud.create_disk(MiB(1024), {})
+        disk_cid = brittle_cloud.create_disk(MiB(1024), {})
     assert rule.met == 1
     assert project.census() == {**before, "volumes": before["volumes"] + 1}
-    cloud.delete_disk(disk_cid)
+    brittle_cloud.delete_disk(disk_cid)
 
 
 def test_a_call_that_was_never_answered_and_made_nothing_is_told_as_uncertain(
-    project: Lab, cloud: Cloud, make_vm: MakeVm
+    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm
 ) -> None:
     """It is not claimed that a repeat is safe."""
     reset = Rule("POST /v2.1/servers", effects.reset(), times=1)
     with project.rule("nova", reset), pytest.raises(errors.VMCreationFailed, match="may have been done") as caught:
-        make_vm(cloud)
+        make_vm(brittle_cloud)
     assert not caught.value.ok_to_retry
 
 
