@@ -184,7 +184,7 @@ class Client:
         from openstack.connection import Connection
 
         self._base("compute")
-        return Connection(session=self._session, region_name=self._settings.region, load_yaml_config=False, load_envvars=False)
+        return Connection(session=self._session, region_name=self._settings.region)
 
     def services(self) -> frozenset[str]:
         """The types of service that the catalogue has."""

@@ -78,7 +78,7 @@ def test_the_calls_do_not_grow_with_the_fleet(project: Lab, cloud: Cloud, make_v
 
 
 def enlarge(project: Lab) -> None:
-    """Two hundred of each; the servers are in state ERROR, since no host is as large as their flavour; the volumes are copied rows."""
+    """Two hundred of each; the servers are in state ERROR: no host is so large; the volumes are copied rows."""
     sdk = project.sdk
     image = next(iter(sdk.image.images(visibility="private"))).id
     flavor = sdk.compute.find_flavor("m1.huge").id
