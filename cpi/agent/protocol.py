@@ -4,6 +4,7 @@ A request is {"protocol": 3, "method", "arguments"}; a transport adds where the 
 {"exception": {"message"}}. Long work answers with a task first, and is asked for with get_task until it is done.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -125,7 +126,8 @@ class Agent:
 
         def answers() -> bool:
             try:
-                self.ping(min(_PING_SECONDS, max(deadline, 1)))
+                # briefly at first: what is asked on a bus before the agent is there gets lost
+                self.ping(min(_PING_SECONDS, 1 + len(last), max(deadline, 1)))
             except _LOST as error:
                 last.append(error)
                 return False
@@ -220,8 +222,17 @@ class Agent:
         return _shaped("ssh", self._asked("ssh", command, dict(parameters)), dict[str, Any])
 
     def exec(self, command: Sequence[str], stdin: str, deadline_seconds: float) -> Executed:
-        """Run a command in the guest; only agents know this that offer it as the answer to ssh."""
-        return _shaped("exec", self._done("exec", list(command), stdin, deadline_seconds=deadline_seconds), Executed)
+        """Run a command in the guest; only agents know this that offer it as the answer to ssh. Overdue, it is ended there."""
+        answer = self._asked("exec", list(command), stdin)
+        task_id = _task_in(answer)
+        if task_id is not None:
+            try:
+                answer = self._awaited("exec", task_id, deadline_seconds)
+            except AgentTimeout:
+                with contextlib.suppress(AgentError):
+                    self.cancel_task(task_id)
+                raise
+        return _shaped("exec", answer, Executed)
 
     # ------------------------------------------------------------------ how
 

@@ -6,9 +6,12 @@ where there is no SSH server.
 """
 
 import contextlib
+import fcntl
+import logging
 import os
 import selectors
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -20,6 +23,7 @@ import msgspec
 
 from cpi.agent.errors import AgentTaskFailed, AgentTimeout, AgentUnknownMessage, AgentUnreachable
 from cpi.agent.protocol import Agent
+from cpi.kit.retrying import repeated
 
 OnOutput = Callable[[bytes], None]
 
@@ -28,6 +32,12 @@ _CONNECT_SECONDS: Final = 20
 _CHUNK: Final = 65_536
 _KEPT_BYTES: Final = 64 * 2**20
 _DEFAULT_PORT: Final = 22
+_CLEANUP_ATTEMPTS: Final = 3
+_PREFIX: Final = "cpi-ssh-"
+_SHORT: Final = "/tmp"  # noqa: S108 - private folders are made in it; by name: a socket's path has 107 bytes, TMPDIR may be long
+_IN_USE: Final = "in-use"
+_MADE_SECONDS: Final = 10.0
+_log = logging.getLogger(__name__)
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -65,6 +75,8 @@ class Login(msgspec.Struct, frozen=True):
     host_key: str
     port: int = _DEFAULT_PORT
     root: str = ""
+    sudo: bool = True
+    """Whether a user who is not root becomes it by sudo; otherwise commands run as that user."""
 
 
 class SshShell:
@@ -108,17 +120,17 @@ class SshShell:
         self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
     ) -> Output:
         """As in Shell. A command that ends with 255 can not be told from a connection that failed."""
-        words = command if self._login.user == "root" else ["sudo", "-n", *command]
+        words = ["sudo", "-n", *command] if self._login.sudo and self._login.user != "root" else command
         remote = shlex.join(words)  # sshd hands one string to the user's shell
-        output = _run([*self._ssh, self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
+        output = _run([*self._ssh, "--", self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
         if output.status == _SSH_FAILED:
             raise AgentUnreachable(f"{command[0]}: no shell at {self._target}: {output.complaint}")
         return output
 
     def close(self) -> None:
         """End the connection."""
-        with contextlib.suppress(AgentTimeout):
-            _run([*self._ssh, "-O", "exit", self._target], _CONNECT_SECONDS, b"", None, "ssh")
+        with contextlib.suppress(AgentTimeout, AgentUnreachable):
+            _run([*self._ssh, "-O", "exit", "--", self._target], _CONNECT_SECONDS, b"", None, "ssh")
 
 
 class ExecShell:
@@ -159,8 +171,8 @@ def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
     user = f"bosh_{os.urandom(8).hex()}"
     with _private_folder() as folder:
         public_key = _fresh_key(folder / "key")
-        answer = _let_in(agent, user, public_key)
         try:
+            answer = _let_in(agent, user, public_key)
             if answer.get("command") == "exec":
                 yield ExecShell(agent, str(answer.get("root", "")))
                 return
@@ -170,7 +182,8 @@ def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
             finally:
                 shell.close()
         finally:
-            agent.ssh("cleanup", {"user_regex": f"^{user}"})
+            # also if no answer came: the user may have been made
+            _let_out(agent, user)
 
 
 def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
@@ -180,17 +193,34 @@ def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
     return answer
 
 
+def _let_out(agent: Agent, user: str) -> None:
+    """What was done in the guest is done, so that a user is left there fails nobody; it is told."""
+    with contextlib.suppress(AgentUnknownMessage):
+        try:
+            repeated(
+                lambda: agent.ssh("cleanup", {"user_regex": f"^{user}$"}),
+                on=(AgentTimeout, AgentUnreachable),
+                attempts=_CLEANUP_ATTEMPTS,
+            )
+        except (AgentTimeout, AgentUnreachable, AgentTaskFailed) as error:
+            _log.warning("the user %s is left in the guest: %s", user, error.message)
+
+
 def _login(answer: dict[str, Any], user: str, key_path: str, host: str | None) -> Login:
     host_key, address = answer.get("host_public_key"), host or answer.get("ip")
     if not host_key or not address:
         raise AgentUnknownMessage("ssh: the agent names no host key or no address, so its guest can not be trusted or found")
+    port = answer.get("port") or _DEFAULT_PORT
+    if not isinstance(port, int):
+        raise AgentTaskFailed(f"ssh: the agent answered a port that is none: {port!r}")
     return Login(
         host=str(address),
         user=str(answer.get("user") or user),
         key_path=key_path,
         host_key=str(host_key),
-        port=int(answer.get("port") or _DEFAULT_PORT),
+        port=port,
         root=str(answer.get("root") or ""),
+        sudo="user" not in answer,  # an agent that names its own is all the root its guest has
     )
 
 
@@ -200,9 +230,21 @@ def _known_name(login: Login) -> str:
 
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
-    # under /tmp by name: a socket's path may have 107 bytes, and TMPDIR can be anything
-    with tempfile.TemporaryDirectory(prefix="cpi-ssh-", dir="/tmp") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT) as folder, (Path(folder) / _IN_USE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(folder)
+
+
+def _sweep() -> None:
+    """Remove the folders of callers that were killed: keys are in them."""
+    for folder in Path(_SHORT).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _MADE_SECONDS:
+                with (folder / _IN_USE).open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
 
 
 def _fresh_key(path: Path) -> str:
@@ -222,7 +264,10 @@ def _run(command: Sequence[str], deadline_seconds: float, stdin: bytes, on_outpu
     with tempfile.TemporaryFile() as given:
         given.write(stdin)
         given.seek(0)
-        process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as error:
+            raise AgentUnreachable(f"{name}: the OpenSSH client can not be run here: {error}") from error
     with process:
         try:
             stdout, stderr = _collected(process, time.monotonic() + deadline_seconds, on_output)

@@ -117,3 +117,15 @@ def age(since: float) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def engine_of(url: str | None, *, works: bool) -> "Engine":
+    """The engine of this process, which ends at once if others take it for dead."""
+    from cpi.migration.durable.database import database
+    from cpi.migration.durable.workflow import Engine
+
+    return Engine(database(url), _lost, works=works)
+
+
+def _lost(message: str) -> None:
+    leave(f"the connection that says that this process lives was lost, so others take its moves up: {message}")

@@ -67,7 +67,7 @@ def cancel(move_id: Annotated[str, typer.Argument(help="The move, or the fleet."
 
 
 def _undo_here(move_id: str, url: str | None) -> None:
-    from cpi.cli.migrate import engine_of
+    from cpi.cli.following import engine_of
 
     with engine_of(url, works=True) as engine:
         record = follow(engine.book, move_id, Stopping(f"left as it is; to go on: cpi migrations cancel {move_id}"))

@@ -5,8 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from cpi.cli import screen
-from cpi.cli.following import until
-from cpi.cli.migrate import engine_of
+from cpi.cli.following import engine_of, until
 from cpi.cli.migration_options import DatabaseUrl
 from cpi.cli.stopping import Stopping, leave
 from cpi.migration.durable.database import database as database_of

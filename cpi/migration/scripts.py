@@ -1,6 +1,6 @@
 """What runs in the guest: POSIX sh, GNU find and coreutils, flock and setsid of util-linux, rsync: a BOSH stemcell has all.
 
-A listing has a record for every path: its kind, a mark, size, inode, ctime and name, ended by NUL. ctime changes with
+A listing has a record for every path: its kind, a mark, size, inode, links, ctime and name, ended by NUL. ctime changes with
 whatever is done to a file, and the inode tells what was moved in its place, so a path whose record stayed the same is
 unchanged. A record younger than two seconds gets a mark of its own, so that it counts as changed next time: clocks of
 files are coarse. Before a listing the filesystem is synced: a page mapped into memory tells of the first write to it only,
@@ -32,7 +32,7 @@ list() {
   since=$(($(date +%s) - 2))
   cd "$S/."
   find . -xdev -ignore_readdir_race -path ./lost+found -prune -o '(' -type f -o -type d -o -type l ')' '(' \
-    -newerct "@$since" -printf "%y $since %s %i %C@ %p\\0" -o -printf '%y - %s %i %C@ %p\\0' ')' |
+    -newerct "@$since" -printf "%y $since %s %i %n %C@ %p\\0" -o -printf '%y - %s %i %n %C@ %p\\0' ')' |
     sort -z -T "$W" >"$W/listing.part"
   mv "$W/listing.part" "$1"
 }
@@ -40,6 +40,19 @@ sum() { tr '\\0\\n' '\\n?' <"$1" | awk '$1 == "f" { n++; s += $3 } END { printf 
 copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 --no-devices --no-specials --info=nonreg0 "$@"; }
 # the root folder itself is never in a list: named there, it would stand for all that is in it
 of_list() { list=$1; shift; copy --from0 --files-from="$list" --delete-missing-args --force "$@" "$S/" "$T/"; }
+# With a folder goes all that was in it: to ask rsync for what lies below what is no folder any more is an error.
+# A newline in a name passes through awk as another character, and a name that has that one passes by it.
+below() {
+  if [ ! -s "$W/vanished" ]; then cat; return; fi
+  one=$(printf '\\001')
+  cat >"$W/below"
+  grep -z "$one" "$W/below" || :
+  tr '\\0\\n' '\\n\\001' <"$W/vanished" >"$W/vanished.lines"
+  { grep -zv "$one" "$W/below" || :; } | tr '\\0\\n' '\\n\\001' | awk '
+    NR == FNR { gone[$0]; next }
+    { path = $0; for (n = 0; n < 6; n++) sub(/^[^ ]* /, "", path); sub("/[^/]*$", "", path); if (!(path in gone)) print }
+  ' "$W/vanished.lines" - | tr '\\n\\001' '\\0\\n'
+}
 root() { copy -r --exclude='/*' "$@" "$S/" "$T/"; }
 """
 
@@ -116,11 +129,23 @@ _CHANGES: Final = """
 list "$W/now"
 comm -z -13 "$W/base" "$W/now" >"$W/new"
 comm -z -23 "$W/base" "$W/now" >"$W/old"
-cut -z -d ' ' -f 6- "$W/new" "$W/old" | sort -T "$W" -zu >"$W/moved"
+paths() { cut -z -d ' ' -f 7- | sort -T "$W" -z; }
+folders() { { grep -z '^d' "$1" || :; } | paths; }
+folders "$W/new" >"$W/here"
+folders "$W/old" | comm -z -23 - "$W/here" >"$W/vanished"
+below <"$W/old" | cat - "$W/new" | paths | sort -T "$W" -zu >"$W/moved"
 sort -T "$W" -zu "$W/more" | comm -z -23 - "$W/moved" >"$W/strange"
 sort -T "$W" -zu "$W/moved" "$W/more" | { grep -zvx '[.]/*' || :; } >"$W/changed"
 sum "$W/new"
 tr -dc '\\0' <"$W/strange" | wc -c
+"""
+
+# What is written in place is written under all its names: names of one file that are now names of two must part first.
+_PART: Final = """
+if [ -s "$W/more" ] || grep -zqE '^f [^ ]+ [0-9]+ [0-9]+ ([2-9]|[1-9][0-9]+) ' "$W/new" "$W/old"; then
+  cd "$T/."
+  find . -xdev -type f -links +1 -print0 | sort -T "$W" -z | comm -z -12 - "$W/changed" | xargs -0 -r rm -f --
+fi
 """
 
 # In place and by differences: a large file that changes a little is not written anew, and needs no room twice.
@@ -135,7 +160,7 @@ sync -f "$T/."
 # $1 the limit in KiB a second.
 ROUND: Final = f"""
 gently
-{_CHANGES}{_TAKE}
+{_CHANGES}{_PART}{_TAKE}
 mv "$W/now" "$W/base"
 : >"$W/more"
 exit "$status"
@@ -143,7 +168,7 @@ exit "$status"
 
 # The last one runs with the jobs down, at full speed; what it is measured against stays, so that it can be repeated.
 LAST: Final = f"""
-{_CHANGES}
+{_CHANGES}{_PART}
 set -- 0
 {_TAKE}
 exit "$status"
@@ -175,7 +200,8 @@ root -I
 sync -f "$T/."
 """
 
-# How long it takes to find what changed, and what changed within $1 seconds; nothing is written to the store.
+# How much there is, what changed within $1 seconds, how many nanoseconds it took to find that, and to read a part of the large
+# files past the guest's memory. Nothing is written to the store.
 SAMPLE: Final = """
 list "$W/base"
 sum "$W/base"
@@ -183,10 +209,11 @@ sleep "$1"
 began=$(date +%s%N)
 list "$W/now"
 comm -z -13 "$W/base" "$W/now" >"$W/new"
-echo $(($(date +%s%N) - began))
 sum "$W/new"
+echo $(($(date +%s%N) - began))
 began=$(date +%s%N)
-find "$S/." -xdev -type f -size +1M -print0 | head -z -n 8 | xargs -0 -r head -q -c 16M | wc -c
+find . -xdev -type f -size +1M -print0 | head -z -n 8 |
+  xargs -0 -r -n 1 sh -c 'dd if="$1" iflag=direct bs=1M count=16 2>/dev/null || head -c 16M "$1"' sh | wc -c
 echo $(($(date +%s%N) - began))
 """
 

@@ -9,6 +9,22 @@ from cpi.agent.shell import OnOutput, Output
 from tests.unit.cpi.migration.world import Faults
 
 
+class HereShell:
+    """Runs commands on this machine, below a folder that stands for the guest's root."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def run(
+        self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
+    ) -> Output:
+        """As a Shell does."""
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=deadline_seconds, check=False)
+        if on_output is not None:
+            on_output(done.stdout)
+        return Output(done.returncode, done.stdout, done.stderr)
+
+
 class VmShell:
     """Runs commands in the mount namespace of a VM, over a line that may fail."""
 

@@ -55,6 +55,7 @@ _QUEUES: Final = ("moves", "fleets")
 _AT_ONCE: Final = 4
 _POLL_SECONDS: Final = 0.5
 _WATCH_SECONDS: Final = 2.0
+_CLAIM_SECONDS: Final = 60.0
 _FOR_EVER: Final = float("inf")
 
 
@@ -137,8 +138,8 @@ class Engine:
         dead = self.book.left_executors(self.executor_id)
         if not dead:
             return []
-        # Not in DBOS's public face, though its admin server and its console do no other.
-        return [handle.workflow_id for handle in DBOS._recover_pending_workflows(dead)]  # noqa: SLF001
+        found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
+        return [handle.workflow_id for handle in found]
 
     @property
     def is_idle(self) -> bool:
@@ -235,10 +236,8 @@ def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Out
 def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[str, Any]:
     try:
         lock = disk_lock(configuration.plugin_of(configuration.read_document(entry.config)), entry.disk)
-        if engine.locks.hold(lock):
-            mine.append(lock)
-        other = engine.book.claimant(lock, move_id)
-        if not mine or other is not None:
+        other = _holder(engine, move_id, lock, mine)
+        if other is not None:
             raise MoveRefused(_taken(entry.disk, other))
     except errors.Error as error:
         return {"fault": error_to_plain(error)}
@@ -246,11 +245,22 @@ def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[
     return {"lock": lock}
 
 
-def _taken(disk_cid: str, other: str | None) -> str:
-    who = f"the move {other}" if other else "another move"
+def _holder(engine: Engine, move_id: str, lock: str, mine: list[str]) -> str | None:
+    """Who has the disk; None if it is ours now. A lock without a move is one that is just beginning, or has just ended."""
+
+    def settled() -> bool:
+        if not mine and engine.locks.hold(lock):
+            mine.append(lock)
+        return bool(mine) or engine.book.claimant(lock, move_id) is not None
+
+    wait_until(settled, f"the lock of {lock}", deadline_seconds=_CLAIM_SECONDS)
+    return engine.book.claimant(lock, move_id)
+
+
+def _taken(disk_cid: str, other: str) -> str:
     return (
-        f"{who} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
-        f" finish it with `cpi migrate --resume {other or 'ID'}`, or give it up with `cpi migrations cancel {other or 'ID'}`"
+        f"the move {other} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
+        f" finish it with `cpi migrate --resume {other}`, or give it up with `cpi migrations cancel {other}`"
     )
 
 
@@ -258,7 +268,8 @@ def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outco
     recorder = Recorder(
         keep=_step,
         ready=site.open,
-        is_cancelled=partial(engine.teller.is_cancelled, move_id),
+        is_cancelled=partial(engine.book.is_cancelled, move_id),
+        was_cancelled=partial(engine.teller.is_cancelled, move_id),
         on_event=partial(engine.teller.tell, move_id),
     )
     try:

@@ -31,12 +31,15 @@ class Executing:
         try:
             return await self._finish(command, stdin.encode("utf-8", "surrogateescape"), mark)
         finally:
-            self._running.discard(mark)
-            await asyncio.shield(end(mark, _GRACE_SECONDS))
+            await asyncio.shield(self._end(mark))
 
     async def stop(self) -> None:
         """Ends all that run."""
-        await asyncio.gather(*(end(mark, _GRACE_SECONDS) for mark in self._running))
+        await asyncio.gather(*map(self._end, self._running))
+
+    async def _end(self, mark: str) -> None:
+        await end(mark, _GRACE_SECONDS)
+        self._running.discard(mark)
 
     async def _finish(self, command: list[str], stdin: bytes, mark: str) -> dict[str, Any]:
         try:

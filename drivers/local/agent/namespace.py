@@ -8,8 +8,8 @@ _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
 _MS_SLAVE = 1 << 19
 _MS_SHARED = 1 << 20
-_CLONE_NEWPID = 0x20000000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def isolate_mounts() -> None:
@@ -34,14 +34,14 @@ def hide(folder: str) -> None:
     _check(answer, f"an empty folder over {folder}")
 
 
-def separate_processes() -> None:
-    """The next child is the first of a process namespace: all in it are killed when that one dies."""
-    _check(_libc().unshare(_CLONE_NEWPID), "a process namespace of its own")
-
-
 def die_with_parent(number: int) -> None:
     """From here on, this process gets the signal when its parent dies."""
     _check(_libc().prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0), "dying with the parent")
+
+
+def inherit_orphans() -> None:
+    """From here on, a process below this one that loses its parent becomes this one's child."""
+    _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0), "inheriting orphans")
 
 
 def mount_overlay(lower: str, vm_dir: str) -> None:

@@ -33,15 +33,14 @@ def find_program(commands: Commands, vm: VmFolder) -> SshProgram | None:
     account = _account()
     if program is None or account is None:
         return None
-    if os.geteuid() != 0:
-        return SshProgram([program], account.pw_name, search)
-    hides_run = not PRIVILEGE_SEPARATION.is_dir()
-    if not vm.has_own_mounts:
-        return None if hides_run else SshProgram([program], account.pw_name, search)
-    if hides_run and Path(os.path.realpath(vm.path)).is_relative_to(RUN):
+    if os.geteuid() == 0 and not PRIVILEGE_SEPARATION.is_dir() and not _may_have_own_run(vm):
         return None
-    room = [sys.executable, "-P", "-m", "drivers.local.agent.ssh_room"]
+    room = [sys.executable, "-P", "-m", "drivers.local.agent.ssh_room", str(os.getpid())] if sys.platform == "linux" else []
     return SshProgram([*room, program], account.pw_name, search)
+
+
+def _may_have_own_run(vm: VmFolder) -> bool:
+    return vm.has_own_mounts and not Path(os.path.realpath(vm.path)).is_relative_to(RUN)
 
 
 def _account() -> pwd.struct_passwd | None:

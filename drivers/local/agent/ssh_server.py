@@ -1,7 +1,7 @@
 """An SSH server for one key: it listens from start to stop, and nothing of its sessions is left after that.
 
-The agent takes the connections itself and gives each to a server process of its own (`sshd -i`), which therefore belongs to
-the VM's process group and ends with it; a listening sshd would put each into a session of its own.
+The agent takes the connections itself and has each served by an sshd of its own (`sshd -i`): there is no server to find a
+free port for, and none that goes on when the agent is gone.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ import socket
 import uuid
 from pathlib import Path
 from typing import Final
-
-import psutil
 
 from drivers.local.agent.faults import Fault
 from drivers.local.agent.launcher import rotate
@@ -34,8 +32,8 @@ class SshServer:
         self._log_file = vm.path / "ssh.log"
         self._authorized = folder / f"{user}.keys"
         self._host_key = folder / "host_key"
-        self._inherited = vm.inherited
         self._mark = f"ssh:{user}:{uuid.uuid4()}"
+        self._starting: set[asyncio.Task[None]] = set()
         self._processes: list[asyncio.subprocess.Process] = []
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -64,31 +62,36 @@ class SshServer:
         if self._socket is not None:
             self._socket.close()
         self._authorized.unlink(missing_ok=True)
+        await asyncio.gather(*self._starting)
         for process in self._processes:
-            _kill(process)
+            if process.returncode is None:
+                process.terminate()
         await asyncio.gather(*(process.wait() for process in self._processes))
+        # where nothing looked after the connections
         await end(self._mark, 0)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(listening)
-            with connection, self._log_file.open("ab") as log:
-                connection.settimeout(None)
-                # shielded: a process that was started must be on the list
-                await asyncio.shield(asyncio.ensure_future(self._serve(connection.fileno(), log.fileno())))
+            task = loop.create_task(self._serve(connection))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
 
-    async def _serve(self, connection: int, log: int) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
         self._processes = [process for process in self._processes if process.returncode is None]
+        connection.settimeout(None)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._program.command,
-                *self._options(),
-                stdin=connection,
-                stdout=connection,
-                stderr=log,
-                pass_fds=self._inherited,
-            )
+            with connection, self._log_file.open("ab") as log:
+                process = await asyncio.create_subprocess_exec(
+                    *self._program.command,
+                    *self._options(),
+                    stdin=connection.fileno(),
+                    stdout=connection.fileno(),
+                    stderr=log,
+                    # the VM's group is killed at once; what looks after a connection has work to do then
+                    start_new_session=True,
+                )
         except OSError as error:
             _log.error("%s can not be run: %s", self._program.command[0], error)
         else:
@@ -119,14 +122,3 @@ class SshServer:
 
 def _quoted(path: Path) -> str:
     return '"{}"'.format(str(path).replace("%", "%%"))
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    try:
-        server = psutil.Process(process.pid)
-        for one in [server, *server.children(recursive=True)]:
-            one.kill()
-    except psutil.NoSuchProcess:
-        return

@@ -43,13 +43,14 @@ for _ in range(6):
 def _said(started: Sequence[Popen[str]]) -> list[str]:
     said: list[str] = []
     for process in started:
-        out, err = process.communicate(timeout=55)
+        out, err = process.communicate(timeout=150)
         assert process.returncode == 0, err
         said.extend(out.split())
     return said
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_32_processes_lose_no_update(place: Place) -> None:
     """20 calls each, and none is told that the database is locked."""
     shared = place.disk()

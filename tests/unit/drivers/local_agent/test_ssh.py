@@ -149,12 +149,18 @@ def _leaving(seconds: str) -> str:
 
 
 @pytest.mark.root
-def test_what_a_connection_left_ends_with_it(make_vm: MakeVm, let_in: LetIn) -> None:
-    """A caller that was killed does not come back to end it."""
-    with let_in(isolated(make_vm())).session(_leaving("93")) as session:
-        left = eventually(lambda: _both_sleeping("93"), lambda: "no session")
+def test_what_left_its_session_outlives_the_connection_until_cleanup(make_vm: MakeVm, let_in: LetIn) -> None:
+    """As in any VM; who comes back finds it by the number that it had."""
+    vm = isolated(make_vm())
+    way = let_in(vm)
+    with way.session(_leaving("93")) as session:
+        eventually(lambda: _both_sleeping("93"), lambda: "no session")
         session.kill()
-        eventually(lambda: not any(map(lives, left)), lambda: f"{left} are left")
+    (left,) = [process for process in _sleeping("93") if process.ppid() != session.pid][:1]
+    assert way.run("pgrep", "-x", "-f", "'sleep 93'").stdout.split()
+    assert lives(left)
+    vm.call("ssh", "cleanup", {"user_regex": "."})
+    assert not _sleeping("93")
 
 
 def _sleeping(seconds: str) -> list[psutil.Process]:
