@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick bench format docs ready-to-demo ready-to-test
+.PHONY: help demo test quick chaos bench format docs constraints ready-to-demo ready-to-test
 
 help: ## tell what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -23,7 +23,10 @@ test: ready-to-test ## everything that must hold: format, lint, import rules, ty
 quick: ready-to-test ## what can be told in less than two minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not root" tests/unit tests/house tests/cli $(ARGS)
+
+chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100), and count the rows
+	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash -k random_instants $(ARGS)
 
 bench: ready-to-test ## figures, beside those of a bare Python in the same run
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
@@ -34,6 +37,9 @@ format: ready-to-test ## put the code in the house's form
 
 docs: ready-to-test ## write again what is generated: docs/contract.md and the table of drivers in README.md
 	$(BIN)/python -m tests.house.pages
+
+constraints: ready-to-test ## write constraints.txt again, from what is installed in .venv
+	$(BIN)/python -m tests.house.constraints
 
 ready-to-demo:
 	@$(PYTHON) .ci/prepare.py demo

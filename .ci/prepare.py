@@ -8,6 +8,7 @@ left out. Runs on the system's Python, before anything of the project is there, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,10 +16,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "prepared.json"
+POLICY = Path("/usr/sbin/policy-rc.d")
+WANTED = Path("/etc/systemd/system")
 LEAST_PYTHON = (3, 11)
 EXTRAS = {"demo": [], "test": ["dev", "migration"]}
 DISKS = "disks with a file system of their own"
@@ -29,6 +36,9 @@ PROGRAMS = {
         "rsync": ("rsync", "tests of copying"),
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
+        "postgres": ("postgresql", "tests of fleets"),
+        "ssh": ("openssh-client", "tests of shells in guests"),
+        "sshd": ("openssh-server", "tests of shells in guests"),
     },
 }
 
@@ -87,8 +97,9 @@ def make_venv() -> None:
 
 def has_program(name: str) -> bool:
     """Whether a program is there; those for administrators are often not on the PATH of others."""
-    path = os.environ.get("PATH", os.defpath)
-    return shutil.which(name, path=f"{path}:/usr/sbin:/sbin") is not None
+    servers = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *servers])
+    return shutil.which(name, path=path) is not None
 
 
 def may_install() -> bool:
@@ -101,7 +112,31 @@ def install(packages: list[str]) -> None:
     say(f"installing packages: {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], environment)
-    run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages], environment)
+    with no_service_started():
+        run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages], environment)
+
+
+@contextlib.contextmanager
+def no_service_started() -> Iterator[None]:
+    """Tests start servers of their own: installing one must not open a door on this machine, now or at its next boot."""
+    forbidding = not POLICY.exists()
+    if forbidding:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    known = services()
+    try:
+        yield
+    finally:
+        if forbidding:
+            POLICY.unlink()
+        for service in sorted(services() - known):
+            service.unlink()
+            say(f"not started at boot: {service.name}; to change that: systemctl enable {service.name}")
+
+
+def services() -> set[Path]:
+    """What systemd starts at boot."""
+    return set(WANTED.glob("*.wants/*.service")) | set(WANTED.glob("*.wants/*.socket"))
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:

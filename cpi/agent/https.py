@@ -1,6 +1,7 @@
 """The agent over HTTPS: POST /agent with the user and password of its mbus URL, its certificate checked against its CA."""
 
 import contextlib
+import json
 import ssl
 import uuid
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from cpi.contract import errors
 
 _DEFAULT_PORT: Final = 6868
 _CONNECT_SECONDS: Final = 10.0
+_HEADERS: Final = {"Content-Type": "application/json"}
 
 
 def from_settings(settings: Mapping[str, Any], deadlines: Deadlines | None = None) -> Agent:
@@ -50,9 +52,11 @@ class HttpsTransport:
     def exchange(self, request: Mapping[str, Any], deadline_seconds: float) -> Mapping[str, Any]:
         """The agent's answer to one request. Raises AgentTimeout, AgentUnreachable."""
         method = request.get("method")
+        # httpx's own JSON takes no lone surrogates, which stand for bytes that are no text
+        body = json.dumps({**request, "reply_to": self._reply_to})
         timeout = httpx.Timeout(deadline_seconds, connect=min(_CONNECT_SECONDS, deadline_seconds))
         try:
-            response = self._client.post("/agent", json={**request, "reply_to": self._reply_to}, timeout=timeout)
+            response = self._client.post("/agent", content=body, headers=_HEADERS, timeout=timeout)
         except httpx.ConnectTimeout as error:
             raise AgentUnreachable(f"{method}: no connection to the agent at {self._where} in time") from error
         except httpx.TimeoutException as error:

@@ -26,7 +26,6 @@ from cpi.agent.protocol import Agent, Deadlines
 from cpi.contract import errors
 
 try:
-    import nats
     import nats.errors
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -53,6 +52,15 @@ class BusTls(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "BusTls(…)"
+
+
+class _OnlyWithTls(Client):
+    """nats-py believes a server, or who is between, that says it wants no TLS; we do not."""
+
+    def _connect_command(self) -> bytes:
+        if not self._server_info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        return super()._connect_command()
 
 
 class NatsBus:
@@ -134,14 +142,15 @@ class NatsBus:
 
     async def _connected(self, context: ssl.SSLContext | None, tls: BusTls | None, connect_seconds: float) -> Client:
         faults: list[Exception] = []
+        client = Client() if context is None else _OnlyWithTls()
 
         async def grumble(error: Exception) -> None:
             faults[:] = [error]
             _log.info("the message bus: %s", error)
 
         try:
-            client = await asyncio.wait_for(
-                nats.connect(
+            await asyncio.wait_for(
+                client.connect(
                     self._servers,
                     tls=context,
                     tls_hostname=tls.server_name if tls else None,

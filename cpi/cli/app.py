@@ -14,6 +14,10 @@ from cpi.cli.conformance import conformance
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
+from cpi.cli.migrate import migrate
+from cpi.cli.migrations import migrations
+from cpi.cli.orphans import orphans
+from cpi.cli.worker import worker
 from cpi.contract import errors
 
 app = typer.Typer(
@@ -26,6 +30,10 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command(no_args_is_help=True)(call)
+app.command(no_args_is_help=True)(migrate)
+app.add_typer(migrations, name="migrations")
+app.command()(worker)
+app.command()(orphans)
 app.command()(drivers)
 app.command()(doctor)
 app.command()(conformance)

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -113,6 +114,8 @@ def _show(results: "list[Result]") -> None:
     for result in results:
         if result.verdict == "broken":
             screen.out().print(Text(f"\n{clause_of(result.test)} ({result.face})", style="bold red"), Text(result.detail))
+    for reason, count in Counter(result.detail for result in results if result.verdict == "not proven").most_common():
+        screen.out().print(Text(f"not proven, for {reason}: {count}", style=_STYLES["not proven"]))
     screen.out().print(_sum(results))
 
 

@@ -1,22 +1,37 @@
 """Giving a VM a disk and taking one away: the cloud and the agent told in BOSH's order, each only what is not true yet."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cpi.agent.protocol import Agent
+from cpi.agent.shell import Shell
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
+from cpi.migration.guest import Guest
+from cpi.migration.report import Progress
 
 
 class Site:
     """One VM as the two see it that have to agree about its disks: its cloud and its agent."""
 
-    def __init__(self, cloud: Cloud, agent: Agent, vm_cid: VmCid) -> None:
+    def __init__(self, cloud: Cloud, agent: Agent, vm_cid: VmCid, shell: Shell | None = None) -> None:
         self.cloud = cloud
         self.agent = agent
         self.vm_cid = vm_cid
+        self.shell = shell
+        self.listener: Callable[[Progress], None] = _nobody
+
+    def guest(self, move_id: str) -> Guest:
+        """The VM's inside, for one move. Raises CloudError without a shell."""
+        if self.shell is None:
+            raise errors.CloudError(f"there is no shell in the guest of {self.vm_cid}")
+        return Guest(self.shell, move_id)
+
+    def tell(self, progress: Progress) -> None:
+        """Pass on how far a step is."""
+        self.listener(progress)
 
     def attach(self, disk_cid: DiskCid, tags: Mapping[str, Any]) -> None:
         """Make the agent have the disk mounted: as the store, or beside the disk that is the store."""
@@ -53,3 +68,7 @@ class Site:
         """Put tags on a disk, where the cloud has any."""
         with contextlib.suppress(errors.NotImplemented):
             self.cloud.set_disk_metadata(disk_cid, tags)
+
+
+def _nobody(progress: Progress) -> None:
+    """Nobody listens."""

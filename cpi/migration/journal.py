@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.migration.moving import State
 from cpi.migration.performing import Done
 from cpi.migration.plan import Order, Plan
-from cpi.migration.report import Event, EventKind, OnEvent, Report, StepTime
-from cpi.migration.steps import STEPS, State
+from cpi.migration.report import Event, EventKind, OnEvent, Progress, Report, StepTime
+from cpi.migration.steps import STEPS
 
 T = TypeVar("T")
 
@@ -83,6 +84,12 @@ class Journal:
             jobs_down_seconds=jobs_down_seconds(self._times),
             data_bytes=data_bytes,
             orphaned_at=state.orphaned_at,
+            passes=state.passes,
+            verified_bytes=state.verified_bytes,
+            verified_files=state.verified_files,
+            expected_down_seconds=state.expected_down_seconds,
+            snapshot_cid=state.snapshot_cid,
+            notes=state.notes,
             steps=tuple(self._times),
             events=tuple(self._events),
         )
@@ -93,9 +100,15 @@ class Journal:
     def _took(self, name: str, done: Done[T], *, undone: bool = False) -> None:
         self._times.append(StepTime(name, done.began - self._began, done.seconds, undone))
 
-    def _tell(self, kind: EventKind, step: str, message: str) -> None:
-        event = Event(kind, step, message, self._now(), self._numbers.get(step, 0), len(self._numbers))
-        self._events.append(event)
+    def progressed(self, name: str, progress: Progress) -> None:
+        """A step tells how far it is; these are many, and the report does without them."""
+        message = f"pass {progress.number}: {progress.copied_bytes} of {progress.of_bytes} bytes"
+        self._tell(EventKind.PROGRESS, name, message, progress)
+
+    def _tell(self, kind: EventKind, step: str, message: str, progress: Progress | None = None) -> None:
+        event = Event(kind, step, message, self._now(), self._numbers.get(step, 0), len(self._numbers), progress)
+        if progress is None:
+            self._events.append(event)
         # A listener that raises stops the move, and is not told of its undoing.
         listener, self._on_event = self._on_event, _nobody
         listener(event)

@@ -1,10 +1,14 @@
-"""How full the store is, from what an agent tells of it. Pure."""
+"""How full the store is: from what an agent tells of it, and by asking the guest."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from cpi.agent.protocol import AgentState
 from cpi.contract.units import MiB, bytes_from_mib
+from cpi.migration.disks import Site
+from cpi.migration.plan import Facts, Order
 
 # Agents round percentages, and the filesystem is somewhat smaller than its disk: what is told from them is never too much.
 _ROUNDING_PERCENT: Final = 1
@@ -28,3 +32,23 @@ def _whole(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
+
+
+def measured(facts: Facts, order: Order, site: Site) -> Facts:
+    """The facts with what the guest itself says, if it lets us in: whether it can copy, and how full its store is."""
+    if site.shell is None:
+        return facts
+    guest = site.guest(order.move_id)
+    unfit = guest.unfit()
+    if unfit or order.old_disk_cid not in facts.mounted:
+        return msgspec.structs.replace(facts, no_live_copy=unfit)
+    room = guest.room(guest.store)
+    if room.used_bytes > bytes_from_mib(order.size):
+        room = guest.room(guest.store, exact=True)
+    return msgspec.structs.replace(
+        facts,
+        no_live_copy="",
+        used_bytes_at_least=room.used_bytes,
+        used_inodes=room.used_inodes,
+        filesystem=room.filesystem,
+    )

@@ -9,8 +9,12 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
 from cpi.migration.report import MoveRefused, Strategy
+from cpi.migration.stopping import Limits
 
 Steps = tuple[str, ...]
+
+# mke2fs counts a filesystem below this as small, and gives it more inodes.
+_SMALL_EXT: Final = 512
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -30,6 +34,12 @@ class Order(msgspec.Struct, frozen=True):
 
     metadata: Metadata = {}
     """What the new disk is tagged with, beside the move itself."""
+
+    snapshot: bool = False
+    """Whether the cloud takes a snapshot of the old disk first; it is kept."""
+
+    limits: Limits = Limits()
+    """What a live copy may take."""
 
     start_jobs: bool | None = None
     """Whether the jobs shall run afterwards; None: if they were not stopped before."""
@@ -54,6 +64,13 @@ class Facts(msgspec.Struct, frozen=True):
     used_bytes_at_least: int | None = None
     """What the data takes on the old disk, never too much; None if it can not be measured."""
 
+    used_inodes: int | None = None
+    """How many inodes the data takes, where the guest was asked."""
+
+    filesystem: str = ""
+    no_live_copy: str = "no shell in the guest was offered"
+    """Why the guest can not copy its disk while the jobs run; empty if it can."""
+
 
 class Plan(msgspec.Struct, frozen=True):
     """The steps of a move. Until the last of `before` has ended all can be undone; then there is only forward."""
@@ -75,6 +92,20 @@ _STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
     Strategy.NOTHING: ((), ()),
     Strategy.NATIVE_RESIZE: (("stop_jobs", "detach_old_disk", "resize_disk"), ("attach_disk", "start_jobs")),
     Strategy.NATIVE_UPDATE: (("stop_jobs", "detach_old_disk", "update_disk"), ("attach_disk", "start_jobs")),
+    Strategy.LIVE_COPY: (
+        (
+            "attach_old_disk",
+            "create_disk",
+            "attach_beside",
+            "copy_live",
+            "verify_live",
+            "stop_jobs",
+            "copy_last",
+            "verify_last",
+            "swap_disks",
+        ),
+        ("remove_old_disk", "orphan_old_disk", "start_jobs"),
+    ),
     Strategy.COPY: (
         ("stop_jobs", "attach_old_disk", "create_disk", "attach_new_disk", "copy_data"),
         ("remove_old_disk", "orphan_old_disk", "start_jobs"),
@@ -97,25 +128,36 @@ def plan(order: Order, facts: Facts) -> Plan:
         return Plan(Strategy.COPY, "an earlier try of this move has swapped the disks", after=_FINISH)
     strategy, reason = (order.strategy, "asked for") if order.strategy else _chosen(order, facts)
     _check_forced(order, facts, strategy)
-    if strategy is Strategy.COPY:
+    if strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
         _check_data_fits(order, facts)
     before, after = _STEPS[strategy]
+    if order.snapshot and strategy is not Strategy.NOTHING:
+        before = ("snapshot_disk", *before)
     return Plan(strategy, reason, before, after, fallback=_fallback(strategy))
 
 
 def _chosen(order: Order, facts: Facts) -> tuple[Strategy, str]:
+    strategy, reason = _without_copying(order, facts)
+    if strategy is not None:
+        return strategy, reason
+    if not facts.no_live_copy:
+        return Strategy.LIVE_COPY, f"{reason}; the guest can copy it while the jobs run"
+    return Strategy.COPY, f"{reason}; not while the jobs run: {facts.no_live_copy}"
+
+
+def _without_copying(order: Order, facts: Facts) -> tuple[Strategy | None, str]:
     if order.old_size is None or order.old_cloud_properties is None:
-        return Strategy.COPY, "the old disk's size and properties are not known, so nothing simpler is certain to fit"
+        return None, "the old disk's size and properties are not known, so nothing simpler is certain to fit"
     same_kind = order.old_cloud_properties == order.cloud_properties
     if same_kind and order.old_size == order.size:
         return Strategy.NOTHING, "the disk has this size and these properties"
     if order.size < order.old_size:
-        return Strategy.COPY, f"smaller, from {order.old_size} to {order.size} MiB: no cloud shrinks a disk"
+        return None, f"smaller, from {order.old_size} to {order.size} MiB: no cloud shrinks a disk"
     if same_kind and Capability.RESIZE_DISK in facts.capabilities:
         return Strategy.NATIVE_RESIZE, f"only larger, from {order.old_size} to {order.size} MiB, and the cloud can resize"
     if Capability.UPDATE_DISK in facts.capabilities:
         return Strategy.NATIVE_UPDATE, f"{_difference(order, same_kind=same_kind)}, and the cloud can update a disk"
-    return Strategy.COPY, f"{_difference(order, same_kind=same_kind)}, and the cloud can not change a disk in that way"
+    return None, f"{_difference(order, same_kind=same_kind)}, and the cloud can not change a disk in that way"
 
 
 def _difference(order: Order, *, same_kind: bool) -> str:
@@ -147,6 +189,10 @@ def _check_mounted(order: Order, facts: Facts) -> None:
 
 def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
     needed = _NEEDS.get(strategy)
+    if strategy is Strategy.LIVE_COPY and facts.no_live_copy:
+        raise MoveRefused(f"live_copy was asked for, and it can not be: {facts.no_live_copy}")
+    if order.snapshot and Capability.SNAPSHOTS not in facts.capabilities:
+        raise MoveRefused("a snapshot was asked for, and the cloud can not take any")
     if needed is not None and needed not in facts.capabilities:
         raise MoveRefused(f"{strategy.value} was asked for, and the cloud can not {needed.value}")
     smaller = order.old_size is not None and order.size < order.old_size
@@ -168,3 +214,18 @@ def _check_data_fits(order: Order, facts: Facts) -> None:
             f"the data does not fit: at least {mib_from_bytes(used)} MiB are used on {order.old_disk_cid},"
             f" and the new disk would have {order.size} MiB"
         )
+    inodes = most_inodes(facts.filesystem, order.size)
+    if facts.used_inodes is not None and inodes is not None and facts.used_inodes > inodes:
+        raise MoveRefused(
+            f"the data does not fit: {facts.used_inodes} inodes are used on {order.old_disk_cid},"
+            f" and a new disk of {order.size} MiB would have {inodes}"
+        )
+
+
+def most_inodes(filesystem: str, size: MiB) -> int | None:
+    """What mkfs makes by default on a disk of this size, never too few; None where they are made as they are needed."""
+    if filesystem != "ext":
+        return None
+    smallest_ratio = 4096 if size < _SMALL_EXT else 16384
+    # rounded up to whole groups of blocks
+    return int(bytes_from_mib(size) / smallest_ratio * 1.05) + 1024

@@ -8,7 +8,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.encoding import to_json
-from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.ids import DiskCid, SnapshotCid, VmCid
 from cpi.contract.units import MiB
 
 
@@ -18,6 +18,7 @@ class Strategy(Enum):
     NOTHING = "nothing"
     NATIVE_RESIZE = "native_resize"
     NATIVE_UPDATE = "native_update"
+    LIVE_COPY = "live_copy"
     COPY = "copy"
 
 
@@ -26,12 +27,49 @@ class EventKind(Enum):
 
     PLANNED = "planned"
     BEGUN = "begun"
+    PROGRESS = "progress"
     DONE = "done"
     FAILED = "failed"
     FELL_BACK = "fell back"
     UNDOING = "undoing"
     UNDONE = "undone"
     NOT_UNDONE = "not undone"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a live copy is."""
+
+    number: int
+    """Which pass, from 1."""
+
+    copied_bytes: int
+    of_bytes: int
+    rate: float
+    """Bytes a second."""
+
+    changed_bytes: int | None = None
+    """What had changed since the pass before; None while the first one runs."""
+
+    expected_down_seconds: float | None = None
+    """How long copying what changed would keep the jobs down now, without stopping and starting them."""
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """One pass of a live copy."""
+
+    number: int
+    seconds: float
+    changed_bytes: int
+    """The size of the files that it had to look at; the first pass looks at all of them."""
+
+    files: int
+    partial: bool = False
+    """Whether something vanished or could not be read meanwhile: left to the next pass."""
+
+    strange: int = 0
+    """How many paths differed though they had not changed; they were copied again."""
+
+    jobs_down: bool = False
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -50,6 +88,8 @@ class Event(msgspec.Struct, frozen=True):
 
     of: int = 0
     """How many steps the plan has."""
+
+    progress: Progress | None = None
 
 
 OnEvent: TypeAlias = Callable[[Event], None]
@@ -92,6 +132,18 @@ class Report(msgspec.Struct, frozen=True):
     orphaned_at: str | None = None
     """Since when the old disk is kept without a VM; None if it is in use, or became the new one."""
 
+    passes: tuple[Pass, ...] = ()
+    """Of a live copy; the last one with the jobs down."""
+
+    verified_bytes: int | None = None
+    """What was read from both disks and compared while the jobs ran; what changed later was compared with the jobs down."""
+
+    verified_files: int | None = None
+    expected_down_seconds: float | None = None
+    """What the last pass was expected to take when the jobs were told to stop."""
+
+    snapshot_cid: SnapshotCid | None = None
+    notes: tuple[str, ...] = ()
     steps: tuple[StepTime, ...] = ()
     events: tuple[Event, ...] = ()
 

@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from cpi.agent.protocol import Agent
+from cpi.agent.shell import Shell
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
@@ -16,11 +17,13 @@ from cpi.kit.undo import Undo
 from cpi.migration import jobs
 from cpi.migration.disks import Site
 from cpi.migration.journal import Journal
-from cpi.migration.measuring import used_bytes_at_least
+from cpi.migration.measuring import measured, used_bytes_at_least
+from cpi.migration.moving import Move, State
 from cpi.migration.performing import Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
 from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy
-from cpi.migration.steps import STEPS, Move, State
+from cpi.migration.steps import STEPS
+from cpi.migration.stopping import Limits
 
 _ATTEMPTS = 3
 _REFUSALS = (errors.NotSupported, errors.NotImplemented)
@@ -39,13 +42,17 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
     old_cloud_properties: CloudProperties | None = None,
     metadata: Metadata | None = None,
     start_jobs: bool | None = None,
+    shell: Shell | None = None,
+    snapshot: bool = False,
+    limits: Limits | None = None,
     move_id: str | None = None,
     on_event: OnEvent | None = None,
 ) -> Report:
     """Put a VM's data on a disk of this size and kind, its jobs stopped meanwhile, the old disk kept as an orphan.
 
     Given:   old_disk_cid is the VM's persistent disk. old_size and old_cloud_properties are the director's record of it: without
-             both of them "auto" copies, for no cloud can be asked. metadata is what the new disk is tagged with.
+             both of them "auto" copies, for no cloud can be asked. metadata is what the new disk is tagged with. With a shell in
+             the guest (cpi.agent.shell) a copy is made while the jobs run, within limits. snapshot has the cloud take one first.
     Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
              (start_jobs says otherwise); what the jobs had written is on it.
     Again:   with the same move_id, what a killed process left is found and finished; say start_jobs=True then.
@@ -65,8 +72,10 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
         old_cloud_properties=old_cloud_properties,
         metadata=metadata or {},
         start_jobs=start_jobs,
+        snapshot=snapshot,
+        limits=limits or Limits(),
     )
-    return carry_out(order, Site(cloud, agent, vm_cid), on_event, again=move_id is not None)
+    return carry_out(order, Site(cloud, agent, vm_cid, shell), on_event, again=move_id is not None)
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -95,13 +104,14 @@ def look(order: Order, site: Site, *, again: bool) -> Facts:
     site.agent.wait_until_ready()
     state = site.agent.get_state(full=True)
     mounted = site.agent.list_disk()
-    return Facts(
+    facts = Facts(
         capabilities=site.cloud.capabilities,
         mounted=mounted,
         jobs_run=state.job_state != jobs.STOPPED,
         new_disk_cid=_made_before(order, site, mounted) if again else None,
         used_bytes_at_least=used_bytes_at_least(state, order.old_size),
     )
+    return measured(facts, order, site)
 
 
 def _made_before(order: Order, site: Site, mounted: tuple[DiskCid, ...]) -> DiskCid | None:
@@ -168,6 +178,7 @@ class _Going:
 
     def _do(self, name: str) -> None:
         part = partial(STEPS[name].do, self._move)
+        self._move.site.listener = partial(self._journal.progressed, name)
         state = self._journal.doing(name, lambda: self._perform(name, State, part))
         self._move = msgspec.structs.replace(self._move, state=state)
 

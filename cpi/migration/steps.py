@@ -1,7 +1,7 @@
 """The steps of a move. Each looks at what is true before it acts, so that it can be repeated; so does its undoing."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,47 +9,8 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.migration import jobs
-from cpi.migration.disks import Site
-from cpi.migration.plan import Facts, Order
-
-
-class State(msgspec.Struct, frozen=True):
-    """What a move has come to know on its way."""
-
-    disk_cid: DiskCid | None = None
-    """The disk that will be, or is, in the old one's place; None until there is one."""
-
-    orphaned_at: str | None = None
-
-
-class Move(msgspec.Struct, frozen=True):
-    """All that a step is given."""
-
-    site: Site
-    order: Order
-    facts: Facts
-    state: State = State()
-
-    @property
-    def disk_cid(self) -> DiskCid:
-        """The disk that takes the old one's place: itself, if it was changed in place."""
-        return self.state.disk_cid or self.order.old_disk_cid
-
-    @property
-    def jobs_shall_run(self) -> bool:
-        """Whether the jobs are started once the store is there."""
-        return self.facts.jobs_run if self.order.start_jobs is None else self.order.start_jobs
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One step, and how it is undone."""
-
-    what: str
-    """For people."""
-
-    do: Callable[[Move], State]
-    undo: Callable[[Move], None] | None = None
-    undoing: str = ""
+from cpi.migration.live_steps import LIVE_STEPS
+from cpi.migration.moving import Move, State, Step
 
 
 def _stop_jobs(move: Move) -> State:
@@ -63,13 +24,15 @@ def _start_jobs(move: Move) -> State:
 
 
 def _start_jobs_again(move: Move) -> None:
-    _start_on(move, move.order.old_disk_cid)
+    # beside the store there may be the disk that a live copy has been filling
+    _start_on(move, move.order.old_disk_cid, beside=move.state.disk_cid)
 
 
-def _start_on(move: Move, disk_cid: DiskCid) -> None:
+def _start_on(move: Move, disk_cid: DiskCid, beside: DiskCid | None = None) -> None:
     if not move.jobs_shall_run:
         return
-    if move.site.agent.list_disk() != (disk_cid,):
+    mounted = move.site.agent.list_disk()
+    if disk_cid not in mounted or set(mounted) - {disk_cid, beside}:
         raise jobs.NotStarted(f"the jobs stay stopped: {disk_cid} is not mounted, and they would write beside it")
     jobs.start(move.site.agent)
 
@@ -109,8 +72,14 @@ def _update_disk(move: Move) -> State:
 
 
 def _attach_disk(move: Move) -> State:
-    move.site.attach(move.disk_cid, _tags_of_the_new(move))
+    move.site.attach(move.disk_cid, move.tags)
     return move.state
+
+
+def _snapshot_disk(move: Move) -> State:
+    if move.state.snapshot_cid is not None:
+        return move.state
+    return msgspec.structs.replace(move.state, snapshot_cid=move.site.cloud.snapshot_disk(move.order.old_disk_cid, move.tags))
 
 
 def _create_disk(move: Move) -> State:
@@ -127,7 +96,7 @@ def _delete_new_disk(move: Move) -> None:
 
 
 def _attach_new_disk(move: Move) -> State:
-    move.site.attach(move.disk_cid, _tags_of_the_new(move))
+    move.site.attach(move.disk_cid, move.tags)
     return move.state
 
 
@@ -162,10 +131,6 @@ def _orphan_old_disk(move: Move) -> State:
     return msgspec.structs.replace(move.state, orphaned_at=now)
 
 
-def _tags_of_the_new(move: Move) -> Mapping[str, Any]:
-    return {**move.order.metadata, "move_id": move.order.move_id}
-
-
 def _tags_of_the_old(move: Move, now: str) -> Mapping[str, Any]:
     return {
         "orphaned_at": now,
@@ -176,6 +141,8 @@ def _tags_of_the_old(move: Move, now: str) -> Mapping[str, Any]:
 
 
 STEPS: Final[dict[str, Step]] = {
+    **LIVE_STEPS,
+    "snapshot_disk": Step("take a snapshot of the disk", _snapshot_disk),
     "stop_jobs": Step("stop the jobs", _stop_jobs, _start_jobs_again, "start the jobs on the old disk"),
     "attach_old_disk": Step("make sure that the old disk is mounted", _attach_old_disk),
     "detach_old_disk": Step("detach the disk", _detach_old_disk, _attach_old_disk_again, "attach the disk again"),

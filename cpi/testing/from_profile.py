@@ -12,8 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from cpi import config as configuration
+from cpi import registry
 from cpi.agent import https
 from cpi.contract import errors
+from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import from_plain
 from cpi.contract.ids import VmCid
@@ -36,7 +39,7 @@ def harness_of(
     return Harness(
         config=config,
         command=command,
-        capabilities=profile.capabilities,
+        capabilities=_powers(profile, config, command),
         stemcell=_stemcell(profile.stemcell, paths_from, folder),
         vm_cloud_properties=profile.vm.cloud_properties,
         env=profile.vm.env,
@@ -56,9 +59,16 @@ def harness_of(
         absent=profile.absent,
         unreachable=with_settings(config, profile.unreachable) if config and profile.unreachable else None,
         secrets=profile.secrets,
-        guest=_enter_by_https if profile.agent == "https" else None,
+        guest=_enter_by_https if profile.agent == "https" and command is None else None,
         census=_counted_by(profile.census) if profile.census else None,
     )
+
+
+def _powers(profile: Profile, config: Document, command: Sequence[str] | None) -> frozenset[Capability] | None:
+    """An executable does not tell its powers: the driver that its configuration names does."""
+    if profile.capabilities is not None or command is None or not config:
+        return profile.capabilities
+    return registry.load(configuration.plugin_of(config)).capabilities
 
 
 def _stemcell(profile: StemcellProfile, paths_from: Path, folder: Path) -> Stemcell:

@@ -197,7 +197,6 @@ class LocalCloud(Cloud):
         """What the machine refuses becomes an error of the contract; what dead processes left is removed first."""
         with translated(errors.table(self._settings.root)):
             self._register.sweep()
-            self._links.sweep()
             yield
 
     def _disk_backing(self) -> Name:

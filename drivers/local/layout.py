@@ -41,9 +41,12 @@ class Layout:
 
     def make_root(self) -> None:
         """Make the root folder, for its owner alone, and the folders in it; one that exists keeps its mode."""
-        self.root.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
-        for name in ("locks", "stemcells", "disks", "snapshots", "vms"):
-            (self.root / name).mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        try:
+            self.root.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+            for name in ("locks", "stemcells", "disks", "snapshots", "vms"):
+                (self.root / name).mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise errors.CpiError(f"the root folder can not be made: {error.filename} is no folder") from error
 
 
 def make_folder(path: Path) -> None:

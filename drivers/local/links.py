@@ -4,17 +4,12 @@ The record goes first to "changing" and last to "attached" or to nothing, under 
 changing while nobody holds the disk's lock was left by a process that died: nobody was told of it, so it is undone.
 """
 
-import logging
-
-from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import DiskHint
 from cpi.kit.undo import Undo
-from drivers.local import agent_documents, locks
+from drivers.local import agent_documents
 from drivers.local.backings import BACKINGS
 from drivers.local.register import Register, Row
-
-_log = logging.getLogger(__name__)
 
 
 class Links:
@@ -22,6 +17,7 @@ class Links:
 
     def __init__(self, register: Register) -> None:
         self._register = register
+        register.links_settled_by(self._settle)
 
     def link(self, vm_cid: str, disk: Row) -> str:
         """Link a loose disk, which the caller has locked, to the VM; the path at which the agent finds it."""
@@ -60,19 +56,10 @@ class Links:
         self.unlink(disk)
         return self._register.get("disks", disk["cid"])
 
-    def sweep(self) -> None:
-        """Undo every link that a process that died left changing."""
-        for row in self._register.state.rows("SELECT cid FROM disks WHERE link = 'changing'"):
-            with locks.held_if_free(self._register.layout.lock(row["cid"])) as free:
-                disk = self._register.find("disks", row["cid"]) if free else None
-                if disk is not None:
-                    self._try_to_settle(disk)
-
-    def _try_to_settle(self, disk: Row) -> None:
-        try:
+    def _settle(self, disk_cid: str) -> None:
+        disk = self._register.find("disks", disk_cid)
+        if disk is not None:
             self.settled(disk)
-        except (OSError, errors.Error) as error:
-            _log.error("the link of disk %s, which a process that died left changing, can not be undone: %s", disk["cid"], error)
 
     def of_vm(self, vm_cid: str) -> list[Row]:
         """The disks linked to a VM, attached or changing."""

@@ -59,8 +59,12 @@ _MISSING: Final[dict[Kind, type[errors.Error]]] = {
     "snapshots": SnapshotNotFound,
     "networks": errors.NetworkNotFound,
 }
-_UNFINISHED: Final = " UNION ALL ".join(f"SELECT '{kind}' AS kind, cid FROM {kind} WHERE state <> 'ready'" for kind in _SINGULAR)  # noqa: S608 - our own names
-
+_UNFINISHED: Final = " UNION ALL ".join(
+    [
+        *(f"SELECT '{kind}' AS kind, cid FROM {kind} WHERE state <> 'ready'" for kind in _SINGULAR),  # noqa: S608 - our own names
+        "SELECT 'links', cid FROM disks WHERE link = 'changing'",
+    ]
+)
 _ALL: Final = " UNION ALL ".join(f"SELECT cid FROM {kind}" for kind in _SINGULAR)  # noqa: S608 - our own names
 
 
@@ -76,10 +80,15 @@ class Register:
             "snapshots": lambda cid: remove_folder(layout.snapshot(cid)),
             "networks": lambda _cid: None,
         }
+        self._settle_link: Callable[[str], None] = lambda _cid: None
 
     def removed_by(self, kind: Kind, remove: Callable[[str], None]) -> None:
         """Say how everything made for a resource is removed, however much of it is there."""
         self._removers[kind] = remove
+
+    def links_settled_by(self, settle: Callable[[str], None]) -> None:
+        """Say how a disk's link that was left changing is undone."""
+        self._settle_link = settle
 
     def find(self, kind: Kind, cid: str) -> Row | None:
         """The resource, if it exists and is whole."""
@@ -111,7 +120,6 @@ class Register:
         also may refuse it or record what belongs to it, in the transaction that records the resource, and tells more columns.
         """
         cid = f"{_PREFIX[kind]}-{os.urandom(16).hex()}"
-        self.layout.make_root()
         self._sweep_locks()
         with _honest(Undo()) as undo, locks.held(self.layout.lock(cid), cid), undo:
             undo.push(f"{_SINGULAR[kind]} {cid}", lambda: self._discard(kind, cid))
@@ -157,15 +165,21 @@ class Register:
         return make()
 
     def sweep(self) -> None:
-        """Remove what processes that died left unfinished; what can not be removed now is for the next to try."""
+        """Remove or undo what processes that died left unfinished; what can not be mended now is for the next to try."""
         for row in self.state.rows(_UNFINISHED):
             try:
                 with locks.held_if_free(self.layout.lock(row["cid"])) as free:
                     if free:
-                        _log.info("removing %s, which a process that died left unfinished", row["cid"])
-                        self._discard_unfinished(row["kind"], row["cid"])
+                        _log.info("%s was left unfinished by a process that died: it is mended", row["cid"])
+                        self._mend(row["kind"], row["cid"])
             except (OSError, errors.Error) as error:
-                _log.error("%s, which a process that died left unfinished, can not be removed: %s", row["cid"], error)
+                _log.error("%s, left unfinished by a process that died, can not be mended: %s", row["cid"], error)
+
+    def _mend(self, kind: Kind | Literal["links"], cid: str) -> None:
+        if kind == "links":
+            self._settle_link(cid)
+        else:
+            self._discard_unfinished(kind, cid)
 
     def _sweep_locks(self) -> None:
         """Remove lock files of processes that died just before their resource was on record, or just after it was not."""

@@ -8,22 +8,19 @@ import msgspec
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
-PLACEHOLDERS = frozenset({"vm_dir", "settings", "agent_id"})
+_PLACEHOLDER = re.compile(r"\{(vm_dir|settings|agent_id)\}")
 
 
 class AgentProgram(msgspec.Struct, frozen=True):
     """The program that is a VM's agent."""
 
     command: tuple[str, ...] = ()
-    """Program and arguments with the placeholders {vm_dir} {settings} {agent_id}; empty: the agent of this repository."""
+    """Program and arguments with the placeholders {vm_dir} {settings} {agent_id}, other braces are left alone.
+
+    Empty: the agent of this repository.
+    """
 
     def __post_init__(self) -> None:
-        unknown = {name for part in self.command for name in _PLACEHOLDER.findall(part)} - PLACEHOLDERS
-        if unknown:
-            raise ValueError(
-                f"command: no such placeholder: {', '.join(sorted(unknown))}; there are {', '.join(sorted(PLACEHOLDERS))}"
-            )
         if self.command and not self.command[0].startswith("/"):
             raise ValueError(f"command: the program must be an absolute path, got {self.command[0]!r}")
 

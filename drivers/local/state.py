@@ -50,7 +50,7 @@ _SCHEMA: Final = (
 class Database(sqlite3.Connection):
     """A connection that takes any string: JSON can bring half a character, which SQLite does not store."""
 
-    def execute(self, statement: str, values: Mapping[str, object] | Sequence[object] = (), /) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, statement: str, values: Mapping[str, object] | Sequence[object] = (), /) -> sqlite3.Cursor:  # type: ignore[override]  # narrower than what SQLite takes
         """One statement with its values."""
         if isinstance(values, Mapping):
             return super().execute(statement, {name: _whole(value) for name, value in values.items()})
@@ -87,7 +87,8 @@ class State:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        self._layout.make_root()
+        if not self._layout.database.exists():
+            self._layout.make_root()
         database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
         try:
             database.row_factory = sqlite3.Row

@@ -13,6 +13,7 @@ from cpi.contract import errors
 if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, which is what Debian 12 has
     from backports import tarfile  # type: ignore[no-redef]  # the same module of a later Python
 
+_PIECE: Final = 1024 * 1024
 _BROKEN: Final = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 
 
@@ -21,9 +22,7 @@ def unpack(tarball: Path, folder: Path) -> None:
     try:
         with tarfile.open(tarball, "r:*") as archive:
             archive.extractall(folder, filter=_inside)  # noqa: S202 - the filter keeps everything inside
-            # tarfile takes the end of the file for the end of the archive
-            if archive.fileobj.tell() - archive.offset < tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("it ends too early")
+            _check_end(archive)
     except tarfile.FilterError as error:
         raise errors.CpiError(f"the stemcell's image {tarball} is refused: {error}") from error
     except _BROKEN as error:
@@ -32,6 +31,15 @@ def unpack(tarball: Path, folder: Path) -> None:
         if error.errno is None:
             raise errors.CpiError(f"the stemcell's image {tarball} is no whole tarball: {error}") from error
         raise
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """tarfile takes the end of the file for the end of the archive, and does not look at the checksums behind it."""
+    content = archive.fileobj
+    if content.tell() - archive.offset < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it ends too early")
+    while content.read(_PIECE):
+        pass
 
 
 def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:

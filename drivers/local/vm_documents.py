@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cpi.contract import errors
@@ -12,6 +12,8 @@ from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi.kit.agent_settings import Settings, agent_settings
 from drivers.local.addresses import Endpoint
 from drivers.local.layout import Layout
+
+_SCHEMES: Final = ("https", "nats", "tls")
 
 
 class AgentIdentity:
@@ -23,17 +25,17 @@ class AgentIdentity:
         self._own_agent = own_agent
 
     def settings(self, agent_id: AgentId, vm_cid: str, networks: Networks, env: Env, endpoint: Endpoint) -> Settings:
-        """The settings document: env as it came, and an mbus with a certificate where it brought none."""
+        """The settings document: env as it came, an mbus with a certificate where it brought none, and the VM's address."""
         bosh = mapping(env.get("bosh"), "env.bosh")
         mbus = mapping(bosh.get("mbus"), "env.bosh.mbus")
-        urls = list(mbus.get("urls") or [self._url(endpoint)])
-        self._check(str(urls[0]))
+        urls = [str(url) for url in mbus.get("urls") or [self._url(endpoint)]]
+        self._check(urls[0])
         cert = mapping(mbus.get("cert"), "env.bosh.mbus.cert")
-        if not (cert.get("certificate") and cert.get("private_key")):
+        if urls[0].startswith("https:") and not (cert.get("certificate") and cert.get("private_key")):
             cert = {**cert, **self._certificate(vm_cid, endpoint)}
         env = {**env, "bosh": {**bosh, "mbus": {**mbus, "urls": urls, "cert": cert}}}
         settings = agent_settings(agent_id, vm_cid, networks, env, self._defaults)
-        return {**settings, "mbus": urls[0]}
+        return {**settings, "mbus": urls[0], "address": endpoint.address}
 
     def _url(self, endpoint: Endpoint) -> str:
         host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
@@ -48,9 +50,9 @@ class AgentIdentity:
 
     def _check(self, url: str) -> None:
         scheme = url.partition("://")[0] if "://" in url else "none"
-        if self._own_agent and scheme != "https":
+        if self._own_agent and scheme not in _SCHEMES:
             raise errors.CpiError(
-                f"the agent of the local cloud is spoken to over https, and the mbus it is given has the scheme {scheme!r}:"
+                f"the agent of the local cloud knows {', '.join(_SCHEMES)}, and the mbus it is given has the scheme {scheme!r}:"
                 " give it none, or name an agent that knows it in agent.command"
             )
 

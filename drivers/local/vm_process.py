@@ -77,14 +77,18 @@ class VmProcess:
         )
 
     def pids(self) -> list[int]:
-        """The processes that hold the lock, also jobs that left the process group. Linux only; elsewhere the group's first."""
+        """Who holds the lock, and who shares the mounts of those. Linux only; elsewhere the process group's first."""
         if not Path("/proc/self/fdinfo").exists():
             return self._group()
         try:
             lock = self._lock.stat()
         except FileNotFoundError:
             return []
-        return [pid for pid in _all_pids() if pid != os.getpid() and _holds(pid, lock)]
+        pids = [pid for pid in _all_pids() if pid != os.getpid()]
+        holders = [pid for pid in pids if _holds(pid, lock)]
+        # one that daemonised has closed the lock and left the group, but not the mounts
+        spaces = {_mounts(pid) for pid in holders} - {_mounts(os.getpid()), ""}
+        return [pid for pid in pids if pid in holders or (spaces and _mounts(pid) in spaces)]
 
     def _signal_all(self) -> None:
         for pid in self.pids():
@@ -103,6 +107,13 @@ class VmProcess:
 
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - names are all that is wanted
+
+
+def _mounts(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115 - a name, no file
+    except OSError:
+        return ""
 
 
 def _holds(pid: int, lock: os.stat_result) -> bool:

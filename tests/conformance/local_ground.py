@@ -15,6 +15,7 @@ from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing import Harness
 from cpi.testing.from_profile import harness_of
+from cpi.testing.other_config import with_settings
 from cpi.testing.profile import shipped_profile
 
 _KINDS = ("stemcells", "vms", "disks", "snapshots")
@@ -30,6 +31,7 @@ def local_harness(folder: Path, backing: str) -> Iterator[Harness]:
     try:
         yield msgspec.structs.replace(
             harness,
+            unreachable=_damaged(folder / "damaged", config),
             disk_size_of=lambda disk_cid: _disk_size(root, disk_cid),
             tags_of=lambda cid: _tags(root, cid),
             census=lambda: _census(root),
@@ -38,6 +40,13 @@ def local_harness(folder: Path, backing: str) -> Iterator[Harness]:
         assert left == {"processes": [], "loop devices": []}
     finally:
         shutil.rmtree(root)
+
+
+def _damaged(root: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A cloud whose state can not be read: what exists in it can not be known."""
+    root.mkdir()
+    (root / "state.sqlite").write_bytes(b"this was a database\n" * 400)
+    return with_settings(config, {"root": str(root)})
 
 
 def _census(root: Path) -> Mapping[str, int]:

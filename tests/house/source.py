@@ -30,7 +30,7 @@ class Source(NamedTuple):
 
     def imports(self) -> set[str]:
         """The dotted names it imports, wherever in the file, save those for the type checker alone."""
-        return {name for node in ast.walk(_without_typing(self.tree)) for name in _imported(node)}
+        return {name for node in _that_run(self.tree) for name in _imported(node)}
 
 
 def length(function: Function) -> int:
@@ -57,15 +57,13 @@ def _read(path: str) -> Source:
     return Source(path, text, ast.parse(text, path))
 
 
-class _TypingRemover(ast.NodeTransformer):
-    def visit_If(self, node: ast.If) -> ast.AST:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return ast.Pass()
-        return self.generic_visit(node)
-
-
-def _without_typing(tree: ast.Module) -> ast.AST:
-    return _TypingRemover().visit(ast.parse(ast.unparse(tree)))  # type: ignore[no-any-return]  # visit returns what it is given
+def _that_run(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it that is more than a help for the type checker."""
+    yield node
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _that_run(child)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:

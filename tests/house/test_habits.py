@@ -84,10 +84,16 @@ def test_no_command_goes_through_a_shell() -> None:
         _where(source, node)
         for source in sources()
         for node in ast.walk(source.tree)
-        if (isinstance(node, ast.keyword) and node.arg == "shell" and not _is_false(node.value))
+        if (isinstance(node, ast.Call) and _starts_a_shell(node))
         or (isinstance(node, ast.Attribute) and node.attr in {"system", "popen"} and "os" in set(_names(node.value)))
     ]
     assert found == []
+
+
+def _starts_a_shell(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    asked = any(word.arg == "shell" and not _is_false(word.value) for word in call.keywords)
+    return name == "create_subprocess_shell" or (name in {"run", "Popen", "call", "check_call", "check_output"} and asked)
 
 
 def _is_false(node: ast.expr) -> bool:

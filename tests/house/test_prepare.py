@@ -25,7 +25,9 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         (tmp_path / name).write_text("", encoding="utf-8")
     (tmp_path / ".venv").mkdir()
     ran: list[list[str]] = []
-    for name, value in {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "STAMP": tmp_path / ".venv" / "stamp", "RAN": ran}.items():
+    own = {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "STAMP": tmp_path / ".venv" / "stamp", "RAN": ran}
+    system = {"POLICY": tmp_path / "policy-rc.d", "WANTED": tmp_path / "systemd"}
+    for name, value in {**own, **system}.items():
         monkeypatch.setattr(module, name, value, raising=False)
     monkeypatch.setattr(module, "run", lambda command, *_: ran.append(command))
     return module
@@ -66,6 +68,25 @@ def test_what_is_missing_is_installed_by_root(prepare: ModuleType, monkeypatch: 
     prepare.prepare_programs("test")
     assert [command[1] for command in prepare.RAN] == ["update", "install"]
     assert prepare.RAN[1][-1] == "xfsprogs"
+
+
+def test_installing_a_server_starts_none(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither now nor at the next boot; what the machine's owner had started stays."""
+    wants = prepare.WANTED / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "own.service").touch()
+    forbidden: list[bool] = []
+
+    def run(command: list[str], *_: object) -> None:
+        forbidden.append(prepare.POLICY.exists() and "101" in prepare.POLICY.read_text(encoding="utf-8"))
+        if command[1] == "install":
+            (wants / "ssh.service").touch()
+
+    monkeypatch.setattr(prepare, "run", run)
+    prepare.install(["openssh-server"])
+    assert forbidden == [False, True]
+    assert not prepare.POLICY.exists()
+    assert [service.name for service in wants.iterdir()] == ["own.service"]
 
 
 def test_what_is_missing_is_told_to_others(

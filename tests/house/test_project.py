@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import drivers
+from tests.house import constraints
 from tests.house.source import ROOT, sources
 
 _CLOUDS = {"aws", "openstack", "vsphere", "google", "cloudstack", "vcloud"}
@@ -22,7 +23,7 @@ _CORE = [Requirement(text) for text in _PROJECT["dependencies"]]
 
 
 def _constraints() -> dict[str, Version]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = constraints.FILE.read_text(encoding="utf-8").splitlines()
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(name): Version(version) for name, version in pins}
 

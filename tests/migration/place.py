@@ -1,5 +1,6 @@
 """One VM on the local cloud with a job on its persistent disk, and a client that keeps its own book of the job's rows."""
 
+import contextlib
 import sys
 import uuid
 from collections.abc import Sequence
@@ -11,12 +12,14 @@ from cpi.agent.https import from_settings
 from cpi.agent.protocol import Agent
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid
+from cpi.contract.model import Env
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
 from cpi.migration import Report, migrate_disk
+from tests.migration.guests import VmShell
 from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
@@ -26,11 +29,12 @@ _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 class Place:
     """A VM, its disk, its job, and who writes to it."""
 
-    def __init__(self, document: dict[str, Any], stemcell_cid: StemcellCid) -> None:
+    def __init__(self, document: dict[str, Any], stemcell_cid: StemcellCid, env: Env | None = None) -> None:
         self._document = document
         self.cloud = cpi.connect(document)
         self.root = Path(document["cloud"]["properties"]["local"]["root"])
-        vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, {"default": cpi.Network(type="dynamic")})
+        networks = {"default": cpi.Network(type="dynamic")}
+        vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, networks, [], env)
         self.vm_cid = vm.cid
         assert isinstance(self.cloud, ShowsAgentSettings)
         self.agent = from_settings(self.cloud.agent_settings(vm.cid))
@@ -62,6 +66,16 @@ class Place:
         self.disk_cid = report.disk_cid
         return report
 
+    def shell(self, faults: Faults | None = None) -> VmShell:
+        """Root's, in the VM."""
+        backing = self._document["cloud"]["properties"]["local"]["disk_backing"]
+        return VmShell(self.root / "vms" / self.vm_cid, namespace=backing == "loop", faults=faults)
+
+    @property
+    def group(self) -> int:
+        """The VM's first process."""
+        return int((self.root / "vms" / self.vm_cid / "agent.lock").read_text())
+
     def disks(self) -> set[DiskCid]:
         """Every disk that the cloud holds."""
         return {DiskCid(path.name) for path in (self.root / "disks").iterdir()}
@@ -89,5 +103,6 @@ class Place:
         self.agent.close()
         self.cloud.delete_vm(self.vm_cid)
         for disk_cid in self.disks():
-            self.cloud.delete_disk(disk_cid)
+            with contextlib.suppress(errors.CloudError):  # those of other VMs are removed with these
+                self.cloud.delete_disk(disk_cid)
         self.cloud.close()

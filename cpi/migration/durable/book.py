@@ -45,6 +45,11 @@ class Book:
             raise errors.CpiError(f"there is no move {move_id} in this database; `cpi migrations` shows those there are")
         return self._record(rows[-1])
 
+    def standing(self, workflow_id: str) -> Standing | None:
+        """How a move ended; None while it has not."""
+        (row,) = self._rows(workflow_ids=[workflow_id])
+        return None if row.status in _OPEN else outcome_of(row.output, row.error, was_cancelled=False).standing
+
     def fleet_report(self, fleet_id: str) -> FleetReport | None:
         """How a fleet ended; None if it has not, or is unknown."""
         rows = self._rows(name=FLEET, workflow_ids=[fleet_id])

@@ -63,6 +63,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             old_cloud_properties=self.old_properties,
             metadata=self.metadata,
             start_jobs=self.start_jobs,
+            snapshot=self.snapshot,
         )
 
 

@@ -8,13 +8,16 @@ from urllib.parse import quote, urlsplit
 
 from cpi import connecting
 from cpi.agent import https
+from cpi.agent.errors import AgentUnknownMessage
 from cpi.agent.protocol import Agent, Deadlines
+from cpi.agent.shell import Shell, shell_by_agent
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.migration.disks import Site
 from cpi.migration.durable.entry import Entry, Reach
+from cpi.migration.report import Progress
 
 
 class EntrySite(Site):
@@ -25,7 +28,9 @@ class EntrySite(Site):
         self._deadlines = deadlines
         self._made = contextlib.ExitStack()
         self._parts: tuple[Cloud, Agent] | None = None
+        self._shells: list[Shell] = []
         self.vm_cid = VmCid(entry.vm)
+        self.listener = _nobody
 
     def open(self) -> tuple[Cloud, Agent]:
         """Both of them. Raises CpiError, AgentError, what the cloud raises; a later call tries again."""
@@ -45,6 +50,14 @@ class EntrySite(Site):
     def agent(self) -> Agent:  # type: ignore[override]  # opened late
         """The VM's agent."""
         return self.open()[1]
+
+    @property
+    def shell(self) -> Shell | None:  # type: ignore[override]  # opened late
+        """A root shell in the guest; None if the agent offers none."""
+        if not self._shells:
+            with contextlib.suppress(AgentUnknownMessage):
+                self._shells.append(self._made.enter_context(shell_by_agent(self.agent)))
+        return self._shells[0] if self._shells else None
 
     def __enter__(self) -> Self:
         return self
@@ -95,3 +108,7 @@ def _text(path: str | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise errors.CpiError(f"{path} can not be read: {reason}") from error
+
+
+def _nobody(progress: Progress) -> None:
+    """Nobody listens yet."""

@@ -32,12 +32,14 @@ class Recorder:
         keep: Keep,
         ready: Callable[[], object],
         is_cancelled: Callable[[], bool],
+        was_cancelled: Callable[[], bool],
         on_event: Callable[[Event], None],
     ) -> None:
-        """ready makes the cloud and the agent reachable, or raises cpi.Error."""
+        """ready makes the cloud and the agent reachable, or raises cpi.Error. was_cancelled may be late, and takes no time."""
         self._keep = keep
         self._ready = ready
         self._is_cancelled = is_cancelled
+        self._was_cancelled = was_cancelled
         self._on_event = on_event
         self._at_work = False
         self._cancellable: frozenset[str] = frozenset({_FIRST})
@@ -68,14 +70,14 @@ class Recorder:
         """Pass an event on. A part at work that tells of its progress is stopped by a wish to cancel."""
         self._on_event(event)
         if self._at_work:
-            self._stop_if_cancelled(event.step)
+            self._stop_if(event.step, self._was_cancelled)
 
     def _told(self, name: str, kind: type[T], call: Callable[[], T]) -> dict[str, Any]:
         began = time.time()
         self._at_work = True
         try:
             self._make_ready(name)
-            self._stop_if_cancelled(name)
+            self._stop_if(name, self._is_cancelled)
             done = directly(name, kind, call)
         except errors.Error as error:
             return {"fault": faults.to_plain(error), "began": began, "seconds": time.time() - began}
@@ -95,8 +97,8 @@ class Recorder:
             else:
                 return
 
-    def _stop_if_cancelled(self, name: str) -> None:
-        if name in self._cancellable and self._is_cancelled():
+    def _stop_if(self, name: str, cancelled: Callable[[], bool]) -> None:
+        if name in self._cancellable and cancelled():
             raise faults.MoveCancelled("it was cancelled")
 
 

@@ -13,6 +13,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
+
 from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
@@ -53,7 +55,8 @@ _QUEUES: Final = ("moves", "fleets")
 _AT_ONCE: Final = 4
 _POLL_SECONDS: Final = 0.5
 _WATCH_SECONDS: Final = 2.0
-_A_WEEK: Final = 7 * 24 * 3600.0
+_CLAIM_SECONDS: Final = 60.0
+_FOR_EVER: Final = float("inf")
 
 
 def open_book(kept: Database) -> Book:
@@ -93,6 +96,7 @@ class Engine:
         _launch(kept, self.executor_id, _QUEUES if works else ())
         self.book = Book(DBOS, self.locks)
         self.teller = Teller(_mark, self.book.is_cancelled)
+        self.leaving = False
         self._active: set[str] = set()
         self._guard = threading.Lock()
         self._closing = threading.Event()
@@ -118,7 +122,9 @@ class Engine:
     def start_again(self, record: MoveRecord) -> str:
         """Try a move that has ended once more: what it has made is found and used. Its new id."""
         base, _, number = record.move_id.partition(".")
-        return self.start(record.entry, f"{base}.{int(number or 1) + 1}")
+        # The jobs may be stopped only because the try before stopped them.
+        entry = msgspec.structs.replace(record.entry, start_jobs=record.entry.start_jobs is not False)
+        return self.start(entry, f"{base}.{int(number or 1) + 1}")
 
     def start_fleet(self, fleet: Fleet) -> str:
         """Queue a fleet for whoever works. Its id."""
@@ -132,8 +138,8 @@ class Engine:
         dead = self.book.left_executors(self.executor_id)
         if not dead:
             return []
-        # Not in DBOS's public face, though its admin server and its console do no other.
-        return [handle.workflow_id for handle in DBOS._recover_pending_workflows(dead)]  # noqa: SLF001
+        found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
+        return [handle.workflow_id for handle in found]
 
     @property
     def is_idle(self) -> bool:
@@ -141,14 +147,15 @@ class Engine:
         with self._guard:
             return not self._active
 
-    def close(self) -> None:
-        """Stop; what is under way is left to be taken up by others."""
+    def close(self, patience_seconds: int = 0) -> None:
+        """Take no more, give the moves under way so long to end, and leave the rest to be taken up by others."""
         global _engine  # noqa: PLW0603 - as above
+        self.leaving = True
         self._closing.set()
         if self._watch.is_alive():
             self._watch.join()
+        DBOS.destroy(workflow_completion_timeout_sec=0 if self.is_idle else patience_seconds)
         self.teller.close()
-        DBOS.destroy()
         self.locks.close()
         _engine = None
 
@@ -218,7 +225,7 @@ def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Out
             return Outcome(Standing.REFUSED, message=error_from_plain(claim["fault"]).message)
         if not mine:
             # The claim was made before this process took the move up: whoever has the lock is only about to be refused.
-            wait_until(lambda: engine.locks.hold(claim["lock"]), "the disk's lock", deadline_seconds=_A_WEEK)
+            wait_until(lambda: engine.locks.hold(claim["lock"]), "the disk's lock", deadline_seconds=_FOR_EVER)
             mine.append(claim["lock"])
         return _moved(engine, move_id, entry, site)
     finally:
@@ -229,10 +236,8 @@ def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Out
 def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[str, Any]:
     try:
         lock = disk_lock(configuration.plugin_of(configuration.read_document(entry.config)), entry.disk)
-        if engine.locks.hold(lock):
-            mine.append(lock)
-        other = engine.book.claimant(lock, move_id)
-        if not mine or other is not None:
+        other = _holder(engine, move_id, lock, mine)
+        if other is not None:
             raise MoveRefused(_taken(entry.disk, other))
     except errors.Error as error:
         return {"fault": error_to_plain(error)}
@@ -240,11 +245,22 @@ def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[
     return {"lock": lock}
 
 
-def _taken(disk_cid: str, other: str | None) -> str:
-    who = f"the move {other}" if other else "another move"
+def _holder(engine: Engine, move_id: str, lock: str, mine: list[str]) -> str | None:
+    """Who has the disk; None if it is ours now. A lock without a move is one that is just beginning, or has just ended."""
+
+    def settled() -> bool:
+        if not mine and engine.locks.hold(lock):
+            mine.append(lock)
+        return bool(mine) or engine.book.claimant(lock, move_id) is not None
+
+    wait_until(settled, f"the lock of {lock}", deadline_seconds=_CLAIM_SECONDS)
+    return engine.book.claimant(lock, move_id)
+
+
+def _taken(disk_cid: str, other: str) -> str:
     return (
-        f"{who} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
-        f" finish it with `cpi migrate --resume {other or 'ID'}`, or give it up with `cpi migrations cancel {other or 'ID'}`"
+        f"the move {other} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
+        f" finish it with `cpi migrate --resume {other}`, or give it up with `cpi migrations cancel {other}`"
     )
 
 
@@ -252,7 +268,8 @@ def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outco
     recorder = Recorder(
         keep=_step,
         ready=site.open,
-        is_cancelled=partial(engine.teller.is_cancelled, move_id),
+        is_cancelled=partial(engine.book.is_cancelled, move_id),
+        was_cancelled=partial(engine.teller.is_cancelled, move_id),
         on_event=partial(engine.teller.tell, move_id),
     )
     try:
@@ -274,20 +291,28 @@ def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outco
 def _fleet(kept: dict[str, Any]) -> dict[str, Any]:
     """A fleet: begins moves as the rules admit them; what it returns is a FleetReport."""
     engine, fleet_id = _running()
-    fleet = from_plain(kept, Fleet)
-    tally, running, cancelled = Tally(), {}, False
+    engine.begin(fleet_id)
+    try:
+        return _fleet_moved(engine, fleet_id, from_plain(kept, Fleet))
+    finally:
+        engine.end(fleet_id)
+
+
+def _fleet_moved(engine: Engine, fleet_id: str, fleet: Fleet) -> dict[str, Any]:
+    tally, cancelled = Tally(), False
+    running: list[str] = []
     while True:
         cancelled = cancelled or _step("cancelled?", partial(engine.book.is_cancelled, fleet_id))
         for _ in range(0 if cancelled else room(fleet, tally)):
             move_id = f"{fleet_id}-{tally.begun + 1:04}"
             with SetWorkflowID(move_id), SetWorkflowAttributes({"fleet": fleet_id}):
-                running[move_id] = DBOS.enqueue_workflow("moves", _move, to_plain(fleet.entries[tally.begun]))
+                DBOS.enqueue_workflow("moves", _move, to_plain(fleet.entries[tally.begun]))
+            running.append(move_id)
             tally = Tally(tally.begun + 1, tally.succeeded)
         if not running:
             break
-        ended = DBOS.wait_first(list(running.values()), polling_interval_sec=_POLL_SECONDS).workflow_id
-        del running[ended]
-        succeeded = _step("ended", partial(_is_moved, engine, ended))
+        ended, succeeded = _step("ended", partial(_first_ended, engine, fleet_id, tuple(running)))
+        running.remove(ended)
         tally = Tally(tally.begun, (*tally.succeeded, succeeded))
     plain: dict[str, Any] = to_plain(_fleet_report(fleet_id, fleet, tally, cancelled=cancelled))
     return plain
@@ -299,8 +324,18 @@ def _fleet_report(fleet_id: str, fleet: Fleet, tally: Tally, *, cancelled: bool)
     return FleetReport(fleet_id, len(fleet.entries), tally.succeeded.count(True), tally.failed, not_begun, stopped)
 
 
-def _is_moved(engine: Engine, move_id: str) -> bool:
-    return engine.book.move(move_id).standing is Standing.MOVED
+class Leaving(BaseException):
+    """The process ends: the fleet is looked after by another one. No Exception, for nothing must be recorded of it."""
+
+
+def _first_ended(engine: Engine, fleet_id: str, move_ids: Sequence[str]) -> tuple[str, bool]:
+    def ended() -> tuple[str, bool] | None:
+        if engine.leaving:
+            raise Leaving(fleet_id)
+        standings = ((move_id, engine.book.standing(move_id)) for move_id in move_ids)
+        return next(((move_id, one is Standing.MOVED) for move_id, one in standings if one is not None), None)
+
+    return wait_until(ended, "a move of the fleet", deadline_seconds=_FOR_EVER, longest_pause_seconds=_POLL_SECONDS)
 
 
 def _running() -> tuple[Engine, str]:

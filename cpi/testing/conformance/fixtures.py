@@ -19,7 +19,8 @@ from cpi.testing.making import Maker
 from cpi.testing.opening import opened
 from cpi.testing.powers import lacking_power, prove_refused
 
-Census = Callable[[], Mapping[str, int]]
+_ANSWERS = (errors.VMNotFound, errors.DiskNotFound, errors.NetworkNotFound, errors.NotImplemented, errors.NotSupported)
+
 Enter = Callable[[VmCid], contextlib.AbstractContextManager[Guest]]
 Lost = Callable[[], Cloud]
 Reconfigured = Callable[[Document], Cloud]
@@ -186,6 +187,14 @@ def refused(*kinds: type[errors.Error]) -> Iterator[pytest.ExceptionInfo[errors.
     with pytest.raises(kinds) as caught:
         yield caught
     assert caught.value.message.strip(), f"{caught.value!r} says nothing"
+
+
+@contextlib.contextmanager
+def uncertain() -> Iterator[None]:
+    """That the block raises CloudError, or CpiError if the configuration is to blame: nothing that callers take for an answer."""
+    with refused(errors.CloudError, errors.CpiError) as caught:
+        yield
+    assert not isinstance(caught.value, _ANSWERS), f"taken for an answer: {caught.value!r}"
 
 
 @contextlib.contextmanager

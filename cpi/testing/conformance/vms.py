@@ -2,7 +2,7 @@
 
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
-from cpi.testing.conformance.fixtures import ContractFixtures, Enter, Lost, allowed, refused
+from cpi.testing.conformance.fixtures import ContractFixtures, Enter, Lost, allowed, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker
@@ -47,9 +47,8 @@ class VmClauses(ContractFixtures):
 
     def test_delete_vm_raises_cloud_error_when_it_is_not_certain(self, harness: Harness, lost: Lost) -> None:
         """A VM that lives on unseen keeps its address: what can not be looked at is not reported as gone."""
-        with refused(errors.CloudError) as caught, lost() as cloud:
+        with uncertain(), lost() as cloud:
             cloud.delete_vm(harness.absent.vm)
-        assert not isinstance(caught.value, errors.VMNotFound)
 
     def test_has_vm_given_any_cid_answers(self, cloud: Ledger, harness: Harness) -> None:
         """A CID that no VM can have belongs to no VM."""
@@ -69,7 +68,7 @@ class VmClauses(ContractFixtures):
 
     def test_has_vm_raises_cloud_error_when_it_can_not_be_known(self, harness: Harness, lost: Lost) -> None:
         """A False here would make the director recreate a VM that lives."""
-        with refused(errors.CloudError), lost() as cloud:
+        with uncertain(), lost() as cloud:
             cloud.has_vm(harness.absent.vm)
 
     def test_reboot_vm_then_it_has_the_same_disks(self, cloud: Ledger, make: Maker, vm_cid: VmCid) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from drivers.local.agent.disks import PersistentDisks
 from drivers.local.agent.faults import Fault
 from drivers.local.agent.machine import Machine
+from drivers.local.agent.ssh import Ways
 from drivers.local.agent.tasks import Tasks, outcome
 
 _POLLING_PROTOCOL = 3
@@ -25,14 +26,15 @@ class _Message(NamedTuple):
     is_long: bool = False
     is_long_for_polling: bool = False
     is_cancellable: bool = False
+    is_beside: bool = False
 
 
 class Actions:
     """Takes `{protocol, method, arguments}`, answers `{"value": …}` or `{"exception": {"message": …}}`; knows no transport."""
 
-    def __init__(self, machine: Machine, disks: PersistentDisks, tasks: Tasks) -> None:
+    def __init__(self, machine: Machine, disks: PersistentDisks, ways: Ways, tasks: Tasks) -> None:
         self._tasks = tasks
-        self._messages = {**_of_tasks(tasks), **_of_machine(machine), **_of_disks(disks)}
+        self._messages = {**_of_tasks(tasks), **_of_machine(machine), **_of_disks(disks), **_of_ways(ways)}
 
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to one request; never raises."""
@@ -48,7 +50,8 @@ class Actions:
             return await _called(message, arguments)
 
         if message.is_long or (message.is_long_for_polling and polls):
-            return {"value": self._tasks.begin(str(method), work, cancellable=message.is_cancellable)}
+            begin = self._tasks.begin_beside if message.is_beside else self._tasks.begin
+            return {"value": begin(str(method), work, cancellable=message.is_cancellable)}
         at_once = asyncio.create_task(work(), name=str(method))
         await asyncio.wait({at_once})
         try:
@@ -109,4 +112,11 @@ def _of_disks(disks: PersistentDisks) -> dict[str, _Message]:
         "migrate_disk": _Message(disks.migrate, 0, 2, 2, is_long=True),
         "add_dynamic_disk": _Message(disks.add_dynamic, 2, 2, 1, is_long=True),
         "remove_dynamic_disk": _Message(disks.remove_dynamic, 1, 1, 1),
+    }
+
+
+def _of_ways(ways: Ways) -> dict[str, _Message]:
+    return {
+        "ssh": _Message(ways.ssh, 2, 2, 1),
+        "exec": _Message(ways.exec, 1, 2, is_long=True, is_cancellable=True, is_beside=True),
     }

@@ -37,6 +37,14 @@ class Listener:
         self._socket = _bound(endpoint)
         self._server = _Server(_config(vm, endpoint, Application(endpoint, actions)))
 
+    @property
+    def where(self) -> str:
+        """For the log: without the password."""
+        return f"{self._endpoint.host}:{self._endpoint.port}"
+
+    def tell_shutdown(self) -> None:
+        """Nobody listens: over HTTPS an agent only answers."""
+
     async def serve(self) -> None:
         """Returns after stop(), when the answers under way are out."""
         await self._server.serve(sockets=[self._socket])

@@ -34,6 +34,14 @@ class VmFolder:
         self._state.mkdir(mode=0o700, exist_ok=True)
 
     @property
+    def has_own_mounts(self) -> bool:
+        """Whether the launcher gave it a mount namespace of its own."""
+        try:
+            return bool(json.loads((self.path / "launch.json").read_bytes()).get("isolate_mounts"))
+        except FileNotFoundError:
+            return False
+
+    @property
     def _state(self) -> Path:
         return self.path / "state"
 

@@ -15,13 +15,14 @@ from drivers.local.agent.settings import Settings
 from drivers.local.agent.supervisor import Supervisor
 
 _SPEC: Final = "spec"
+_SHUTDOWN: Final = "shutdown"
 _API_VERSION = 1
 _PAUSE_BEFORE_LISTENING_ANEW_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
 class Machine:
-    """end and listen_anew tell the process what only it can do."""
+    """end, listen_anew and tell_shutdown tell the process what only it can do."""
 
     def __init__(
         self,
@@ -30,16 +31,18 @@ class Machine:
         disks: PersistentDisks,
         end: Callable[[], object],
         listen_anew: Callable[[], object],
+        tell_shutdown: Callable[[], object],
     ) -> None:
         self._vm = vm
         self._settings = settings
         self._disks = disks
         self._end = end
         self._listen_anew = listen_anew
+        self._tell_shutdown = tell_shutdown
         self._environment = {
             "BOSH_ROOT": str(vm.root),
             "BOSH_STORE": str(vm.store),
-            "BOSH_ADDRESS": settings.endpoint.host,
+            "BOSH_ADDRESS": settings.address,
         }
         self._supervisor = Supervisor(vm, self._environment)
         self._scripts = Scripts(vm, self._environment)
@@ -85,6 +88,18 @@ class Machine:
             "vm": self._settings.vm,
         }
 
+    async def heartbeat(self) -> dict[str, Any]:
+        """What the bus is told from time to time."""
+        spec = specs.shown(self._spec())
+        return {
+            "deployment": spec["deployment"],
+            "job": spec["job"]["name"],
+            "index": spec["index"],
+            "job_state": self._supervisor.status(self._jobs()),
+            "vitals": await asyncio.to_thread(self._vitals),
+            "node_id": spec["id"],
+        }
+
     def _vitals(self) -> dict[str, Any]:
         from drivers.local.agent.vitals import vitals
 
@@ -116,6 +131,8 @@ class Machine:
     async def drain(self, kind: str, new_spec: Mapping[str, Any] | None = None) -> int:
         """Returns once the jobs may be stopped; from now on one that ends is not started again."""
         argument = drain_argument(kind, new_spec)
+        if kind == _SHUTDOWN:
+            self._tell_shutdown()
         self._supervisor.release()
         await self._scripts.drain(argument, self._jobs(), self._spec(), new_spec)
         return 0

@@ -6,13 +6,42 @@ import os
 _CLONE_NEWNS = 0x00020000
 _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
+_MS_SLAVE = 1 << 19
+_MS_SHARED = 1 << 20
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def isolate_mounts() -> None:
     """From here on, what this process and its children mount is seen by them alone."""
     libc = _libc()
     _check(libc.unshare(_CLONE_NEWNS), "a mount namespace of its own")
-    _check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "making mounts private")
+    # private to the machine, but shared with rooms within the VM: see separate_view
+    for propagation in (_MS_PRIVATE, _MS_SHARED):
+        _check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | propagation), None), "making mounts private")
+
+
+def separate_view() -> None:
+    """From here on, what this process mounts is seen by it and its children alone; what the VM mounts is seen here too."""
+    libc = _libc()
+    _check(libc.unshare(_CLONE_NEWNS), "a mount namespace of its own")
+    _check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "making mounts one-way")
+
+
+def hide(folder: str) -> None:
+    """Covers a folder with an empty one."""
+    answer = _libc().mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(0), b"mode=755,size=1m")
+    _check(answer, f"an empty folder over {folder}")
+
+
+def die_with_parent(number: int) -> None:
+    """From here on, this process gets the signal when its parent dies."""
+    _check(_libc().prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0), "dying with the parent")
+
+
+def inherit_orphans() -> None:
+    """From here on, a process below this one that loses its parent becomes this one's child."""
+    _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0), "inheriting orphans")
 
 
 def mount_overlay(lower: str, vm_dir: str) -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Protocol
 
 from drivers.local.agent.actions import Actions
 from drivers.local.agent.commands import Commands
@@ -13,7 +14,8 @@ from drivers.local.agent.faults import Fault
 from drivers.local.agent.https import Listener
 from drivers.local.agent.layout import VmFolder
 from drivers.local.agent.machine import Machine
-from drivers.local.agent.settings import Endpoint, Settings
+from drivers.local.agent.settings import Bus, Endpoint, Settings
+from drivers.local.agent.ssh import Ways
 from drivers.local.agent.tasks import Tasks
 
 _LOOK_FOR_FOLDER_SECONDS = 1.0
@@ -33,48 +35,85 @@ def run(vm_dir: str, lock: int) -> int:
     return 0
 
 
+class _Listening(Protocol):
+    """One way to take messages: over HTTPS, or on the bus."""
+
+    @property
+    def where(self) -> str:
+        """For the log."""
+
+    async def serve(self) -> None:
+        """Returns after stop()."""
+
+    def stop(self) -> None:
+        """Takes no more requests."""
+
+    def tell_shutdown(self) -> None:
+        """Tells who listens that the VM ends because it was asked to."""
+
+
 class _Process:
     def __init__(self, vm: VmFolder) -> None:
         self._vm = vm
         self._ended = asyncio.Event()
-        self._listener: Listener | None = None
+        self._listener: _Listening | None = None
         self._settings = Settings(vm)
 
     async def live(self) -> None:
         self._vm.prepare()
         self._settings.load()
         endpoint = self._settings.endpoint
-        disks = PersistentDisks(self._vm, self._settings, Commands(self._vm.inherited))
-        machine = Machine(self._vm, self._settings, disks, end=self._end, listen_anew=self._stop_listening)
+        commands = Commands(self._vm.inherited)
+        disks = PersistentDisks(self._vm, self._settings, commands)
+        ways = Ways(self._vm, self._settings, commands)
+        machine = Machine(
+            self._vm, self._settings, disks, self._end, listen_anew=self._stop_listening, tell_shutdown=self._tell_shutdown
+        )
         tasks = Tasks()
-        actions = Actions(machine, disks, tasks)
+        actions = Actions(machine, disks, ways, tasks)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         watching = asyncio.create_task(self._watch_folder())
         try:
             await machine.boot()
-            listener = Listener(self._vm, endpoint, actions)
-            while not self._ended.is_set():
-                _log.info("listening at %s:%d", endpoint.host, endpoint.port)
-                self._listener = listener
-                await listener.serve()
-                if not self._ended.is_set():
-                    listener, endpoint = self._anew(actions, endpoint)
+            await self._listen(endpoint, actions, machine)
         finally:
             watching.cancel()
             await tasks.abandon()
+            await ways.close()
             await machine.halt()
 
-    def _anew(self, actions: Actions, before: Endpoint) -> tuple[Listener, Endpoint]:
-        endpoint = self._settings.endpoint
-        try:
-            return Listener(self._vm, endpoint, actions), endpoint
-        except Fault as fault:
-            _log.error("the new mbus can not be served, the one before stays: %s", fault)
-            return Listener(self._vm, before, actions), before
+    async def _listen(self, endpoint: Endpoint | Bus, actions: Actions, machine: Machine) -> None:
+        listener = self._made(endpoint, actions, machine)
+        while not self._ended.is_set():
+            _log.info("listening at %s", listener.where)
+            self._listener = listener
+            await listener.serve()
+            if self._ended.is_set():
+                break
+            before, endpoint = endpoint, self._settings.endpoint
+            try:
+                listener = self._made(endpoint, actions, machine)
+            except Fault as fault:
+                _log.error("the new mbus can not be served, the one before stays: %s", fault)
+                endpoint, listener = before, self._made(before, actions, machine)
+
+    def _made(self, endpoint: Endpoint | Bus, actions: Actions, machine: Machine) -> "_Listening":
+        if isinstance(endpoint, Endpoint):
+            return Listener(self._vm, endpoint, actions)
+        from drivers.local.agent.bus import BusListener
+
+        settings = self._settings
+        return BusListener(endpoint, settings.agent_id, actions, machine.heartbeat, settings.heartbeat_seconds)
+
+    def _tell_shutdown(self) -> None:
+        if self._listener is not None:
+            self._listener.tell_shutdown()
 
     def _end(self) -> None:
+        if not self._ended.is_set():
+            self._tell_shutdown()
         self._ended.set()
         self._stop_listening()
 

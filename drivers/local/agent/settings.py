@@ -10,6 +10,9 @@ from drivers.local.agent.faults import Fault
 from drivers.local.agent.layout import VmFolder
 
 _DEFAULT_PORT = 6868
+_LOOPBACK = "127.0.0.1"
+_HEARTBEAT_SECONDS = 30
+_BUS_SCHEMES = ("nats", "tls")
 _UPDATES = "update_settings"
 _log = logging.getLogger(__name__)
 
@@ -23,6 +26,15 @@ class Endpoint(NamedTuple):
     password: str
     certificate: str
     private_key: str
+
+
+class Bus(NamedTuple):
+    """The message bus to join, and with which certificates; without any only where its operator runs it without."""
+
+    urls: tuple[str, ...]
+    ca: str | None
+    certificate: str | None
+    private_key: str | None
 
 
 class Settings:
@@ -80,17 +92,40 @@ class Settings:
         return dict(self.env.get("bosh") or {})
 
     @property
+    def _own(self) -> dict[str, Any]:
+        return dict((self._bosh.get("agent") or {}).get("settings") or {})
+
+    @property
+    def has_ssh_server(self) -> bool:
+        """Whether env lets the VM have an SSH server where there is one: env.bosh.agent.settings.ssh_server."""
+        return self._own.get("ssh_server") is not False
+
+    @property
+    def address(self) -> str:
+        """The VM's own, on the loopback interface: that of its HTTPS endpoint, if the driver named no other."""
+        endpoint = self.endpoint
+        return str(self._document.get("address") or (endpoint.host if isinstance(endpoint, Endpoint) else _LOOPBACK))
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often the bus is told that the VM lives: env.bosh.agent.settings.heartbeat_seconds."""
+        seconds = self._own.get("heartbeat_seconds", _HEARTBEAT_SECONDS)
+        if not isinstance(seconds, int | float) or seconds <= 0:
+            raise Fault(f"env.bosh.agent.settings.heartbeat_seconds must be a positive number, got {seconds!r}")
+        return float(seconds)
+
+    @property
     def persistent_disks(self) -> dict[str, Any]:
         """The hints of the disks that are attached."""
         return dict((self._document.get("disks") or {}).get("persistent") or {})
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Endpoint | Bus:
         """update_settings before env.bosh.mbus before mbus."""
         return endpoint_of(self._updates.get("mbus") or self._bosh.get("mbus"), self._document.get("mbus"))
 
 
-def endpoint_of(mbus: Any, fallback: Any) -> Endpoint:
+def endpoint_of(mbus: Any, fallback: Any) -> Endpoint | Bus:
     """Raises Fault, without the password in it, for what can not be served."""
     mbus = mbus if isinstance(mbus, dict) else {}
     urls = mbus.get("urls") or ([fallback] if fallback else [])
@@ -98,8 +133,13 @@ def endpoint_of(mbus: Any, fallback: Any) -> Endpoint:
     if not urls:
         raise Fault("the settings name no mbus: neither env.bosh.mbus.urls nor mbus")
     url = urlsplit(str(urls[0]))
+    if url.scheme in _BUS_SCHEMES and url.hostname:
+        return _bus(tuple(map(str, urls)), cert)
     if url.scheme != "https" or not url.hostname:
-        raise Fault(f"this agent serves an mbus of the form https://user:password@address:port, not {url.scheme or 'nothing'}://")
+        raise Fault(
+            "this agent knows an mbus of the form https://user:password@address:port or nats://address:port,"
+            f" not {url.scheme or 'nothing'}://"
+        )
     if not (cert.get("certificate") and cert.get("private_key")):
         raise Fault("env.bosh.mbus.cert must hold certificate and private_key: they are what HTTPS is served with")
     return Endpoint(
@@ -110,3 +150,11 @@ def endpoint_of(mbus: Any, fallback: Any) -> Endpoint:
         certificate=str(cert["certificate"]),
         private_key=str(cert["private_key"]),
     )
+
+
+def _bus(urls: tuple[str, ...], cert: Mapping[str, Any]) -> Bus:
+    ca, certificate, private_key = (str(cert[name]) if cert.get(name) else None for name in ("ca", "certificate", "private_key"))
+    given = [certificate is not None, private_key is not None]
+    if any(given) != all(given) or (urlsplit(urls[0]).scheme == "tls" and not any(given)):
+        raise Fault("env.bosh.mbus.cert must hold certificate and private_key: a bus with TLS wants to see who comes")
+    return Bus(urls, ca, certificate, private_key)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from drivers.local.agent.faults import Fault
@@ -26,8 +26,15 @@ class Tasks:
 
     def begin(self, name: str, work: Callable[[], Awaitable[Any]], *, cancellable: bool) -> dict[str, str]:
         """The marker that get_task answers with as well until the work is done."""
+        return self._begin(asyncio.create_task(self._in_turn(work), name=name), cancellable=cancellable)
+
+    def begin_beside(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], *, cancellable: bool) -> dict[str, str]:
+        """The same for work that does not wait for its turn, and lets nothing else wait."""
+        return self._begin(asyncio.create_task(work(), name=name), cancellable=cancellable)
+
+    def _begin(self, work: asyncio.Task[Any], *, cancellable: bool) -> dict[str, str]:
         task_id = str(uuid.uuid4())
-        self._tasks[task_id] = _Task(asyncio.create_task(self._in_turn(work), name=name), cancellable)
+        self._tasks[task_id] = _Task(work, cancellable)
         self._forget_oldest()
         return _running(task_id)
 

@@ -43,6 +43,7 @@ _known_facts = st.builds(
     capabilities=st.frozensets(st.sampled_from(Capability)),
     mounted=st.sampled_from([(), (_OLD,)]),
     jobs_run=st.booleans(),
+    no_live_copy=st.sampled_from(["", "no shell"]),
     used_bytes_at_least=st.none() | st.integers(min_value=0, max_value=400 * 1024 * 1024),
 )
 
@@ -56,13 +57,16 @@ def _planned(order: Order, facts: Facts) -> Plan | None:
 
 @given(order=_orders, facts=_known_facts)
 def test_a_plan_is_whole(order: Order, facts: Facts) -> None:
-    """Every step exists, none comes twice, the jobs are stopped first and started last."""
+    """Every step exists, none comes twice, the jobs are stopped before anything of theirs is touched, and started last."""
     made = _planned(order, facts)
     if made is None or not made.steps:
         return
     assert set(made.steps) <= set(STEPS)
     assert len(set(made.steps)) == len(made.steps)
-    assert (made.steps[0], made.steps[-1]) == ("stop_jobs", "start_jobs")
+    assert made.steps[-1] == "start_jobs"
+    live = made.steps[: made.steps.index("stop_jobs")]
+    assert not set(live) & {"detach_old_disk", "copy_data", "copy_last", "swap_disks", "resize_disk", "update_disk"}
+    assert not live or made.strategy is Strategy.LIVE_COPY
     assert made.reason
 
 
@@ -116,6 +120,8 @@ def test_auto_is_refused_only_for_data_that_does_not_fit(order: Order, facts: Fa
         assert facts.used_bytes_at_least > order.size * 1024 * 1024
     if made is not None and order.strategy is not None:
         assert made.strategy is order.strategy
+    if made is not None and order.strategy is None:
+        assert made.strategy is not (Strategy.LIVE_COPY if facts.no_live_copy else Strategy.COPY)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +156,9 @@ def test_the_strategy_follows_from_the_record(more: Any, capabilities: Any, stra
             "can not change the disk's properties",
         ),
         (_order(strategy=Strategy.NOTHING, old_size=100), _facts(), "differs"),
+        (_order(strategy=Strategy.LIVE_COPY), _facts(), "live_copy was asked for.* no shell in the guest was offered"),
+        (_order(snapshot=True), _facts(capabilities=frozenset()), "the cloud can not take any"),
+        (_order(400), _facts(filesystem="ext", used_inodes=200_000), "200000 inodes are used on old.* 400 MiB would have 108544"),
         (_order(10), _facts(used_bytes_at_least=11 * 1024 * 1024), "at least 11 MiB are used on old.* would have 10 MiB"),
     ],
 )
@@ -157,6 +166,17 @@ def test_what_can_not_be_is_refused_with_the_reason(order: Order, facts: Facts, 
     """Before anything is changed."""
     with pytest.raises(MoveRefused, match=reason):
         plan(order, facts)
+
+
+def test_a_snapshot_comes_first() -> None:
+    """Before anything is made or stopped."""
+    made = plan(_order(snapshot=True), _facts(no_live_copy=""))
+    assert (made.strategy, made.before[0]) == (Strategy.LIVE_COPY, "snapshot_disk")
+
+
+def test_an_xfs_makes_inodes_as_it_needs_them() -> None:
+    """Only what mkfs settles can be too few."""
+    assert plan(_order(), _facts(filesystem="xfs", used_inodes=1 << 40)).strategy is Strategy.COPY
 
 
 def test_what_an_earlier_try_has_swapped_is_only_finished() -> None:

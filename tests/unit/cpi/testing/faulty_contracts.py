@@ -1,14 +1,17 @@
-"""The suite for each cloud with a fault: run by test_suite_finds_faults.py, in a pytest of its own."""
+"""The suite for each cloud and each executable with a fault: run by test_suite_finds_faults.py, in a pytest of its own."""
 
 import pytest
 
+from cpi.contract.cloud import Cloud
 from cpi.testing import Harness, LibraryContract
-from tests.unit.cpi.testing import faulty_disks, faulty_others, faulty_vms
+from cpi.testing.conformance.wire import WireClauses
+from tests.unit.cpi.testing import faulty_disks, faulty_others, faulty_vms, faulty_wires
 from tests.unit.cpi.testing.faults import FAULTS
 from tests.unit.cpi.testing.memory_cloud import MemoryCloud
 from tests.unit.cpi.testing.memory_harness import memory_harness
+from tests.unit.cpi.testing.memory_wire import MemoryWire
 
-MODULES = (faulty_disks, faulty_others, faulty_vms)
+MODULES = (faulty_disks, faulty_others, faulty_vms, faulty_wires)
 
 
 def contract_for(cloud_class: type[MemoryCloud]) -> type[LibraryContract]:
@@ -23,4 +26,25 @@ def contract_for(cloud_class: type[MemoryCloud]) -> type[LibraryContract]:
     return Contract
 
 
-globals().update({f"Test{cloud_class.__name__}": contract_for(cloud_class) for cloud_class in FAULTS})
+def contract_for_wire(wire_class: type[MemoryWire]) -> type[WireClauses]:
+    """The clauses of the executable alone, over a cloud that is right."""
+
+    class Contract(WireClauses):
+        @pytest.fixture(scope="class")
+        @classmethod
+        def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+            return memory_harness(MemoryCloud, tmp_path_factory.mktemp("faulty"))
+
+        @pytest.fixture(scope="class")
+        @classmethod
+        def wire(cls, janitor: Cloud) -> MemoryWire:
+            return wire_class(janitor)
+
+    return Contract
+
+
+_CLOUDS = [faulty for faulty in FAULTS if issubclass(faulty, MemoryCloud)]
+_WIRES = [faulty for faulty in FAULTS if issubclass(faulty, MemoryWire)]
+
+globals().update({f"Test{cloud_class.__name__}": contract_for(cloud_class) for cloud_class in _CLOUDS})
+globals().update({f"Test{wire_class.__name__}": contract_for_wire(wire_class) for wire_class in _WIRES})

@@ -183,3 +183,13 @@ class ShowsSecrets(MemoryCloud):
     ) -> Vm:
         _log.info("env is %s", env)
         return super().create_vm(agent_id, stemcell_cid, cloud_properties, networks, disk_cids, env, token)
+
+
+@found_by("delete_vm_raises_cloud_error_when_it_is_not_certain")
+class CallsLostVmsDeleted(MemoryCloud):
+    """delete_vm takes a cloud that can not be reached for one without the VM."""
+
+    def delete_vm(self, vm_cid: VmCid) -> None:
+        if not self.settings.reachable:
+            raise errors.VMNotFound(f"the VM {vm_cid} is not there")
+        super().delete_vm(vm_cid)

@@ -73,6 +73,15 @@ def test_powers_absent_cids_and_sizes_are_read(tmp_path: Path) -> None:
     assert (harness.disk_size, harness.larger_disk_size) == (1024, 2048)
 
 
+def test_an_executable_has_the_powers_of_the_driver_that_its_configuration_names(tmp_path: Path) -> None:
+    """Unless the profile names them; and nobody gets into its VMs, for it does not show the settings of their agents."""
+    local = {"cloud": {"plugin": "local", "properties": {"local": {"root": str(tmp_path)}}}}
+    shipped, folder = shipped_profile("local")
+    assert harness_of(local, shipped, folder, tmp_path, ["/cpi"]).capabilities == frozenset(Capability)
+    assert harness_of(local, shipped, folder, tmp_path, ["/cpi"]).guest is None
+    assert harness_of({}, Profile(), folder, tmp_path, ["/cpi"]).capabilities is None
+
+
 def test_a_census_command_is_asked(tmp_path: Path) -> None:
     """It prints a JSON object of numbers."""
     census = _harness(tmp_path, census=["/bin/echo", '{"vms": 3}']).census

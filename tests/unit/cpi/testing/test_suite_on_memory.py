@@ -3,9 +3,11 @@
 import pytest
 
 from cpi.testing import Harness, LibraryContract
+from tests.unit.cpi.testing import faulty_contracts
 from tests.unit.cpi.testing.bare_cloud import BareCloud
 from tests.unit.cpi.testing.memory_cloud import MemoryCloud
 from tests.unit.cpi.testing.memory_harness import memory_harness
+from tests.unit.cpi.testing.memory_wire import MemoryWire
 
 
 class TestMemoryCloud(LibraryContract):
@@ -24,3 +26,7 @@ class TestBareCloud(LibraryContract):
     @classmethod
     def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Harness:
         return memory_harness(BareCloud, tmp_path_factory.mktemp("bare"))
+
+
+TestMemoryWire = faulty_contracts.contract_for_wire(MemoryWire)
+"""An executable without a fault."""

@@ -10,13 +10,14 @@ from typing import Final
 from tests.unit.drivers.local.place import Place
 
 _PROGRAM: Final = """
-import json, os, signal, sys
-from cpi.connecting import connect
+import json, os, signal, sys, traceback
 from cpi import AgentId, Network
+from cpi.connecting import connect
+from drivers.local import certificates, loop_devices, vm_making
 from drivers.local.state import Database
 
 EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "subprocess.Popen", "shutil.rmtree"}
-last, seen = int(sys.argv[2]), 0
+last = seen = 0
 
 def count():
     global seen
@@ -37,8 +38,18 @@ def execute(self, statement, *values, execute=Database.execute):
 
 Database.execute = execute
 cloud = connect(json.loads(sys.argv[1]))
-sys.addaudithook(watch)
-eval(sys.argv[3])
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        last, call = json.loads(line)
+        sys.addaudithook(watch)
+        try:
+            eval(call)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -47,12 +58,18 @@ def killed_calls(place: Place, call: str, step: int, first: int) -> Iterator[int
 
     Yields after each kill, with its number.
     """
-    last = first
-    while True:
-        command = [sys.executable, "-c", _PROGRAM, json.dumps(place.document()), str(last), call]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode == 0:
-            return
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        yield last
-        last += step
+    command = [sys.executable, "-c", _PROGRAM, json.dumps(place.document())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdin is not None
+        assert caller.stdout is not None
+        last = first
+        while True:
+            caller.stdin.write(json.dumps([last, call]) + "\n")
+            caller.stdin.flush()
+            status = int(caller.stdout.readline())
+            if status == 0:
+                break
+            assert status == -signal.SIGKILL, "the call failed, see what it wrote"
+            yield last
+            last += step
+        caller.stdin.close()

@@ -37,7 +37,7 @@ class Place:
         """The configuration."""
         return {"cloud": {"plugin": "local", "properties": {"local": {**self.block, **block}}}}
 
-    def connect(self, context: CallContext | None = None, **block: object) -> LocalCloud:
+    def connect(self, context: CallContext | None = None, **block: Any) -> LocalCloud:
         """Another connection to the same cloud."""
         cloud = connect(self.document(**block), context)
         assert isinstance(cloud, LocalCloud)

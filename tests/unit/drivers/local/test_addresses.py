@@ -5,6 +5,7 @@ import ipaddress
 import pytest
 
 from cpi.contract import errors
+from cpi.contract.ids import VmCid
 from cpi.contract.model import Network, NetworkDefinition
 from drivers.local.state import State
 from tests.unit.drivers.local.place import Place
@@ -39,7 +40,7 @@ def test_a_manual_network_without_an_address_is_refused(place: Place, wrong: str
 
 def test_one_address_twice_in_a_vm_is_refused(place: Place) -> None:
     """It is a fault of the request, not a lack."""
-    with pytest.raises(errors.CpiError, match="10.0.0.5 is given twice"):
+    with pytest.raises(errors.CpiError, match=r"10\.0\.0\.5 is given twice"):
         place.vm(networks={"a": Network(ip="10.0.0.5"), "b": Network(ip="10.0.0.5")})
 
 
@@ -89,5 +90,5 @@ def test_a_manual_address_outside_of_its_network_is_refused(place: Place, addres
         place.vm(networks={"a": Network(ip=address, cloud_properties=made.cloud_properties)})
 
 
-def _cids(place: Place) -> list[str]:
-    return [row["cid"] for row in State(place.layout).rows("SELECT cid FROM vms")]
+def _cids(place: Place) -> list[VmCid]:
+    return [VmCid(row["cid"]) for row in State(place.layout).rows("SELECT cid FROM vms")]

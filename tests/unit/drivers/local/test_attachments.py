@@ -97,7 +97,7 @@ def test_a_disk_in_use_is_not_taken_away(loop_place: Place, monkeypatch: pytest.
     hint = loop_place.cloud.attach_disk(vm_cid, disk_cid)
     claim = os.open(hint.path, os.O_RDONLY | os.O_EXCL)
     try:
-        with pytest.raises(errors.CloudError, match="unmount it there first: its device /dev/loop[0-9]+ is in use"):
+        with pytest.raises(errors.CloudError, match=r"unmount it there first: its device /dev/loop\d+ is in use"):
             loop_place.cloud.detach_disk(vm_cid, disk_cid)
         assert loop_place.cloud.get_disks(vm_cid) == [disk_cid]
         assert loop_place.persistent_disks(vm_cid) == {disk_cid: {"path": hint.path}}

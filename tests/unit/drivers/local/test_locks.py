@@ -54,7 +54,7 @@ def test_waiting_ends_with_an_error_that_names_the_resource(tmp_path: Path, monk
     """A holder that hangs must not hang everybody."""
     monkeypatch.setattr(locks, "_LONGEST_WAIT_SECONDS", 0.05)
     path = tmp_path / "lock"
-    with locks.held(path, "it"), pytest.raises(errors.CloudError, match="disk d1 is being changed by another call"):  # noqa: SIM117
+    with locks.held(path, "it"), pytest.raises(errors.CloudError, match="disk d1 is being changed by another call"):  # noqa: SIM117 - the order is the point
         with locks.held(path, "disk d1"):
             pytest.fail("the lock was held twice")
 

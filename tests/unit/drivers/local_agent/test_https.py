@@ -84,11 +84,15 @@ def test_a_new_mbus_is_listened_at_and_kept(vm: Vm) -> None:
     assert vm.call("ping") == "pong"
 
 
-def test_a_new_mbus_that_can_not_be_served_is_refused_at_once(vm: Vm) -> None:
-    """What is not HTTPS is refused with the task; the agent stays where it is."""
-    marker = vm.call("update_settings", {"mbus": {"urls": ["nats://u:s3cr3t@127.0.0.1:4222"], "cert": {}}})
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("ftp://u:s3cr3t@127.0.0.1:4222", "or nats://address:port, not ftp://"), ("tls://u:s3cr3t@127.0.0.1:4222", "wants to see")],
+)
+def test_a_new_mbus_that_can_not_be_served_is_refused_at_once(vm: Vm, url: str, said: str) -> None:
+    """What is neither HTTPS nor NATS, or lacks its certificate, is refused with the task; the agent stays where it is."""
+    marker = vm.call("update_settings", {"mbus": {"urls": [url], "cert": {}}})
     reply = eventually(lambda: vm.reply("get_task", marker["agent_task_id"]).get("exception"), lambda: "no answer")
-    assert "https://user:password@address:port, not nats://" in reply["message"]
+    assert said in reply["message"]
     assert "s3cr3t" not in reply["message"]
 
 

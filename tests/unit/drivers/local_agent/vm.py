@@ -173,7 +173,9 @@ class Vm:
     def reply(self, method: str, *arguments: Any, protocol: int | None = 3) -> Any:
         """The reply document to a message."""
         request = {"method": method, "arguments": list(arguments), "reply_to": "director"}
-        answer = self.http.post(self.url, json=request if protocol is None else {**request, "protocol": protocol})
+        # not json=: httpx takes no lone surrogates, which stand for bytes that are no text
+        body = json.dumps(request if protocol is None else {**request, "protocol": protocol})
+        answer = self.http.post(self.url, content=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -1,0 +1,131 @@
+"""Following moves until they end, with a bar where there is a terminal."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cpi.cli import screen
+from cpi.cli.stopping import Stopping, leave
+from cpi.contract import errors
+from cpi.contract.encoding import to_plain
+from cpi.kit.waiting import wait_until
+from cpi.migration.durable.records import MoveRecord, Outcome, Standing
+
+if TYPE_CHECKING:  # the engine takes long to import
+    from cpi.migration.durable.book import Book
+    from cpi.migration.durable.workflow import Engine
+
+_LOOK_SECONDS: Final = 0.3
+_FOR_EVER: Final = float("inf")
+_MIB: Final = 1 << 20
+
+
+def until(come: Callable[[], bool]) -> None:
+    """Wait for as long as it takes."""
+    wait_until(
+        come, "the moves", deadline_seconds=_FOR_EVER, first_pause_seconds=_LOOK_SECONDS, longest_pause_seconds=_LOOK_SECONDS
+    )
+
+
+def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
+    """Show a move until it has ended. The first signal cancels it."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    console = screen.err()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("waiting for its turn", total=None)
+        seen, cancelling = [0], [False]
+
+        def over() -> bool:
+            record = book.move(move_id)
+            if stopping.asked and not cancelling[0]:
+                cancelling[0] = True
+                book.cancel(move_id)
+                screen.err().print("cancelling: undone unless the disks are swapped already; again leaves it as it is")
+            for event in record.events:
+                if int(event["serial"]) > seen[0]:
+                    seen[0] = int(event["serial"])
+                    progress.update(task, **_shown(event))
+                    if not console.is_terminal:
+                        console.print(
+                            f"{event['seconds']:8.1f} s  {event['kind']}: {event['message']}", soft_wrap=True, markup=False
+                        )
+            return record.standing.is_over
+
+        until(over)
+    return book.move(move_id)
+
+
+def _shown(event: Mapping[str, Any]) -> dict[str, Any]:
+    told = event.get("progress")
+    done, of = (told["copied_bytes"], told["of_bytes"]) if told else (event.get("number") or 0, event.get("of") or None)
+    return {"total": of, "completed": done, "description": words_of(event)}
+
+
+def words_of(event: Mapping[str, Any]) -> str:
+    """An event in a few words, with the figures that it has."""
+    told = event.get("progress")
+    if not told:
+        return str(event["message"])
+    figures = [
+        f"pass {told['number']}",
+        f"{told['copied_bytes'] / _MIB:.0f} of {told['of_bytes'] / _MIB:.0f} MiB",
+        f"{told['rate'] / _MIB:.0f} MiB/s",
+    ]
+    if told.get("changed_bytes") is not None:
+        figures.append(f"{told['changed_bytes'] / _MIB:.0f} MiB had changed")
+    if told.get("expected_down_seconds") is not None:
+        figures.append(f"jobs down for about {told['expected_down_seconds']:.1f} s")
+    return ", ".join(figures)
+
+
+def finish_others(engine: "Engine", hint: str) -> None:
+    """Moves that were taken up from dead processes are finished too. A signal leaves them."""
+    if engine.is_idle:
+        return
+    stopping = Stopping(hint)
+    screen.err().print("finishing a move that a dead process left")
+    until(lambda: engine.is_idle or stopping.asked)
+    if not engine.is_idle:
+        leave(hint)
+
+
+def show_outcome(record: MoveRecord, *, as_json: bool) -> None:
+    """How a move ended; ends the command with exit status 1 if it was not made."""
+    outcome = record.outcome or Outcome(Standing.FAILED, "it has not ended")
+    if as_json:
+        screen.show_json(to_plain(outcome.report) if outcome.standing is Standing.MOVED else to_plain(outcome))
+    elif outcome.report is not None and outcome.standing is Standing.MOVED:
+        report = outcome.report
+        screen.out().print(
+            f"moved {report.old_disk_cid} to [bold]{report.disk_cid}[/bold] ({report.strategy.value}: {report.reason})\n"
+            f"jobs down for {report.jobs_down_seconds:.1f} s, {report.seconds:.1f} s in all",
+            soft_wrap=True,
+        )
+    if outcome.standing is not Standing.MOVED:
+        sys.stdout.flush()
+        again = f"\n  to try again: cpi migrate --resume {record.move_id}" if outcome.left else ""
+        raise errors.CloudError(f"the move {record.move_id} is {outcome.standing.value}: {outcome.message}{again}")
+
+
+def age(since: float) -> str:
+    """How long ago, for people."""
+    seconds = max(0, int(time.time() - since))
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def engine_of(url: str | None, *, works: bool) -> "Engine":
+    """The engine of this process, which ends at once if others take it for dead."""
+    from cpi.migration.durable.database import database
+    from cpi.migration.durable.workflow import Engine
+
+    return Engine(database(url), _lost, works=works)
+
+
+def _lost(message: str) -> None:
+    leave(f"the connection that says that this process lives was lost, so others take its moves up: {message}")

@@ -1,0 +1,144 @@
+"""`cpi migrate`: a disk, or a fleet of them, moved durably."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cpi.cli import screen
+from cpi.cli.fleets import move_fleet
+from cpi.cli.following import engine_of, finish_others, follow, show_outcome
+from cpi.cli.migration_options import AsJson, DatabaseUrl, entry_of
+from cpi.cli.stopping import Stopping
+from cpi.contract import errors
+from cpi.contract.encoding import to_plain
+from cpi.migration.durable.records import Standing
+from cpi.migration.fleet import Fleet, read_fleet
+
+if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
+    from cpi.migration.durable.entry import Entry
+    from cpi.migration.durable.workflow import Engine
+
+_AGENT: Final = "How the agent is reached"
+_FLEET: Final = "Many at once"
+
+
+def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, show_default=bool(more), help=text, rich_help_panel=panel, **more)
+
+
+_CONFIG: Final = typer.Option(envvar="CPI_CONFIG", show_default=False, help="The configuration of the disk's cloud.")
+_VM: Final = _option("--vm", text="The VM whose disk it is.")
+_DISK: Final = _option("--disk", text="The disk.")
+_SIZE: Final = _option("--size", text="What size it shall have: 20G, 512M, or a number of MiB.")
+_PROPERTIES: Final = _option("--properties", text="Its cloud properties, as JSON. [default: {}]")
+_OLD_SIZE: Final = _option("--old-size", text="What size it has: without it the data is copied.")
+_OLD_PROPERTIES: Final = _option("--old-properties", text="What cloud properties it has, as JSON.")
+_SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
+_DRY_RUN: Final = _option("--dry-run", text="Show what would be done, and do nothing.")
+_RESUME: Final = _option("--resume", text="Go on with this move, or try it again.")
+_URL: Final = _option("--agent-url", text="https://HOST:PORT or nats://HOST:PORT. [default: the cloud tells]", panel=_AGENT)
+_LOGIN: Final = _option("--agent-login", text="A file that holds USER:PASSWORD (https).", panel=_AGENT)
+_CA: Final = _option("--agent-ca", text="The PEM file of its CA.", panel=_AGENT)
+_AGENT_ID: Final = _option("--agent-id", text="The agent on the bus (nats).", panel=_AGENT)
+_CERTIFICATE: Final = _option("--agent-certificate", text="The PEM file of our certificate (nats).", panel=_AGENT)
+_KEY: Final = _option("--agent-key", text="The PEM file of its key (nats).", panel=_AGENT)
+_FILE: Final = _option("--fleet", text="A YAML file of many moves.", panel=_FLEET)
+_IN_FLIGHT: Final = _option("--max-in-flight", text="So many at once.", panel=_FLEET, min=1)
+_CANARIES: Final = _option("--canaries", text="So many before all others.", panel=_FLEET, min=0)
+_STOP: Final = _option("--stop-when-failed", text="Begin no more when more than this share failed.", panel=_FLEET, min=0, max=1)
+_QUEUE_ONLY: Final = _option("--queue-only", text="Leave the work to `cpi worker`.", panel=_FLEET)
+
+
+def migrate(  # noqa: PLR0913 - the options of a command
+    *,
+    config: Annotated[Path | None, _CONFIG] = None,
+    vm: Annotated[str | None, _VM] = None,
+    disk: Annotated[str | None, _DISK] = None,
+    size: Annotated[str | None, _SIZE] = None,
+    properties: Annotated[str | None, _PROPERTIES] = None,
+    old_size: Annotated[str | None, _OLD_SIZE] = None,
+    old_properties: Annotated[str | None, _OLD_PROPERTIES] = None,
+    strategy: Annotated[str, typer.Option(help="How, or auto.")] = "auto",
+    snapshot: Annotated[bool, _SNAPSHOT] = False,
+    dry_run: Annotated[bool, _DRY_RUN] = False,
+    resume: Annotated[str | None, _RESUME] = None,
+    json: AsJson = False,
+    database: DatabaseUrl = None,
+    agent_url: Annotated[str | None, _URL] = None,
+    agent_login: Annotated[Path | None, _LOGIN] = None,
+    agent_ca: Annotated[Path | None, _CA] = None,
+    agent_id: Annotated[str | None, _AGENT_ID] = None,
+    agent_certificate: Annotated[Path | None, _CERTIFICATE] = None,
+    agent_key: Annotated[Path | None, _KEY] = None,
+    fleet: Annotated[Path | None, _FILE] = None,
+    max_in_flight: Annotated[int, _IN_FLIGHT] = 4,
+    canaries: Annotated[int, _CANARIES] = 1,
+    stop_when_failed: Annotated[float, _STOP] = 0.1,
+    queue_only: Annotated[bool, _QUEUE_ONLY] = False,
+) -> None:
+    """Move a VM's disk to another size or kind.
+
+    If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Ctrl-C undoes it; twice leaves it as it is.
+    """
+    if fleet is not None:
+        wanted = Fleet(read_fleet(str(fleet)), max_in_flight, canaries, stop_when_failed)
+        move_fleet(wanted, database, works=not queue_only, as_json=json)
+    elif resume is not None:
+        _resume(resume, database, as_json=json)
+    else:
+        agent = {
+            "url": agent_url, "login": agent_login, "ca": agent_ca, "agent_id": agent_id,
+            "certificate": agent_certificate, "key": agent_key,
+        }  # fmt: skip
+        told = {
+            "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
+            "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "agent": agent,
+        }  # fmt: skip
+        entry = entry_of(told)
+        if dry_run:
+            _show_plan(entry, as_json=json)
+        else:
+            _move(entry, database, as_json=json)
+
+
+def _move(entry: "Entry", url: str | None, *, as_json: bool) -> None:
+    with engine_of(url, works=False) as engine:
+        move_id = engine.start(entry)
+        _to_its_end(engine, move_id, as_json=as_json)
+
+
+def _resume(move_id: str, url: str | None, *, as_json: bool) -> None:
+    with engine_of(url, works=True) as engine:
+        record = engine.book.move(move_id)
+        if record.standing is Standing.MOVED:
+            raise errors.CpiError(f"the move {move_id} has been made: there is nothing to resume")
+        again = engine.start_again(record) if record.standing.is_over else record.move_id
+        _to_its_end(engine, again, as_json=as_json)
+
+
+def _to_its_end(engine: "Engine", move_id: str, *, as_json: bool) -> None:
+    hint = f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
+    screen.err().print(f"move {move_id}")
+    record = follow(engine.book, move_id, Stopping(hint))
+    finish_others(engine, hint)
+    show_outcome(record, as_json=as_json)
+
+
+def _show_plan(entry: "Entry", *, as_json: bool) -> None:
+    from cpi.migration.durable.reaching import EntrySite
+    from cpi.migration.forecast import dry_run
+
+    with EntrySite(entry) as site:
+        told = dry_run(entry.order("dry-run"), site)
+    if as_json:
+        screen.show_json(to_plain(told))
+        return
+    out = screen.out()
+    out.print(f"[bold]{told.strategy.value}[/bold]: {told.reason}", soft_wrap=True)
+    for number, what in enumerate(told.steps, 1):
+        out.print(f"{number:3}  {what}")
+    if told.expected_down_seconds is not None:
+        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them")
+    if told.expected_seconds is not None:
+        out.print(f"about {told.expected_seconds:.0f} s in all")

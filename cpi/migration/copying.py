@@ -1,0 +1,112 @@
+"""The passes of a live copy: all of it once, then what changed meanwhile, again and again; the last one with the jobs down."""
+
+import time
+from collections.abc import Callable
+
+from cpi.contract import errors
+from cpi.migration import scripts
+from cpi.migration.guest import Guest, NoRoom, Room
+from cpi.migration.report import Pass, Progress
+from cpi.migration.stopping import Limits, enough, expected_seconds
+
+Tell = Callable[[Progress], None]
+
+_PARTIAL = 23
+_VANISHED = 24
+_WHILE_LIVE = (0, _PARTIAL, _VANISHED)
+
+
+def check_room(guest: Guest) -> Room:
+    """What is used on the old disk. Raises NoRoom with the figures if the new disk, its filesystem made, can not hold it."""
+    used, there = guest.room(guest.store), guest.room(guest.target)
+    if why_no_room(used, there):
+        used = guest.room(guest.store, exact=True)
+    reason = why_no_room(used, there)
+    if reason:
+        raise NoRoom(f"the data does not fit: {reason}")
+    return used
+
+
+def why_no_room(used: Room, there: Room) -> str:
+    """The figures, if what is used does not fit; empty if it does."""
+    room = there.used_bytes + there.free_bytes
+    if used.used_bytes > room:
+        return f"{used.used_bytes} bytes are used, and the new disk has room for {room}"
+    if there.free_inodes is not None and used.used_inodes > there.used_inodes + there.free_inodes:
+        return f"{used.used_inodes} inodes are used, and the new disk has {there.used_inodes + there.free_inodes}"
+    return ""
+
+
+def skipped(guest: Guest) -> tuple[int, int, int]:
+    """How many sockets, pipes and device nodes are left out; how many files and bytes are not. Changes count from here on."""
+    nodes, files, size = _numbers(guest.run(scripts.BEGIN).stdout)
+    return nodes, files, size
+
+
+def copy_all(guest: Guest, limits: Limits, files: int, size: int, tell: Tell) -> Pass:
+    """The first pass. What vanishes or changes while it is read is left to later ones."""
+    began = time.monotonic()
+
+    def on_output(chunk: bytes) -> None:
+        copied = told_bytes(chunk)
+        if copied is not None:
+            tell(Progress(number=1, copied_bytes=copied, of_bytes=size, rate=_rate(copied, began)))
+
+    done = guest.run(scripts.BULK, str(limits.bandwidth_kib), on_output=on_output, fine=_WHILE_LIVE)
+    return Pass(1, time.monotonic() - began, size, files, partial=done.status != 0)
+
+
+def copy_changes(guest: Guest, limits: Limits, number: int, tell: Tell) -> Pass:
+    """A pass over what changed since the one before, the jobs still running."""
+    began = time.monotonic()
+    done = guest.run(scripts.ROUND, str(limits.bandwidth_kib), fine=_WHILE_LIVE)
+    files, size, strange = _numbers(done.stdout)
+    took = time.monotonic() - began
+    made = Pass(number, took, size, files, partial=done.status != 0, strange=strange)
+    tell(Progress(number, size, size, _rate(size, began), changed_bytes=size, expected_down_seconds=expected_seconds((made,))))
+    return made
+
+
+def copy_until_little_is_left(
+    guest: Guest, limits: Limits, passes: tuple[Pass, ...], tell: Tell, since: int = 0
+) -> tuple[tuple[Pass, ...], str]:
+    """Passes while another one is of use; and why there are no more. Those before `since` do not count."""
+    while (reason := enough(passes[since:], limits)) is None:
+        passes = (*passes, copy_changes(guest, limits, len(passes) + 1, tell))
+    return passes, reason
+
+
+def catch_up(guest: Guest, limits: Limits, passes: tuple[Pass, ...], tell: Tell) -> tuple[tuple[Pass, ...], str]:
+    """The passes after everything was read and compared, which takes long: the first has much to do, the rest little."""
+    first = copy_changes(guest, limits, len(passes) + 1, tell)
+    return copy_until_little_is_left(guest, limits, (*passes, first), tell, since=len(passes))
+
+
+def copy_last(guest: Guest, number: int) -> Pass:
+    """The pass with the jobs down. Raises CloudError if anything could not be copied."""
+    began = time.monotonic()
+    files, size, strange = _numbers(guest.run(scripts.LAST, fine=(0, _VANISHED)).stdout)
+    return Pass(number, time.monotonic() - began, size, files, strange=strange, jobs_down=True)
+
+
+def told_bytes(chunk: bytes) -> int | None:
+    """The bytes so far, from the last whole line of what a copy says of itself."""
+    for line in reversed(chunk.replace(b"\r", b"\n").split(b"\n")):
+        first = line.split()[:1]
+        if first and (digits := first[0].replace(b",", b"")).isdigit():
+            return int(digits)
+    return None
+
+
+def _rate(copied: int, began: float) -> float:
+    return copied / max(time.monotonic() - began, 0.001)
+
+
+def _numbers(said: bytes) -> tuple[int, int, int]:
+    """The three numbers that a script ends with."""
+    words = said.split()[-3:]
+    try:
+        first, second, third = (int(word) for word in words)
+    except ValueError as error:
+        raise errors.CloudError(f"in the guest: expected three numbers, got {said[-200:]!r}") from error
+    return first, second, third

@@ -1,0 +1,115 @@
+"""The steps of a live copy, from the disk beside the store to the swap."""
+
+import contextlib
+from typing import Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.migration import copying, verifying
+from cpi.migration.guest import Guest
+from cpi.migration.moving import Move, State, Step
+from cpi.migration.report import Pass
+from cpi.migration.stopping import expected_seconds
+
+
+def _guest(move: Move) -> Guest:
+    return move.site.guest(move.order.move_id)
+
+
+def _attach_beside(move: Move) -> State:
+    move.site.attach(move.disk_cid, move.tags)
+    _guest(move).remember(move.order.old_disk_cid)
+    return move.state
+
+
+def _take_away(move: Move) -> None:
+    guest = _guest(move)
+    # what runs there keeps the new disk busy; if the guest can not be asked, the agent may still be able to unmount it
+    with contextlib.suppress(errors.Error):
+        guest.end_leftovers()
+    move.site.detach(move.disk_cid)
+    guest.remember(move.order.old_disk_cid)
+
+
+def _copy_live(move: Move) -> State:
+    guest, limits = _guest(move), move.order.limits
+    copying.check_room(guest)
+    nodes, files, size = copying.skipped(guest)
+    first = copying.copy_all(guest, limits, files, size, move.site.tell)
+    passes, reason = copying.copy_until_little_is_left(guest, limits, (first,), move.site.tell)
+    notes = [f"{len(passes)} passes while the jobs ran: {reason}"]
+    if nodes:
+        notes.append(f"{nodes} sockets, pipes and device nodes were left out: programs make them when they start")
+    return msgspec.structs.replace(move.state, passes=passes, notes=tuple(notes))
+
+
+def _verify_live(move: Move) -> State:
+    guest, site = _guest(move), move.site
+    # mounted anew, so that it is the disk that is read and not the guest's memory
+    if move.disk_cid in site.agent.list_disk():
+        site.agent.unmount_disk(move.disk_cid)
+    site.agent.mount_disk(move.disk_cid)
+    guest.remember(move.order.old_disk_cid)
+    verified = verifying.verify_all(guest)
+    passes, _ = copying.catch_up(guest, move.order.limits, move.state.passes, site.tell)
+    return _after_verifying(move.state, verified, passes)
+
+
+def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[Pass, ...]) -> State:
+    strange = sum(made.strange for made in passes)
+    notes = (f"{strange} paths differed though nobody had changed them, and were copied again",) if strange else ()
+    return msgspec.structs.replace(
+        state,
+        passes=passes,
+        verified_bytes=verified.size,
+        verified_files=verified.files,
+        expected_down_seconds=expected_seconds(passes),
+        notes=(*state.notes, *notes),
+    )
+
+
+def _copy_last(move: Move) -> State:
+    made = copying.copy_last(_guest(move), len(move.state.passes) + 1)
+    return msgspec.structs.replace(move.state, passes=(*move.state.passes, made))
+
+
+def _verify_last(move: Move) -> State:
+    differed = verifying.verify_changes(_guest(move))
+    if not differed:
+        return move.state
+    note = f"{differed} paths differed after the last pass, and were copied again"
+    return msgspec.structs.replace(move.state, notes=(*move.state.notes, note))
+
+
+def _swap_disks(move: Move) -> State:
+    new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
+    mounted = agent.list_disk()
+    if mounted != (new,):
+        for cid in (new, old):
+            if cid in mounted:
+                agent.unmount_disk(cid)
+        agent.mount_disk(new)
+        mounted = agent.list_disk()
+    if mounted != (new,):
+        raise errors.CloudError(f"the agent was told to mount {new}, and has {', '.join(mounted) or 'nothing'} mounted")
+    return move.state
+
+
+def _swap_back(move: Move) -> None:
+    new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
+    mounted = agent.list_disk()
+    for cid in (new, old):
+        if cid in mounted:
+            agent.unmount_disk(cid)
+    agent.mount_disk(old)
+
+
+LIVE_STEPS: Final[dict[str, Step]] = {
+    "attach_beside": Step("attach the new disk beside the old one", _attach_beside, _take_away, "detach the new disk"),
+    "copy_live": Step("copy the data while the jobs run", _copy_live),
+    "verify_live": Step("compare both disks while the jobs run", _verify_live),
+    "copy_last": Step("copy what changed last", _copy_last),
+    "verify_last": Step("compare what changed last", _verify_last),
+    "swap_disks": Step("mount the new disk in the old one's place", _swap_disks, _swap_back, "mount the old disk again"),
+}

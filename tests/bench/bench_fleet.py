@@ -1,0 +1,86 @@
+"""A fleet of small disks on PostgreSQL: one worker, then two, then two of which one is killed and replaced.
+
+python -m tests.bench.bench_fleet [MOVES]
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from cpi.kit.waiting import wait_until
+from cpi.migration.durable.database import database
+from cpi.migration.durable.records import MoveRecord, Standing
+from cpi.migration.durable.workflow import open_book
+from fixtures.postgresql import postgresql
+from tests.bench.measuring import show
+from tests.migration.making import local_place
+from tests.migration.place import Place
+
+_CPI = str(Path(sys.executable).with_name("cpi"))
+_SECONDS = 1800.0
+_ROUNDS = (("1 worker", 1, 96, False), ("2 workers", 2, 128, False), ("2 workers, one killed and replaced", 2, 160, True))
+
+
+def main(moves: int) -> None:
+    """Print the seconds of each round."""
+    with ExitStack() as made:
+        folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
+        url = made.enter_context(postgresql())
+        local = {"root": str(folder / "cloud"), "disk_backing": "folder"}
+        document = {"cloud": {"plugin": "local", "properties": {"local": local}}}
+        (folder / "cpi.json").write_text(json.dumps(document))
+        make = made.enter_context(local_place(folder, document))
+        places = [make(64, 1) for _ in range(moves)]
+        rows = [
+            (name, f"{_round(folder, places, url, workers, size, killed=killed):.1f}") for name, workers, size, killed in _ROUNDS
+        ]
+        for place in places:
+            place.assert_well()
+    show(f"{moves} moves of 64 MiB disks, 8 in flight: every acknowledged row is there", ("", "seconds"), rows)
+
+
+def _round(folder: Path, places: list[Place], url: str, workers: int, size: int, *, killed: bool) -> float:
+    entries = [{"vm": str(place.vm_cid), "disk": str(place.disk_cid)} for place in places]
+    defaults = {"config": str(folder / "cpi.json"), "size": size, "strategy": "copy"}
+    (folder / "fleet.yml").write_text(json.dumps({"defaults": defaults, "moves": entries}))
+    order = [_CPI, "migrate", "--fleet", str(folder / "fleet.yml"), "--database", url, "--queue-only", "--max-in-flight", "8"]
+    fleet_id = json.loads(subprocess.run(order, check=True, capture_output=True).stdout)["fleet_id"]
+    book = open_book(database(url))
+    with ExitStack() as running:
+        running.callback(book.close)
+        began = time.monotonic()
+        started = [_start(url, running) for _ in range(workers)]
+        if killed:
+            half = len(places) // 2
+            wait_until(lambda: _moved(book.moves(), fleet_id) >= half, "half of the fleet", deadline_seconds=_SECONDS)
+            started[0].kill()
+            _start(url, running)
+        report = wait_until(lambda: book.fleet_report(fleet_id), "the fleet", deadline_seconds=_SECONDS)
+        seconds = time.monotonic() - began
+        if report.moved != len(places):
+            raise RuntimeError(f"not all were moved: {report}")
+        mine = [record for record in book.moves() if record.fleet_id == fleet_id]
+        new = {one.entry.vm: one.outcome.report.disk_cid for one in mine if one.outcome and one.outcome.report}
+    for place in places:
+        place.disk_cid = new[place.vm_cid]
+    return seconds
+
+
+def _moved(records: list[MoveRecord], fleet_id: str) -> int:
+    return sum(record.fleet_id == fleet_id and record.standing is Standing.MOVED for record in records)
+
+
+def _start(url: str, running: ExitStack) -> "subprocess.Popen[bytes]":
+    command = [_CPI, "worker", "--database", url]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running.callback(process.wait)
+    running.callback(process.kill)
+    return process
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)

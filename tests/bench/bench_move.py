@@ -1,0 +1,172 @@
+"""A disk moved in five ways while its job keeps writing: for how long the job is down, and how fast the data goes.
+
+CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, and 10 GB in few files.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from cpi.contract.units import MiB
+from cpi.migration import jobs
+from cpi.migration.disks import Site
+from tests.bench.measuring import show
+from tests.migration.making import local_place
+from tests.migration.place import Place
+
+_SCALE = float(os.environ.get("CPI_BENCH_SCALE", "0.1"))
+_SMALL_FILES, _SMALL_BYTES, _MEGA, _SAMPLE_SECONDS = 20_000, 4_000, 1 << 20, 0.05
+_PIPE = 'tar -C "$0" --xattrs --sparse -cf - . | tar -C "$1" -xpf -'
+_COPIERS = {
+    "the agent's pipe of tar": _PIPE,
+    "cp -a": 'cp -a "$0/." "$1/"',
+    "rsync -aHAXS": 'rsync -aHAXS --numeric-ids "$0/" "$1/"',
+}
+_NAMES = frozenset({"tar", "cp", "rsync", "find", "sort", "comm", "xargs", "awk"})
+
+
+class Figures(msgspec.Struct):
+    """One move."""
+
+    down: float
+    total: float
+    rate: float
+    memory: int = 0
+
+
+def main() -> None:
+    """Move each kind of data in each way."""
+    backing = "loop" if os.geteuid() == 0 else "folder"
+    kinds: dict[str, tuple[int, Callable[[Path], int]]] = {
+        f"{_count(_SMALL_FILES)} small files and {_count(1024)} MiB": (_count(1024) + 200, _small),
+        f"{_count(10_240)} MiB in few files": (_count(10_240), _large),
+    }
+    for title, (size, fill) in kinds.items():
+        measured = {"live copy": _measured(backing, size, fill, _moved("live_copy"))}
+        measured["copy"] = _measured(backing, size, fill, _moved("copy"))
+        for name, script in _COPIERS.items():
+            measured[name] = _measured(backing, size, fill, _copied(script))
+        _show(f"{title}, {backing} disks", measured)
+
+
+def _show(title: str, measured: dict[str, Figures]) -> None:
+    pipe = measured["the agent's pipe of tar"].total
+    rows = [
+        (name, f"{one.down:.1f}", f"{one.down / pipe:.0%}", f"{one.total:.1f}", f"{one.rate:.0f}", f"{one.memory / _MEGA:.0f}")
+        for name, one in measured.items()
+    ]
+    show(title, ("", "s down", "of the pipe's time", "s in all", "MiB/s copied", "MiB of memory"), rows)
+
+
+def _count(whole: int) -> int:
+    return max(int(whole * _SCALE), 1)
+
+
+def _small(store: Path) -> int:
+    for number in range(_count(_SMALL_FILES)):
+        folder = store / "small" / f"{number % 200}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}").write_bytes(os.urandom(_SMALL_BYTES))
+    _write(store / "large", _count(1024))
+    return _count(1024)
+
+
+def _large(store: Path) -> int:
+    for number in range(4):
+        _write(store / f"large-{number}", _count(10_240) // 4)
+    return _count(10_240)
+
+
+def _write(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        for _ in range(size):
+            file.write(os.urandom(_MEGA))
+
+
+def _measured(backing: str, size: int, fill: Callable[[Path], int], move: Callable[[Place, int, int], Figures]) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(folder, backing)) as make:
+        there = make(size * 5 // 4 + 128, 1)
+        store = f"/proc/{there.group}/root" if backing == "loop" else ""
+        copied = fill(Path(f"{store}{there.shell().root}/var/vcap/store"))
+        there.shell().run(["sync"], deadline_seconds=600)
+        with _memory(there) as most:
+            figures = move(there, size * 5 // 4 + 192, copied)
+        figures.memory = most[0]
+        there.assert_well()
+    return figures
+
+
+def _cloud(folder: str, backing: str) -> dict[str, Any]:
+    return {"cloud": {"plugin": "local", "properties": {"local": {"root": f"{folder}/cloud", "disk_backing": backing}}}}
+
+
+def _moved(strategy: str) -> Callable[[Place, int, int], Figures]:
+    def move(there: Place, size: int, copied: int) -> Figures:
+        report = there.move(size, strategy=strategy, shell=there.shell())
+        took = report.passes[0].seconds if report.passes else next(s.seconds for s in report.steps if s.name == "copy_data")
+        return Figures(report.jobs_down_seconds, report.seconds, copied / took)
+
+    return move
+
+
+def _copied(script: str) -> Callable[[Place, int, int], Figures]:
+    """As a director would by hand: the job stopped, everything copied and synced, the disks swapped, the job started."""
+
+    def move(there: Place, size: int, copied: int) -> Figures:
+        site, old, shell = Site(there.cloud, there.agent, there.vm_cid), there.disk_cid, there.shell()
+        began = time.monotonic()
+        jobs.stop(there.agent)
+        there.disk_cid = there.cloud.create_disk(MiB(size), {}, there.vm_cid)
+        site.attach(there.disk_cid, {})
+        copying, folders = time.monotonic(), [f"{shell.root}/var/vcap/{name}" for name in ("store", "store_migration_target")]
+        done = shell.run(["sh", "-c", f'{script} && sync -f "$1"', *folders], deadline_seconds=3600)
+        if done.status:
+            raise SystemExit(done.complaint)
+        took = time.monotonic() - copying
+        there.agent.unmount_disk(there.disk_cid)
+        site.detach(old)
+        there.agent.mount_disk(there.disk_cid)
+        jobs.start(there.agent)
+        total = time.monotonic() - began
+        return Figures(total, total, copied / took)
+
+    return move
+
+
+@contextmanager
+def _memory(there: Place) -> Iterator[list[int]]:
+    most, over = [0], threading.Event()
+
+    def sample() -> None:
+        while not over.wait(_SAMPLE_SECONDS):
+            most[0] = max(most[0], sum(map(_resident, (psutil.Process(), psutil.Process(there.group)))))
+
+    watching = threading.Thread(target=sample)
+    watching.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watching.join()
+
+
+def _resident(process: psutil.Process) -> int:
+    total = 0
+    for child in process.children(recursive=True):
+        try:
+            total += child.memory_info().rss if child.name() in _NAMES else 0
+        except psutil.Error:
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The commands of durable moves, from the outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.migration.making import local_place
+from tests.migration.place import Place
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def there(tmp_path: Path, config: Path) -> Iterator[Place]:
+    """A VM with a disk of 64 MiB on the cloud of the configuration."""
+    with local_place(tmp_path, json.loads(config.read_text())) as make:
+        yield make(64, 1)
+
+
+def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path, there: Place) -> None:
+    """migrate, migrations, orphans: figures on stdout, and nothing else there."""
+    old = there.disk_cid
+    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
+    planned = cpi(*wish, "--dry-run", "--json")
+    assert json.loads(planned.stdout)["strategy"] == "copy"
+    moved = cpi(*wish, "--json")
+    assert moved.returncode == 0, moved.stderr
+    report = json.loads(moved.stdout)
+    there.disk_cid = report["disk_cid"]
+    there.assert_well()
+    (shown,) = json.loads(cpi("migrations", "--json").stdout)
+    assert (shown["move_id"], shown["standing"]) == (report["move_id"], "moved")
+    assert "moved" in cpi("migrations").stdout
+    assert json.loads(cpi("orphans", "--config", config, "--older-than", "1d", "--json").stdout) == []
+    (orphan,) = json.loads(cpi("orphans", "--config", config, "--json").stdout)
+    assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, there.disk_cid)
+    assert cpi("orphans", "--config", config, "--delete").returncode == 0
+    assert there.disks() == {there.disk_cid}
+    assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
+
+
+def test_a_move_that_can_not_be_is_told_in_red_and_kept(cpi: Command, config: Path, there: Place) -> None:
+    """Exit status 1, the reason on stderr, stdout empty; the list has it."""
+    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "32M")
+    refused = cpi(*wish, "--old-size", "64M", "--old-properties", "{}", "--strategy", "native_resize")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no cloud shrinks a disk" in refused.stderr
+    assert "refused" in cpi("migrations").stdout
+    there.assert_well()
+
+
+def test_what_is_missing_is_named_at_once(cpi: Command) -> None:
+    """And a password is not taken on the command line, for it would be kept."""
+    done = cpi("migrate", "--vm", "vm-1", "--size", "1G")
+    assert (done.returncode, "missing: --config, --disk" in done.stderr) == (1, True)
+    wish = ("migrate", "--config", "c.json", "--vm", "v", "--disk", "d", "--size", "1G")
+    done = cpi(*wish, "--agent-url", "https://user:secret-word@host:6868")
+    assert done.returncode == 1
+    assert "agent-login" in done.stderr or "agent.login" in done.stderr
+    assert "secret-word" not in done.stderr
+
+
+def test_every_fault_of_a_fleet_file_is_told_at_once(cpi: Command, tmp_path: Path) -> None:
+    """With the number of its entry."""
+    file = tmp_path / "fleet.yml"
+    entry = "{config: /c.json, vm: v, disk: d, size: 1G}"
+    file.write_text(f"moves:\n- {{vm: v, disk: d, size: big, colour: red}}\n- {entry}\n- {entry}\n- 7\nextra: 1\n")
+    done = cpi("migrate", "--fleet", file)
+    assert done.returncode == 1
+    for fault in (
+        "extra: no key of a fleet file", "moves[1]: colour: no key of an entry", "moves[1]: config: is missing",
+        "moves[1]: size: 'big' is no size", "disk d: named by two entries", "moves[4]: expected an object",
+    ):  # fmt: skip
+        assert fault in done.stderr
+
+
+def test_a_killed_move_is_shown_as_left_and_resumed(
+    cpi: Command, config: Path, there: Place, tmp_path: Path, wait: Callable[[Callable[[], bool]], None]
+) -> None:
+    """kill -9 of `cpi migrate`: the list says so, and --resume gets it to its end."""
+    command = [str(Path(sys.executable).with_name("cpi")), "migrate", "--config", str(config), "--vm", there.vm_cid]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [*command, "--disk", there.disk_cid, "--size", "96M", "--strategy", "copy"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        move_id = process.stderr.readline().split()[1]
+        wait(lambda: "stop the jobs" in process.stderr.readline() if process.stderr else False)
+        process.send_signal(signal.SIGKILL)
+    assert "left" in cpi("migrations").stdout
+    resumed = cpi("migrate", "--resume", move_id, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    there.disk_cid = json.loads(resumed.stdout)["disk_cid"]
+    there.assert_well()
+
+
+@pytest.fixture
+def wait() -> Callable[[Callable[[], bool]], None]:
+    """Until something is true."""
+
+    def until(come: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not come():
+            assert time.monotonic() < end
+
+    return until

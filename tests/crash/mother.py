@@ -1,0 +1,120 @@
+"""A process that has imported the engine and forks one child for each move, so that a child that dies is cheap.
+
+One JSON request a line on stdin, one answer a line on stdout. A child is hurt where the request says: at the step named,
+"before" it, "between" its doing and its record, or "after" its record.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cpi.agent.protocol import Deadlines
+from cpi.contract import errors
+from cpi.contract.encoding import from_plain, to_plain
+from cpi.kit.waiting import wait_until
+from cpi.migration.durable import faults, workflow
+from cpi.migration.durable.database import database
+from cpi.migration.durable.entry import Entry
+
+DIED = 77
+_SECONDS = 25.0
+_PATIENT = Deadlines(ready=1.5, start=20, task=20, copy=30)
+_Step = Callable[[str, Callable[[], Any]], Any]
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = Path(request["folder"]) / "answer.json"
+        answer.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            _be_the_child(request, answer)
+        if "kill_after" in request:
+            time.sleep(request["kill_after"])
+            os.kill(child, signal.SIGKILL)
+        told = {"status": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+        if answer.exists():
+            told["outcome"] = json.loads(answer.read_bytes())
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+def _be_the_child(request: dict[str, Any], answer: Path) -> None:
+    status = 1
+    try:
+        workflow._step = _hurting(workflow._step, request)
+        answer.write_text(json.dumps(_moved(request)))
+        status = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _moved(request: dict[str, Any]) -> Any:
+    with workflow.Engine(database(request["database"]), _lost, works=True, deadlines=_PATIENT) as engine:
+        move_id = request["move_id"]
+        if request.get("again"):
+            move_id = engine.start_again(engine.book.move(move_id))
+        elif "entry" in request:
+            engine.start(from_plain(request["entry"], Entry), move_id)
+        wait_until(
+            lambda: engine.book.move(move_id).standing.is_over and engine.is_idle,
+            f"the move {move_id}",
+            deadline_seconds=_SECONDS,
+            longest_pause_seconds=0.1,
+        )
+        return {**to_plain(engine.book.move(move_id).outcome), "move_id": engine.book.move(move_id).move_id}
+
+
+def _lost(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    os._exit(1)
+
+
+def _hurting(inner: _Step, request: dict[str, Any]) -> _Step:
+    at, when, hurt = request.get("at"), request.get("when"), request.get("hurt", "process")
+    times = [0]
+
+    def now(name: str, moment: str) -> bool:
+        if (name, moment) != (at, when) or times[0]:
+            return False
+        times[0] += 1
+        return True
+
+    def step(name: str, call: Callable[[], Any], /) -> Any:
+        if now(name, "before"):
+            _hurt(hurt, request)
+
+        def acted() -> Any:
+            answer = call()
+            if now(name, "between"):
+                _hurt(hurt, request)
+                if hurt == "answer":
+                    return {"fault": faults.to_plain(errors.CloudError("the answer was lost")), "began": 0.0, "seconds": 0.0}
+            return answer
+
+        kept = inner(name, acted)
+        if now(name, "after"):
+            _hurt(hurt, request)
+        return kept
+
+    return step
+
+
+def _hurt(what: str, request: dict[str, Any]) -> None:
+    if what == "process":
+        os._exit(DIED)
+    if what in {"agent", "vm"}:
+        leader = int(Path(request["agent_lock"]).read_text(encoding="ascii").split()[0])
+        (os.kill if what == "agent" else os.killpg)(leader, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Each boundary of each way a move can go: something dies there, and all is well in the end."""
+
+import os
+import random
+
+import pytest
+
+from cpi.migration.report import Strategy
+from tests.crash.ground import Ground, boundaries
+
+pytestmark = pytest.mark.slow
+
+_ALL = tuple(strategy for strategy in Strategy if strategy is not Strategy.NOTHING)
+_CHAOS = int(os.environ.get("CHAOS", "0"))
+"""How many random instants, from `make chaos`."""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("when", ["between", "after"])
+@pytest.mark.parametrize("strategy", _ALL, ids=lambda strategy: strategy.value)
+def test_a_move_gets_to_its_end_though_every_part_kills_its_process(ground: Ground, strategy: Strategy, when: str) -> None:
+    """Dead between a part's doing and its record, or after the record and before the next part."""
+    ground.killed_all_along(strategy, when)
+
+
+_COPIES = (Strategy.COPY, Strategy.LIVE_COPY)
+_ALONE = [(strategy, name) for strategy in _COPIES for name in boundaries(strategy)]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("hurt", ["agent", "vm", "answer"])
+@pytest.mark.parametrize(("strategy", "name"), _ALONE, ids=lambda value: value.value if isinstance(value, Strategy) else value)
+def test_what_dies_at_a_boundary_loses_no_row(ground: Ground, strategy: Strategy, name: str, hurt: str) -> None:
+    """The agent or the whole VM dies before the part, or the answer to it is lost: undone, or finished, or tried again."""
+    ground.cut_off(strategy, name, "between" if hurt == "answer" else "before", hurt)
+
+
+@pytest.mark.timeout(60 + 60 * _CHAOS)
+@pytest.mark.parametrize("strategy", _COPIES, ids=lambda strategy: strategy.value)
+def test_moves_killed_at_random_instants_get_to_their_end(ground: Ground, strategy: Strategy) -> None:
+    """Killed, and killed again while it is finished: a few times here, as many as one likes with `make chaos`."""
+    times = max(2, _CHAOS)
+    died = sum(ground.killed_after(strategy, random.uniform(0.2, 4.0)) for _ in range(times))  # noqa: S311 - not for secrets
+    print(f"\n{strategy.value}: {times} moves, {died} of them killed under way, none lost a row")  # noqa: T201 - the count is asked for

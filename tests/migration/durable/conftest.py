@@ -1,0 +1,36 @@
+"""What the tests of durable moves share."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.postgresql import postgresql, program
+from tests.migration.making import local_place
+from tests.migration.place import Place
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL."""
+    if program("postgres") is None:
+        pytest.skip("can not run here: needs the Debian package postgresql")
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of a local cloud on folders."""
+    path = tmp_path / "cpi.json"
+    local = {"root": str(tmp_path / "cloud"), "disk_backing": "folder"}
+    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}))
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, config: Path) -> Iterator[Callable[[int, int], Place]]:
+    """Makes a VM with a disk of so many MiB and so many of data on it, on that cloud."""
+    with local_place(tmp_path, json.loads(config.read_text())) as make:
+        yield make

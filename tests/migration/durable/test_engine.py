@@ -1,0 +1,264 @@
+"""Moves that outlive their processes: who takes what up, and what nobody may do."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cpi.contract.encoding import from_plain, to_plain
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.operator import ShowsAgentSettings
+from cpi.contract.units import MiB
+from cpi.kit.redaction import secrets_in
+from cpi.kit.waiting import wait_until
+from cpi.migration import plan as planning
+from cpi.migration.durable import workflow
+from cpi.migration.durable.database import Database, database
+from cpi.migration.durable.entry import Entry
+from cpi.migration.durable.records import MoveRecord, Outcome, Standing
+from cpi.migration.report import EventKind, Strategy
+from tests.crash.ground import Mother, mother
+from tests.crash.mother import DIED
+from tests.migration.place import Place
+
+Make = Callable[[int, int], Place]
+_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Mother]:
+    """Other processes."""
+    with mother() as made:
+        yield made
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Database:
+    """A database of its own."""
+    return database(f"sqlite:///{tmp_path}/state/moves.sqlite")
+
+
+def _entry(config: Path, place: Place, size: int = 96, **more: Any) -> Entry:
+    return Entry(str(config), place.vm_cid, place.disk_cid, MiB(size), strategy=Strategy.COPY, **more)
+
+
+@contextmanager
+def _engine(kept: Database) -> Iterator[workflow.Engine]:
+    with workflow.Engine(kept, pytest.fail) as engine:
+        yield engine
+
+
+def _ended(engine: workflow.Engine, move_id: str) -> Outcome:
+    wait_until(lambda: engine.book.move(move_id).standing.is_over and engine.is_idle, move_id, deadline_seconds=_SECONDS)
+    outcome = engine.book.move(move_id).outcome
+    assert outcome is not None
+    return outcome
+
+
+def _left_by_another(processes: Mother, kept: Database, config: Path, place: Place, at: str = "create_disk") -> str:
+    move_id = uuid.uuid4().hex[:12]
+    entry = to_plain(_entry(config, place))
+    died = processes.run(
+        folder=str(config.parent), database=kept.url, move_id=move_id, entry=entry, at=at, when="between", hurt="process"
+    )
+    assert died["status"] == DIED
+    return move_id
+
+
+def test_a_move_is_made_and_kept_with_its_events(place: Make, config: Path, kept: Database) -> None:
+    """The disk is moved, the row of the database tells how."""
+    there = place(64, 1)
+    with _engine(kept) as engine:
+        move_id = engine.start(_entry(config, there))
+        outcome = _ended(engine, move_id)
+        record = engine.book.move(move_id)
+    assert outcome.standing is Standing.MOVED
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+    assert record.events[-1]["kind"] == EventKind.DONE.value
+    assert record.events[-1]["step"] == "start_jobs"
+
+
+def test_nothing_secret_is_kept(place: Make, config: Path, kept: Database) -> None:
+    """Not one secret of the agent's settings is in any file of the state folder, and nobody else may read those."""
+    there = place(64, 1)
+    assert isinstance(there.cloud, ShowsAgentSettings)
+    secrets = secrets_in(there.cloud.agent_settings(there.vm_cid))
+    assert secrets
+    with _engine(kept) as engine:
+        outcome = _ended(engine, engine.start(_entry(config, there)))
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    assert kept.path is not None
+    files = [path for path in kept.path.parent.rglob("*") if path.is_file()]
+    assert all(secret.encode() not in path.read_bytes() for path in files for secret in secrets)
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+    assert oct(kept.path.parent.stat().st_mode & 0o777) == "0o700"
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set, no move of this process makes a disk."""
+    going, step = threading.Event(), workflow._step
+
+    def slow(name: str, call: Callable[[], Any], /) -> Any:
+        if name == "create_disk":
+            assert going.wait(_SECONDS)
+        return step(name, call)
+
+    monkeypatch.setattr(workflow, "_step", slow)
+    return going
+
+
+def test_two_moves_of_one_disk_are_not_made_at_once(place: Make, config: Path, kept: Database, held: threading.Event) -> None:
+    """The second is refused, and names the first; it changes nothing."""
+    there = place(64, 1)
+    with _engine(kept) as engine:
+        first = engine.start(_entry(config, there))
+        wait_until(lambda: engine.book.move(first).events, "the first is under way", deadline_seconds=_SECONDS)
+        second = _ended_alone(engine, engine.start(_entry(config, there, 128)))
+        held.set()
+        outcome = _ended(engine, first)
+    assert second.standing is Standing.REFUSED
+    assert f"the move {first} has the disk {there.disk_cid} in hand" in second.message
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+
+
+def _ended_alone(engine: workflow.Engine, move_id: str) -> Outcome:
+    wait_until(lambda: engine.book.move(move_id).standing.is_over, move_id, deadline_seconds=_SECONDS)
+    outcome = engine.book.move(move_id).outcome
+    assert outcome is not None
+    return outcome
+
+
+def test_a_disk_whose_move_was_left_is_not_moved_by_another(place: Make, config: Path, kept: Database, processes: Mother) -> None:
+    """What a dead process left is finished by whoever starts; a second move of that disk is refused meanwhile."""
+    there = place(64, 1)
+    left = _left_by_another(processes, kept, config, there)
+    with _engine(kept) as engine:
+        second = _ended_alone(engine, engine.start(_entry(config, there, 128)))
+        outcome = _ended(engine, left)
+    assert second.standing is Standing.REFUSED
+    assert left in second.message
+    assert outcome.standing is Standing.MOVED
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+
+
+def test_a_living_process_keeps_its_moves(place: Make, config: Path, kept: Database, held: threading.Event) -> None:
+    """Another one that starts on the same database takes nothing up: the executors differ, and the first one's lock is held."""
+    there = place(64, 1)
+    with _engine(kept) as engine:
+        move_id = engine.start(_entry(config, there))
+        wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
+        other = _other_process(kept)
+        held.set()
+        outcome = _ended(engine, move_id)
+        record = engine.book.move(move_id)
+    assert other["recovered"] == []
+    assert other["executor_id"] != engine.executor_id
+    assert record.executor_id == engine.executor_id
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+
+
+_OTHER = """
+import json, sys
+from cpi.migration import plan as planning
+from cpi.migration.durable import workflow
+from cpi.migration.durable.database import database
+with workflow.Engine(database(sys.argv[1]), print, works=True) as engine:
+    print(json.dumps({"executor_id": engine.executor_id, "recovered": engine.recover()}))
+"""
+
+
+def _other_process(kept: Database) -> dict[str, Any]:
+    environment = {**os.environ, "DBOS__VMID": "local", "DBOS__APPVERSION": "another"}
+    done = subprocess.run([sys.executable, "-c", _OTHER, kept.url], env=environment, check=True, capture_output=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_a_newer_program_finishes_an_older_ones_move(
+    place: Make, config: Path, kept: Database, processes: Mother, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever DBOS would call this program, and though it would plan the move in another way: the kept plan is finished."""
+    there = place(64, 1)
+    left = _left_by_another(processes, kept, config, there, at="attach_new_disk")
+    before, after = planning._STEPS[Strategy.COPY]
+    monkeypatch.setitem(planning._STEPS, Strategy.COPY, (before[:1], after[:1]))
+    monkeypatch.setenv("DBOS__APPVERSION", "9.9")
+    with _engine(kept) as engine:
+        outcome = _ended(engine, left)
+    assert outcome.standing is Standing.MOVED
+    assert outcome.report is not None
+    assert [step.name for step in outcome.report.steps] == [*before, *after]
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+
+
+def test_a_move_is_cancelled_before_the_swap(place: Make, config: Path, kept: Database, processes: Mother) -> None:
+    """Left by a dead process, cancelled, taken up: it is undone, and the job runs on the old disk."""
+    there = place(64, 1)
+    left = _left_by_another(processes, kept, config, there, at="attach_new_disk")
+    book = workflow.open_book(kept)
+    assert book.move(left).standing is Standing.LEFT
+    book.cancel(left)
+    book.close()
+    with _engine(kept) as engine:
+        outcome = _ended(engine, left)
+    assert outcome.standing is Standing.CANCELLED
+    assert outcome.left == ()
+    there.assert_well()
+    assert there.disks() == {there.disk_cid}
+
+
+def test_a_vm_that_is_not_there_fails_with_nothing_changed(place: Make, config: Path, kept: Database) -> None:
+    """Told as it is, and a move with a configuration that is not there is refused."""
+    there = place(64, 1)
+    with _engine(kept) as engine:
+        entry = _entry(config, there)
+        failed = _ended(engine, engine.start(Entry(entry.config, VmCid("vm-0"), entry.disk, entry.size)))
+        refused = _ended(engine, engine.start(Entry(f"{entry.config}.not", entry.vm, entry.disk, entry.size)))
+    assert (failed.standing, refused.standing) == (Standing.FAILED, Standing.REFUSED)
+    assert "nothing was changed" in failed.message
+    assert "does not exist" in refused.message
+
+
+def test_records_survive_json() -> None:
+    """A record is plain values."""
+    entry = Entry("/c", VmCid("vm"), DiskCid("disk"), MiB(1))
+    record = MoveRecord("m", Standing.LEFT, entry, 1.0, outcome=Outcome(Standing.FAILED, "why", left=("this",)))
+    assert from_plain(to_plain(record), MoveRecord) == record
+
+
+_WITHOUT = """
+import sys
+sys.modules["dbos"] = None
+import cpi.migration
+import cpi.migration.durable.entry, cpi.migration.durable.records, cpi.migration.fleet
+from cpi.contract import errors
+try:
+    import cpi.migration.durable.workflow
+except errors.CpiError as error:
+    print(error.message)
+"""
+
+
+def test_without_dbos_the_plain_move_is_there_and_the_durable_one_says_what_to_install() -> None:
+    """`import cpi.migration` needs no engine."""
+    done = subprocess.run([sys.executable, "-c", _WITHOUT], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "durable moves need DBOS; install it with: pip install 'multicpi[migration]'"

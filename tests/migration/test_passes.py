@@ -1,0 +1,158 @@
+"""The passes of a live copy on real filesystems: after the last one and its comparison both disks hold the same."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cpi.contract import errors
+from cpi.migration import copying, scripts, verifying
+from cpi.migration.guest import Guest, NoRoom
+from cpi.migration.report import Pass, Progress
+from cpi.migration.stopping import Limits
+from tests.migration.guests import HereShell
+from tests.migration.trees import CHANGES, MEGA, plant, told
+
+_KINDS = [
+    pytest.param("folder", id="folder", marks=pytest.mark.root),
+    pytest.param("ext4", id="ext4", marks=pytest.mark.root),
+    pytest.param("xfs", id="xfs", marks=pytest.mark.root),
+]
+_OLD_MIB, _NEW_MIB = 320, 384
+
+
+def _mounted(image: Path, point: Path, kind: str, size: int, made: ExitStack) -> None:
+    point.mkdir(parents=True)
+    if kind == "folder":
+        return
+    with image.open("wb") as file:
+        file.truncate(size * MEGA)
+    subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(point)], check=True)
+    made.callback(subprocess.run, ["umount", str(point)], check=True)
+
+
+@pytest.fixture(params=_KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """What the disks hold."""
+    return str(request.param)
+
+
+@pytest.fixture
+def made() -> Iterator[ExitStack]:
+    """What is to be unmounted afterwards."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def guest(tmp_path: Path, kind: str, made: ExitStack) -> Guest:
+    """A guest with two disks, the second one empty."""
+    guest = Guest(HereShell(str(tmp_path)), "m")
+    _mounted(tmp_path / "old.img", Path(guest.store), kind, _OLD_MIB, made)
+    _mounted(tmp_path / "new.img", Path(guest.target), kind, _NEW_MIB, made)
+    return guest
+
+
+def _nobody(progress: Progress) -> None:
+    """Nobody listens."""
+
+
+_LIMITS = Limits()
+
+
+def _copied(guest: Guest, limits: Limits = _LIMITS) -> Pass:
+    _, files, size = copying.skipped(guest)
+    return copying.copy_all(guest, limits, files, size, _nobody)
+
+
+def test_everything_a_file_has_is_kept_and_nodes_are_told_of(guest: Guest) -> None:
+    """Owners, modes, ACLs, attributes, hard links, times to the nanosecond, odd names, holes."""
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    assert copying.skipped(guest)[0] == 2
+    _copied(guest)
+    assert told(target) == told(store)
+    assert (target / "db" / "sparse").stat().st_blocks * 512 < MEGA
+    assert not (target / "socket").exists()
+    assert not (target / "pipe").exists()
+
+
+@pytest.mark.parametrize("limit", [0, 500_000], ids=["cp", "rsync"])
+@pytest.mark.parametrize("live", [False, True], ids=["last pass", "live passes"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, change: str, live: bool, limit: int) -> None:  # noqa: FBT001 - a case
+    """A pass looks only at what changed, and must miss nothing."""
+    if kind == "folder" and limit:
+        return
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    _copied(guest, Limits(bandwidth_kib=limit))
+    if live:
+        CHANGES[change](store)
+        copying.copy_changes(guest, _LIMITS, 2, _nobody)
+        assert told(target) == told(store)
+    verifying.verify_all(guest)
+    if not live:
+        CHANGES[change](store)
+    copying.copy_last(guest, 3)
+    assert verifying.verify_changes(guest) == 0
+    assert told(target) == told(store)
+
+
+def test_what_differs_though_nobody_changed_it_is_found_and_copied_again(guest: Guest) -> None:
+    """A disk that gives back other bytes than were written: the comparison while the job runs tells, and mends it."""
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    _copied(guest)
+    before = (target / "db" / "big").stat()
+    with (target / "db" / "big").open("r+b") as file:
+        file.write(b"other")
+    os.utime(target / "db" / "big", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (target / "not of the job").write_text("left by somebody")
+    assert verifying.verify_all(guest).differing >= 2
+    copying.copy_changes(guest, _LIMITS, 2, _nobody)
+    assert told(target) == told(store)
+
+
+def test_what_differs_after_the_last_pass_is_copied_again_or_stops_the_move(guest: Guest) -> None:
+    """With the jobs down there is one more try."""
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    _copied(guest)
+    (store / "db" / "same-size").write_bytes(b"c" * 5000)
+    copying.copy_last(guest, 2)
+    (target / "db" / "same-size").write_bytes(b"d" * 5000)
+    assert verifying.verify_changes(guest) == 1
+    assert told(target) == told(store)
+
+
+def test_a_disk_that_is_too_small_is_told_with_the_figures(guest: Guest, kind: str) -> None:
+    """Before anything is copied; and while it is, if more comes than was there."""
+    if kind == "folder":
+        return
+    store = Path(guest.store)
+    filler = Path(guest.target) / "filler"
+    filler.write_bytes(bytes(250 * MEGA))
+    (store / "much").write_bytes(os.urandom(200 * MEGA))
+    with pytest.raises(NoRoom, match=r"No space left on device: the new disk has \d+ bytes used, \d+ bytes.* free"):
+        guest.run('cp "$S/much" "$T/"')
+    filler.rename(store / "more")
+    with pytest.raises(errors.CloudError, match="exit status"):
+        guest.run("exit 3")
+
+
+def test_a_copy_that_a_killed_process_left_running_is_ended(guest: Guest, kind: str) -> None:
+    """Two copies never write to one disk at once."""
+    if kind != "folder":
+        return
+    left = subprocess.Popen(scripts.guarded("sleep 500", f"{guest.store}/../data/cpi-move-m", guest.store, guest.target))
+    while not (Path(guest.store).parent / "data" / "cpi-move-m" / "group").exists():
+        assert left.poll() is None
+    guest.run("true")
+    assert left.wait(10) != 0
+    guest.end_leftovers()
+    assert not (Path(guest.store).parent / "data" / "cpi-move-m").exists()

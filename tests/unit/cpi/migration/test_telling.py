@@ -1,0 +1,65 @@
+"""What tools in the guest say, made figures and names."""
+
+import pytest
+
+from cpi.contract import errors
+from cpi.migration.copying import told_bytes, why_no_room
+from cpi.migration.forecast import Sample, expected_down_seconds, expected_seconds, sample_from
+from cpi.migration.guest import Room, room_from, rsync_version
+from cpi.migration.report import Strategy
+from cpi.migration.verifying import as_list, differing
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("rsync  version 3.2.7  protocol version 31", (3, 2, 7)),
+        ("rsync  version v3.1.2  protocol version 31", (3, 1, 2)),
+        ("rsync: not found", ()),
+        ("", ()),
+    ],
+)
+def test_a_version_is_read_or_unknown(line: str, version: tuple[int, ...]) -> None:
+    """As rsync prints it."""
+    assert rsync_version(line) == version
+
+
+def test_how_far_a_copy_is() -> None:
+    """The last whole figure of either tool."""
+    assert told_bytes(b"\r      1,024   0%    1.00MB/s    0:00:01\r     32768  25%   31.25MB/s") == 32768
+    assert told_bytes(b"4096\n8192\n") == 8192
+    assert told_bytes(b"cp: cannot open") is None
+
+
+def test_the_names_of_what_differs_are_as_on_the_disk() -> None:
+    """Escapes undone; what is no item is passed over."""
+    said = (
+        b">f..t...... db/rows\n.d..t...... db/\nhf......... a b\n*deleting   old\\#012name\n"
+        b'skipping non-regular file "x"\n>f+++++++++ \\#134#012\n.d..t...... ./\n'
+    )
+    assert differing(said) == [b"db/rows", b"db/", b"a b", b"old\nname", b"\\#012", b"./"]
+    assert as_list(differing(said)) == b"./db/rows\0./db\0./a b\0./old\nname\0./\\#012\0"
+
+
+def test_room_is_compared_in_bytes_and_inodes() -> None:
+    """The figures are told; a filesystem that makes inodes as they are needed has enough."""
+    used = room_from("ext 1000 50 7 9")
+    assert used == Room(1000, 50, 7, 9, "ext")
+    assert why_no_room(used, Room(100, 10, 900, 40)) == ""
+    assert why_no_room(used, Room(100, 10, 899, 40)) == "1000 bytes are used, and the new disk has room for 999"
+    assert why_no_room(used, Room(100, 10, 900, 39)) == "50 inodes are used, and the new disk has 49"
+    assert why_no_room(used, room_from("xfs 100 1 900 1")) == ""
+
+
+def test_a_sample_foretells_the_time() -> None:
+    """What changes has to be read four times, what does not change costs no time with the jobs down."""
+    sample = sample_from(b"10 1000000\n1 500\n2000000000\n100000\n100000000\n")
+    assert sample == Sample(10, 1_000_000, 1, 500, 2.0, 1e6)
+    assert expected_down_seconds(Strategy.LIVE_COPY, sample) == pytest.approx(2.002)
+    assert expected_down_seconds(Strategy.COPY, sample) == 1.0
+    assert expected_down_seconds(Strategy.NOTHING, None) == 0.0
+    assert expected_down_seconds(Strategy.COPY, None) is None
+    assert expected_seconds(Strategy.LIVE_COPY, sample) == 4.0
+    assert sample_from(b"1 1 0 0 1 0 1").rate is None
+    with pytest.raises(errors.CloudError, match="seven numbers"):
+        sample_from(b"1 2")
