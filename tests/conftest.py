@@ -4,12 +4,22 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures.clouds.openstack import ControlPlane, running
+
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
 _CANNOT = "can not run here: "
+
+
+@pytest.fixture(scope="session")
+def openstack_plane() -> Iterator[ControlPlane]:
+    """A real OpenStack; the processes of a parallel run share one. It stops with the last of them."""
+    with running() as plane:
+        yield plane
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

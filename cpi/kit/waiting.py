@@ -25,13 +25,14 @@ def wait_until(
     deadline_seconds: float,
     first_pause_seconds: float = 0.05,
     longest_pause_seconds: float = 2.0,
+    share: float = 0.25,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """The first answer of probe that is neither None nor False.
 
-    Asks at once, then ever less often: each pause is a quarter of what was waited, between the two bounds, so that a
-    wait overshoots by a fifth at most. Raises Overdue, naming what, when deadline_seconds have passed.
+    Asks at once, then ever less often: each pause is a share (a quarter) of what was waited, between the two bounds, so
+    that a wait overshoots by no more than that share. Raises Overdue, naming what, when deadline_seconds have passed.
     """
     began = clock()
     while True:
@@ -41,5 +42,5 @@ def wait_until(
         waited = clock() - began
         if waited >= deadline_seconds:
             raise Overdue(f"{what}: not within {deadline_seconds:g} s")
-        next_pause = min(max(first_pause_seconds, waited / 4), longest_pause_seconds)
+        next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds)
         sleep(min(next_pause, max(deadline_seconds - waited, 0)))

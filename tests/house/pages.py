@@ -13,6 +13,7 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.testing import matrix
+from tests.house import property_tables
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
@@ -35,6 +36,7 @@ def generated() -> dict[str, str]:
         "docs/contract.md": contract_page(),
         "docs/conformance.md": _CLAUSES.sub(lambda _: matrix.as_markdown(), suite),
         "README.md": _TABLE.sub(lambda _: driver_table(), readme),
+        **property_tables.generated(),
     }
 
 

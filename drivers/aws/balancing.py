@@ -1,0 +1,55 @@
+"""Load balancers: joined by a VM when it runs, left before it is deleted."""
+
+from collections.abc import Mapping, Sequence
+
+from cpi.contract import errors as contract_errors
+from cpi.contract.ids import VmCid
+from drivers.aws import errors, tags
+from drivers.aws.account import Account
+
+_GONE = frozenset({"LoadBalancerNotFound", "TargetGroupNotFound", "InvalidInstance", "InvalidTarget"})
+
+
+def target_groups(account: Account, names: Sequence[str]) -> list[str]:
+    """ARNs of the groups. Raises CloudError naming what is missing."""
+    if not names:
+        return []
+    found = account.client.call("DescribeTargetGroups", Names=list(names))["TargetGroups"]
+    by_name = {group["TargetGroupName"]: group["TargetGroupArn"] for group in found}
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise contract_errors.CloudError(f"there is no target group named {', '.join(missing)}")
+    return [by_name[name] for name in names]
+
+
+def join(account: Account, vm_cid: VmCid, elbs: Sequence[str], groups: Sequence[str]) -> None:
+    """Register the VM; again changes nothing."""
+    for name in elbs:
+        account.client.call("RegisterInstancesWithLoadBalancer", LoadBalancerName=name, Instances=[{"InstanceId": str(vm_cid)}])
+    for arn in groups:
+        account.client.call("RegisterTargets", TargetGroupArn=arn, Targets=[{"Id": str(vm_cid)}])
+
+
+def leave(account: Account, vm_cid: VmCid, vm_tags: Mapping[str, str]) -> None:
+    """Deregister the VM from what its tags name; what is gone is left already.
+
+    A VM of the official CPI has no such tags: its balancers drop it when their health check fails.
+    """
+    for name in vm_tags.get(tags.BALANCERS, "").split():
+        try:
+            account.client.call(
+                "DeregisterInstancesFromLoadBalancer", LoadBalancerName=name, Instances=[{"InstanceId": str(vm_cid)}]
+            )
+        except errors.Refusal as error:
+            _pass_if_gone(error)
+    for name in vm_tags.get(tags.TARGET_GROUPS, "").split():
+        try:
+            for arn in target_groups(account, [name]):
+                account.client.call("DeregisterTargets", TargetGroupArn=arn, Targets=[{"Id": str(vm_cid)}])
+        except errors.Refusal as error:
+            _pass_if_gone(error)
+
+
+def _pass_if_gone(error: errors.Refusal) -> None:
+    if error.code not in _GONE:
+        raise error

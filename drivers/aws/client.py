@@ -1,0 +1,237 @@
+"""The API itself: the only file that imports the SDK."""
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import botocore
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+import botocore.parsers
+import botocore.session
+
+from cpi.contract import errors as contract_errors
+from drivers.aws import connecting, errors
+from drivers.aws.operations import OPERATIONS, Repeat
+from drivers.aws.settings import AwsSettings
+
+_log = logging.getLogger(__name__)
+
+# At its lowest level the SDK logs every request whole: user data hold passwords and keys.
+logging.getLogger("botocore").setLevel(logging.INFO)
+
+Answer = dict[str, Any]
+
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+THROTTLED_SECONDS: Final = 600.0
+DRY_RUN_ALLOWED: Final = "DryRunOperation"
+_CONNECTIONS: Final = 100
+_WITHOUT_END: Final = 1_000_000
+
+_NOT_SENT = (
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ProxyConnectionError,
+)
+_NO_ANSWER = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+    botocore.exceptions.ResponseStreamingError,
+)
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.MetadataRetrievalError,
+    botocore.exceptions.ConfigNotFound,
+    botocore.exceptions.ProfileNotFound,
+    botocore.exceptions.TokenRetrievalError,
+)
+
+
+class Client:
+    """Calls by name, repeated where that is safe; answers as plain documents, faults as errors of the contract."""
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._services: dict[str, Any] = {}
+        self._ca_bundle = connecting.ca_bundle(settings)
+        self._session = _new_session()
+        self._identify()
+
+    def call(self, operation: str, **parameters: Any) -> Answer:
+        """One call. Raises the contract's errors; throttling and passing faults only once they last."""
+        attempt = functools.partial(self._attempt, operation, parameters)
+        try:
+            return attempt()
+        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
+            if isinstance(first, errors.Unclear) and not _may_repeat(operation, parameters):
+                raise
+            return self._repeated(operation, attempt, first)
+
+    def pages(self, operation: str, **parameters: Any) -> Iterator[Answer]:
+        """The same call for every page of its answer."""
+        token: str | None = None
+        while True:
+            answer = self.call(operation, **parameters, **({"NextToken": token} if token else {}))
+            yield answer
+            token = answer.get("NextToken")
+            if not token:
+                return
+
+    def permitted(self, operation: str, **parameters: Any) -> str:
+        """What a dry run answers: DRY_RUN_ALLOWED if the call would be (or was) carried out, else the code of the refusal."""
+        try:
+            self._attempt(operation, {"DryRun": True, **parameters})
+        except errors.Refusal as error:
+            return error.code
+        return DRY_RUN_ALLOWED
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._lock:
+            for service in self._services.values():
+                service.close()
+            self._services.clear()
+        if self._ca_bundle:
+            Path(self._ca_bundle).unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ one attempt, and more
+
+    def _attempt(self, operation: str, parameters: dict[str, Any]) -> Answer:
+        service = self._service(OPERATIONS[operation].service)
+        began = time.monotonic()
+        try:
+            answer: Answer = getattr(service, botocore.xform_name(operation))(**parameters)
+        except botocore.exceptions.ClientError as error:
+            fault = error.response.get("Error", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+            raise errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status) from error
+        except _NOT_SENT as error:
+            raise errors.unreached(operation, error) from error
+        except _NO_ANSWER as error:
+            raise errors.unclear(operation, error) from error
+        except botocore.parsers.ResponseParserError as error:
+            raise errors.unclear(operation, "not the API's form") from error
+        except _NO_CREDENTIALS as error:
+            raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise contract_errors.CpiError(f"AWS {operation} can not be called: {error}") from error
+        _log.debug("%s took %.3f s", operation, time.monotonic() - began)
+        return answer
+
+    def _repeated(self, operation: str, attempt: Callable[[], Answer], first: errors.Refusal) -> Answer:
+        from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
+
+        failed, unclear = [first], isinstance(first, errors.Unclear)
+        _log.info("repeating: %s", first.message)
+
+        def again() -> Answer:
+            nonlocal unclear
+            if failed:
+                raise failed.pop()
+            try:
+                return attempt()
+            except errors.Refusal as error:
+                error.after_unclear = unclear
+                unclear = unclear or isinstance(error, errors.Unclear)
+                raise
+
+        def patiently() -> Answer:
+            return repeated(again, on=(errors.Unreached, errors.Unclear), attempts=1 + self._settings.max_retries)
+
+        return repeated(patiently, on=errors.Throttled, attempts=_WITHOUT_END, deadline_seconds=THROTTLED_SECONDS)
+
+    # ------------------------------------------------------------------ the SDK
+
+    def _identify(self) -> None:
+        """Give the session its credentials: fixed ones, or what the SDK finds; and a role on top of either."""
+        own = self._settings
+        if own.access_key_id and own.secret_access_key:
+            token = own.session_token.reveal() if own.session_token else None
+            self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
+        if own.role_arn:
+            provider = _AssumedRole(own.role_arn, self._new_service("sts"))
+            self._session = _new_session()
+            self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
+
+    def _service(self, name: str) -> Any:
+        found = self._services.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if name not in self._services:
+                self._services[name] = self._new_service(name)
+            return self._services[name]
+
+    def _new_service(self, name: str) -> Any:
+        endpoint = getattr(self._settings, connecting.ENDPOINTS[name])
+        try:
+            return self._session.create_client(
+                name,
+                region_name=self._settings.signing_region,
+                endpoint_url=connecting.url_of(endpoint),
+                config=self._config(name),
+                verify=self._ca_bundle,
+            )
+        except _NO_CREDENTIALS as error:
+            raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise contract_errors.CpiError(f"no client for AWS {name}: {error}") from error
+
+    def _config(self, name: str) -> Any:
+        return botocore.config.Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=_CONNECTIONS,
+            # Repeats are ours: the SDK's stop at a quota that many threads soon use up, and its rate limiter forgets slowly.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            use_dualstack_endpoint=self._settings.dualstack or None,
+            proxies=connecting.proxies(self._settings, name),
+            tcp_keepalive=True,
+        )
+
+
+def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
+    repeat = OPERATIONS[operation].repeat
+    return repeat is Repeat.HARMLESS or (repeat is Repeat.ASKED_BY_KEY and "ClientToken" in parameters)
+
+
+class _AssumedRole:
+    """A credential provider of the SDK: what STS gives for a role, renewed before it ends."""
+
+    METHOD = "assume-role"
+    CANONICAL_NAME = None
+
+    def __init__(self, role_arn: str, sts: Any) -> None:
+        self._role_arn = role_arn
+        self._sts = sts
+
+    def load(self) -> Any:
+        return botocore.credentials.DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
+
+    def _fetch(self) -> dict[str, str]:
+        try:
+            given = self._sts.assume_role(RoleArn=self._role_arn, RoleSessionName="multicpi")["Credentials"]
+        except botocore.exceptions.ClientError as error:
+            fault = error.response.get("Error", {})
+            raise errors.refusal("AssumeRole", fault.get("Code", ""), fault.get("Message", "")) from error
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+
+def _new_session() -> Any:
+    session = botocore.session.Session()
+    session.set_config_variable("data_path", connecting.SHORT_MODELS)
+    return session

@@ -1,0 +1,184 @@
+"""From AWS's error codes to the director's ten errors: one table."""
+
+import re
+from typing import Final
+
+from cpi.contract import errors
+
+THROTTLES: Final = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "SnapshotCreationPerVolumeRateExceeded",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+
+# The cloud itself had a fault: whether the call was carried out is not known.
+UNCLEAR: Final = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "Unavailable",
+    }
+)
+
+
+class Refusal(errors.CloudError):
+    """What AWS refused, with its code."""
+
+    code = ""
+    after_unclear = False
+    """An earlier attempt of the same call may have been carried out."""
+
+
+class Throttled(Refusal):
+    """Too many calls; this one was not carried out."""
+
+
+class Unreached(Refusal):
+    """No connection; the call was not carried out."""
+
+
+class Unclear(Refusal):
+    """No usable answer: the call may have been carried out."""
+
+
+class Denied(Refusal):
+    """The credentials, or what they allow."""
+
+
+class NoCapacity(Refusal):
+    """AWS has none of it at the moment: another time, type or zone may do."""
+
+
+class QuotaReached(Refusal):
+    """The account's limit: a repeat will not help before somebody raises it or makes room."""
+
+
+class NoRoom(errors.NoDiskSpace, Refusal):
+    """No room or quota for a disk."""
+
+
+class VmMissing(errors.VMNotFound, Refusal):
+    """No such VM."""
+
+
+class DiskMissing(errors.DiskNotFound, Refusal):
+    """No such disk."""
+
+
+class NotAttached(errors.DiskNotAttached, Refusal):
+    """The disk is not attached to that VM."""
+
+
+class NetworkMissing(errors.NetworkNotFound, Refusal):
+    """No such subnet, address, security group or interface."""
+
+
+_CREDENTIALS = "check the keys, the role and the clock of this machine"
+_PERMISSION = "`cpi doctor` prints the policy that the driver needs"
+_QUOTA = "raise the quota in Service Quotas, or delete what is not needed"
+_CAPACITY = "list further instance_types or availability_zones, or try again later"
+
+# The first pattern that matches the whole code decides; what is added says what to do.
+TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
+    (r"InvalidInstanceID\..*", VmMissing, ""),
+    (r"InvalidVolume\.NotFound|InvalidVolumeID\..*|InvalidVolume\.Malformed", DiskMissing, ""),
+    (r"InvalidAttachment\.NotFound", NotAttached, ""),
+    (
+        (
+            r"Invalid(Subnet|SubnetID|Group|GroupId|NetworkInterfaceID|Address|AllocationID|RouteTableID|VpcID)\.(NotFound|Malformed)"
+            r"|InvalidGroupId\.Malformed|InvalidSecurityGroupID\.NotFound|InvalidNetworkInterfaceId\..*"
+        ),
+        NetworkMissing,
+        "",
+    ),
+    (r"InsufficientVolumeCapacity|MaxIOPSLimitExceeded|VolumeLimitExceeded|VolumeIOPSLimit|VolumeSizeLimit.*", NoRoom, _QUOTA),
+    (
+        (
+            r"Insufficient(Instance|Host|ReservedInstance|Address|FreeAddressesInSubnet)?Capacity|InsufficientFreeAddressesInSubnet"
+            r"|Unsupported|UnfulfillableCapacity|SpotMaxPriceTooLow|InsufficientCapacity(OnHost)?|CapacityOversubscribed"
+        ),
+        NoCapacity,
+        _CAPACITY,
+    ),
+    (
+        (
+            r"(Instance|Vcpu|Address|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
+            r"|ConcurrentSnapshot|Snapshot|Attachment)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
+            r"|MaxScheduledInstanceCapacityExceeded|AMI(Limit|Quota)Exceeded|ResourceLimitExceeded|PrivateIpAddressLimitExceeded"
+            r"|ServiceQuotaExceededException|ResourceCountExceeded"
+        ),
+        QuotaReached,
+        _QUOTA,
+    ),
+    (
+        (
+            r"AuthFailure|SignatureDoesNotMatch|IncompleteSignature|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClientException"
+            r"|ExpiredToken|ExpiredTokenException|RequestExpired|MissingAuthenticationToken|InvalidSecurityToken|NotSignedUp|OptInRequired"
+            r"|Blocked|PendingVerification"
+        ),
+        Denied,
+        _CREDENTIALS,
+    ),
+    (r"UnauthorizedOperation|AccessDenied|AccessDeniedException|Client\.UnauthorizedOperation", Denied, _PERMISSION),
+)
+
+_ENCODED_MESSAGE = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+
+
+def kind_of(code: str) -> tuple[type[Refusal], str]:
+    """The class of error for a code, and what to do."""
+    for pattern, kind, advice in TABLE:
+        if re.fullmatch(pattern, code):
+            return kind, advice
+    return Refusal, ""
+
+
+def refusal(operation: str, code: str, message: str, status: int = 400) -> Refusal:
+    """What AWS answered to a call, as an error of the contract."""
+    text = _ENCODED_MESSAGE.sub("", message or "no reason given").strip()
+    if code in THROTTLES:
+        return _made(Throttled, code, f"AWS throttles {operation} ({code}): {text}")
+    kind, advice = kind_of(code)
+    if kind is Refusal and (code in UNCLEAR or status >= 500):  # noqa: PLR2004 - HTTP's server faults
+        return _made(Unclear, code, f"AWS failed at {operation} ({code}, HTTP {status}): {text}")
+    return _made(kind, code, f"AWS refused {operation} ({code}): {text}" + (f"; {advice}" if advice else ""))
+
+
+def died(vm_cid: str, code: str, message: str) -> Refusal:
+    """A VM that ended while it was starting: code is EC2's state reason, `Server.InsufficientInstanceCapacity` say."""
+    short = code.rpartition(".")[2]
+    kind, advice = kind_of(short)
+    text = f"AWS ended {vm_cid} while it was starting ({code or 'no reason given'}): {message or 'no reason given'}"
+    return _made(kind, short, text + (f"; {advice}" if advice else ""))
+
+
+def unreached(operation: str, reason: object) -> Refusal:
+    """No connection was made."""
+    return _made(Unreached, "", f"AWS can not be reached for {operation}: {reason}; check region, endpoint and proxy")
+
+
+def unclear(operation: str, reason: object) -> Refusal:
+    """The connection broke, or the answer was none."""
+    return _made(Unclear, "", f"AWS gave no usable answer to {operation}: {reason}; it may have been carried out")
+
+
+def _made(kind: type[Refusal], code: str, message: str) -> Refusal:
+    error = kind(message)
+    error.code = code
+    return error

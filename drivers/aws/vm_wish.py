@@ -1,0 +1,110 @@
+"""What create_vm was asked for, read and checked; and the attempts that may meet it."""
+
+import dataclasses
+import hashlib
+import itertools
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cpi.contract import errors
+from cpi.contract.ids import AgentId, DiskCid, StemcellCid
+from cpi.contract.model import Env, Networks
+from cpi.kit.settings import read_cloud_properties
+from drivers.aws import networks as interfaces
+from drivers.aws import placement
+from drivers.aws.account import Account
+from drivers.aws.facts import RootDisk
+from drivers.aws.properties import VmProperties
+from drivers.aws.user_data import user_data
+from drivers.aws.vm_disks import born_disks
+
+
+class Candidate(NamedTuple):
+    """One way to meet the wish."""
+
+    vm_type: str
+    zone: str | None
+    spot: bool
+
+    def __str__(self) -> str:
+        return f"{self.vm_type}{f' in {self.zone}' if self.zone else ''}{' (spot)' if self.spot else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """The arguments of create_vm."""
+
+    agent_id: AgentId
+    stemcell_cid: StemcellCid
+    properties: VmProperties
+    networks: Networks
+    plan: interfaces.Plan
+    disk_cids: Sequence[DiskCid]
+    env: Env
+    token: str | None
+    seed: str
+    """What client tokens are made of: the token, or something new."""
+
+    @property
+    def ami(self) -> str:
+        """The image: a light stemcell's CID has a word after it."""
+        return self.stemcell_cid.split()[0]
+
+    @property
+    def vm_types(self) -> tuple[str, ...]:
+        """The types to try, in order."""
+        one = (self.properties.instance_type,) if self.properties.instance_type else ()
+        return tuple(dict.fromkeys((*one, *self.properties.instance_types)))
+
+    def client_token(self, *parts: object) -> str:
+        """The same for the same token and the same parts: EC2 answers a repeat with what it made before."""
+        return hashlib.sha256("\0".join([self.seed, *map(str, parts)]).encode()).hexdigest()
+
+    def user_data(self, account: Account, candidate: Candidate, root: RootDisk, macs: Mapping[str, str]) -> str:
+        """Raises CpiError if EC2 would not take it."""
+        disks = born_disks(self.properties, root, account.facts.vm_type(candidate.vm_type), account.settings)
+        return user_data(self.agent_id, self.networks, macs, self.env, account.config.agent, disks, root.device)
+
+
+def read_wish(
+    account: Account,
+    agent_id: AgentId,
+    stemcell_cid: StemcellCid,
+    cloud_properties: Mapping[str, Any],
+    networks: Networks,
+    disk_cids: Sequence[DiskCid],
+    env: Env | None,
+    token: str | None,
+) -> Wish:
+    """Raises CpiError for everything that can be known without a call."""
+    strict = account.config.strict_properties
+    properties = read_cloud_properties(VmProperties, cloud_properties, strict=strict)
+    plan = interfaces.plan(networks, strict=strict)
+    wish = Wish(agent_id, stemcell_cid, properties, networks, plan, disk_cids, env or {}, token, token or uuid.uuid4().hex)
+    if not wish.vm_types:
+        raise errors.CpiError("cloud properties have faults:\n  cloud_properties.instance_type: is missing (or instance_types)")
+    if properties.auto_assign_public_ip and not plan.made_at_launch:
+        raise errors.CpiError("auto_assign_public_ip: EC2 gives a public address to VMs with one network only; use a vip network")
+    _check_user_data(account, wish)
+    return wish
+
+
+def candidates(account: Account, wish: Wish) -> list[Candidate]:
+    """Every combination in the order of the manifest; spot before its fallback."""
+    zones = placement.zones_to_try(account, wish.properties, wish.plan.subnets, wish.disk_cids)
+    markets = [False]
+    if wish.properties.spot_bid_price:
+        markets = [True, False] if wish.properties.spot_ondemand_fallback else [True]
+    return [Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wish.vm_types, zones)]
+
+
+def _check_user_data(account: Account, wish: Wish) -> None:
+    """Before any call, with a root disk and MAC addresses as they usually are."""
+    from drivers.aws import vm_types
+
+    macs = {} if wish.plan.made_at_launch else dict.fromkeys(wish.networks, "02:00:00:00:00:00")
+    root = RootDisk("/dev/xvda", None)
+    kind = vm_types.shipped(wish.vm_types[0]) or vm_types.guessed(wish.vm_types[0])
+    disks = born_disks(wish.properties, root, kind, account.settings)
+    user_data(wish.agent_id, wish.networks, macs, wish.env, account.config.agent, disks, root.device)

@@ -1,0 +1,82 @@
+"""What OpenStack's answers mean in the director's ten words."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cpi.contract import errors
+from cpi.kit.redaction import scrubbed
+
+_LONGEST_QUOTE = 500
+_QUOTA = re.compile(r"quota|limit exceeded|maximum number", re.IGNORECASE)
+
+
+class Refused(errors.CloudError):
+    """A service answered that it will not do it."""
+
+    def __init__(self, asked: str, status: int, said: str) -> None:
+        super().__init__(f"{asked} was refused: {status} {said}".rstrip())
+        self.status = status
+        self.said = said
+
+    @property
+    def is_quota(self) -> bool:
+        """Whether the project may not have more, as against the cloud having no more."""
+        return self.status in {403, 413, 409} and bool(_QUOTA.search(self.said))
+
+
+class Missing(Refused):
+    """404: what the path names does not exist."""
+
+
+class Conflicting(Refused):
+    """409: not in the present state."""
+
+
+class Passing(errors.CloudError):
+    """What failed for a reason that may pass: nothing was done, or it may be done twice."""
+
+    def __init__(self, message: str, *, after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
+
+
+class AnswerLost(errors.CloudError):
+    """A call that makes something went out and no answer came, or one that tells nothing: it may have been made."""
+
+
+def refusal(asked: str, status: int, said: str) -> Refused:
+    """The error for a status of the 400s."""
+    kind = {404: Missing, 409: Conflicting}.get(status, Refused)
+    return kind(asked, status, said)
+
+
+def words_of(body: bytes) -> str:
+    """What a service says in an error's body: each service wraps it in its own way."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = body.decode("utf-8", "replace")
+    return scrubbed(_sentence(document))[:_LONGEST_QUOTE]
+
+
+def _sentence(document: Any) -> str:
+    if isinstance(document, str):
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", document)).strip()
+    if isinstance(document, Mapping):
+        for key in ("message", "faultstring", "detail", "title"):
+            if isinstance(document.get(key), str):
+                return _sentence(document[key])
+        return _sentence(next((value for value in document.values() if value), ""))
+    if isinstance(document, list) and document:
+        return _sentence(document[0])
+    return ""
+
+
+def sdk_failures() -> tuple[type[BaseException], ...]:
+    """What openstacksdk raises."""
+    import keystoneauth1.exceptions
+    import openstack.exceptions
+
+    return (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException)
