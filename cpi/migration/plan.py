@@ -104,7 +104,8 @@ _STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
             "verify_last",
             "swap_disks",
         ),
-        ("remove_old_disk", "orphan_old_disk", "start_jobs"),
+        # a cloud may take a minute to detach a disk: the jobs do not wait for it
+        ("start_jobs", "remove_old_disk", "orphan_old_disk"),
     ),
     Strategy.COPY: (
         ("stop_jobs", "attach_old_disk", "create_disk", "attach_new_disk", "copy_data"),
