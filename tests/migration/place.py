@@ -49,7 +49,8 @@ class Place:
         self.agent.mount_disk(self.disk_cid)
         env = {"OLD_DATA_BYTES": str(bytes_from_mib(MiB(data)))}
         command = [sys.executable, str(Path(job.__file__).resolve())]
-        self.agent.apply({"jobs": [{"name": "rows", "command": command, "env": env}]})
+        self.spec: dict[str, Any] = {"jobs": [{"name": "rows", "command": command, "env": env}]}
+        self.agent.apply(self.spec)
         self.agent.start()
         self.writer.start()
         self.writer.wait_for_more(_READY_SECONDS)
@@ -68,8 +69,17 @@ class Place:
 
     def shell(self, faults: Faults | None = None) -> VmShell:
         """Root's, in the VM."""
-        backing = self._document["cloud"]["properties"]["local"]["disk_backing"]
-        return VmShell(self.root / "vms" / self.vm_cid, namespace=backing == "loop", faults=faults)
+        return VmShell(self.root / "vms" / self.vm_cid, namespace=self._backing == "loop", faults=faults)
+
+    @property
+    def seen(self) -> Path:
+        """The VM's root with what is mounted in it, as it is seen from here."""
+        root = self.root / "vms" / self.vm_cid / "root"
+        return Path(f"/proc/{self.group}/root{root}") if self._backing == "loop" else root
+
+    @property
+    def _backing(self) -> str:
+        return str(self._document["cloud"]["properties"]["local"]["disk_backing"])
 
     @property
     def group(self) -> int:
