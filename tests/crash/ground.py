@@ -102,9 +102,11 @@ class Ground:
         assert outcome is not None, f"{there}: {first}"
         if hurt in {"agent", "vm"}:
             self.place.cloud.reboot_vm(self.place.vm_cid)
+            self.place.agent.wait_until_ready()
             if outcome["standing"] != "moved" or outcome["left"]:
                 outcome = self._run(move_id=move_id, again=True)["outcome"]
                 assert outcome["standing"] == "moved", f"{there}: {outcome}"
+            self.place.writer.wait_for_more()
         self.assert_well(outcome, there)
 
     def killed_all_along(self, strategy: Strategy, when: str) -> None:

@@ -42,7 +42,7 @@ def main() -> None:
         if "kill_after" in request:
             time.sleep(request["kill_after"])
             os.kill(child, signal.SIGKILL)
-        told = {"status": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+        told: dict[str, Any] = {"status": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
         if answer.exists():
             told["outcome"] = json.loads(answer.read_bytes())
         if _fault(answer).exists():

@@ -109,9 +109,9 @@ def test_an_xfs_that_is_full_fails_the_move(tmp_path: Path, strategy: str) -> No
     """A real "no space left": before anything is copied where the guest can be asked, else in the middle of the copy."""
     with local_place(tmp_path, _loop(tmp_path), {"persistent_disk_fs": "xfs"}) as make:
         there = make(700, 310)
-        wish = {"shell": there.shell()} if strategy == "live_copy" else {}
+        shell = there.shell() if strategy == "live_copy" else None
         with pytest.raises(MoveFailed, match=r"does not fit: \d+ bytes|No space left on device") as failed:
-            there.move(330, strategy=strategy, **wish)
+            there.move(330, strategy=strategy, shell=shell)
         _assert_undone(there, failed.value)
 
 
@@ -150,7 +150,7 @@ def test_an_agent_that_is_silent_for_a_while_fails_the_move(place: Make, strateg
             os.kill(leader, signal.SIGSTOP)
             going_on.start()
 
-    with pytest.raises(MoveFailed, match="did not answer|was not ready") as failed:
+    with pytest.raises(MoveFailed, match=r"did not answer|was not ready") as failed:
         there.move(128, strategy=strategy, shell=there.shell(), on_event=silence)
     going_on.join()
     there.agent.deadlines = Deadlines()
