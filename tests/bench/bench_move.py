@@ -7,6 +7,7 @@ one before it has moved; before each the data is synced, and as root thrown out 
 """
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -44,6 +45,7 @@ class Figures(msgspec.Struct):
 
 def main(words: list[str]) -> None:
     """Move each kind of data in each way, or those that are named."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made is removed
     for kind in [word for word in words if word in _KINDS] or _KINDS:
         title, size, fill = _KINDS[kind]
         ways = [word for word in words if word in _WAYS] or list(_WAYS)
@@ -102,6 +104,7 @@ def _measured(there: Place, size: int, copied: int, way: str) -> Figures:
     with _memory(there) as most:
         figures = _WAYS[way][1](there, size, copied)
     figures.memory = most[0]
+    sys.stderr.write(f"{way}: {figures}\n")
     there.assert_well()
     for disk_cid in there.disks() - {there.disk_cid}:
         there.cloud.delete_disk(disk_cid)

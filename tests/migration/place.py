@@ -23,6 +23,7 @@ from tests.migration.guests import VmShell
 from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
+_NEW_ROWS = 2
 _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
 
@@ -53,7 +54,7 @@ class Place:
         self.agent.apply(self.spec)
         self.agent.start()
         self.writer.start()
-        self.writer.wait_for_more(_READY_SECONDS)
+        self.writer.wait_for_more(_NEW_ROWS)
         self.digest = asked(self.address, {"do": "examine"})["digest"]
 
     def move(self, size: int, faults: Faults | None = None, **wish: Any) -> Report:
@@ -95,7 +96,7 @@ class Place:
         assert self.agent.get_state().job_state == "running"
         assert tuple(self.cloud.get_disks(self.vm_cid)) == (self.disk_cid,)
         assert self.agent.list_disk() == (self.disk_cid,)
-        self.writer.wait_for_more(_READY_SECONDS)
+        self.writer.wait_for_more(_NEW_ROWS)
         acknowledged = self.writer.acknowledged
         rows = dict(wait_until(self._rows, "the job's rows", deadline_seconds=_READY_SECONDS))
         assert [number for number in range(1, acknowledged + 1) if rows.get(number) != self.writer.text_of(number)] == []
