@@ -114,7 +114,8 @@ gently
 status=0
 if [ "$1" = 0 ] && [ -z "$(find "$T/." -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit)" ]; then
   before=$(df -B1 --output=used "$T/." | tail -n 1)
-  (while sleep 1; do echo "$(($(df -B1 --output=used "$T/." | tail -n 1) - before))"; done) 9>&- &
+  # a sleep that is left behind must not keep the shell's connection open
+  (while sleep 1 >/dev/null 2>&1; do echo "$(($(df -B1 --output=used "$T/." | tail -n 1) - before))"; done) 9>&- &
   watch=$!
   cd "$S/."
   find . -mindepth 1 -maxdepth 1 ! -name lost+found -print0 >"$W/top"

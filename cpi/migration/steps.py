@@ -89,10 +89,17 @@ def _create_disk(move: Move) -> State:
 
 
 def _delete_new_disk(move: Move) -> None:
-    # Without a CID it is not known whether a disk was made: the token finds it, or makes it, and then there is one to delete.
-    disk_cid = move.state.disk_cid or _create_disk(move).disk_cid
+    disk_cid = move.state.disk_cid or _made_perhaps(move)
     if disk_cid is not None and move.site.cloud.has_disk(disk_cid):
         move.site.cloud.delete_disk(disk_cid)
+
+
+def _made_perhaps(move: Move) -> DiskCid | None:
+    """Without a CID it is not known whether a disk was made: the token finds it, or makes it, and then there is one to delete."""
+    try:
+        return _create_disk(move).disk_cid
+    except errors.NoDiskSpace:
+        return None  # what has a token is found before room is asked for
 
 
 def _attach_new_disk(move: Move) -> State:

@@ -1,9 +1,12 @@
 """A fleet of small disks on PostgreSQL: one worker, then two, then two of which one is killed and replaced.
 
-python -m tests.bench.bench_fleet [MOVES]
+    python -m tests.bench.bench_fleet [MOVES] [one|two|killed ...]
+
+Each job takes a row every second: the machine's cores are for the moves.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +14,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from cpi.demo import client
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable.database import database
 from cpi.migration.durable.records import MoveRecord, Standing
@@ -22,11 +26,19 @@ from tests.migration.place import Place
 
 _CPI = str(Path(sys.executable).with_name("cpi"))
 _SECONDS = 1800.0
-_ROUNDS = (("1 worker", 1, 96, False), ("2 workers", 2, 128, False), ("2 workers, one killed and replaced", 2, 160, True))
+_BETWEEN_ROWS_SECONDS = 1.0
+_ROUNDS = {
+    "one": ("1 worker", 1, 96, False),
+    "two": ("2 workers", 2, 128, False),
+    "killed": ("2 workers, one killed and replaced", 2, 160, True),
+}
 
 
-def main(moves: int) -> None:
-    """Print the seconds of each round."""
+def main(words: list[str]) -> None:
+    """Print the seconds of each round, or of those that are named."""
+    moves = next((int(word) for word in words if word.isdigit()), 100)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made is removed
+    client._BETWEEN_ROWS_SECONDS = _BETWEEN_ROWS_SECONDS
     with ExitStack() as made:
         folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
         url = made.enter_context(postgresql())
@@ -35,12 +47,13 @@ def main(moves: int) -> None:
         (folder / "cpi.json").write_text(json.dumps(document))
         make = made.enter_context(local_place(folder, document))
         places = [make(64, 1) for _ in range(moves)]
-        rows = [
-            (name, f"{_round(folder, places, url, workers, size, killed=killed):.1f}") for name, workers, size, killed in _ROUNDS
-        ]
+        rows = []
+        for name, workers, size, killed in [_ROUNDS[word] for word in words if word in _ROUNDS] or _ROUNDS.values():
+            seconds = _round(folder, places, url, workers, size, killed=killed)
+            rows.append((name, f"{seconds:.1f}", f"{moves / seconds:.2f}"))
         for place in places:
             place.assert_well()
-    show(f"{moves} moves of 64 MiB disks, 8 in flight: every acknowledged row is there", ("", "seconds"), rows)
+    show(f"{moves} moves of 64 MiB disks, 8 in flight: every acknowledged row is there", ("", "seconds", "moves a second"), rows)
 
 
 def _round(folder: Path, places: list[Place], url: str, workers: int, size: int, *, killed: bool) -> float:
@@ -83,4 +96,4 @@ def _start(url: str, running: ExitStack) -> "subprocess.Popen[bytes]":
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(sys.argv[1:])

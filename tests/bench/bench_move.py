@@ -1,9 +1,14 @@
 """A disk moved in five ways while its job keeps writing: for how long the job is down, and how fast the data goes.
 
-CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, and 10 GB in few files.
+    python -m tests.bench.bench_move [small|large] [live|copy|tar|cp|rsync ...]
+
+CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, and 10 GB in few files. Each way moves what the
+one before it has moved; before each the data is synced, and as root thrown out of memory.
 """
 
 import os
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -25,12 +30,8 @@ from tests.migration.place import Place
 _SCALE = float(os.environ.get("CPI_BENCH_SCALE", "0.1"))
 _SMALL_FILES, _SMALL_BYTES, _MEGA, _SAMPLE_SECONDS = 20_000, 4_000, 1 << 20, 0.05
 _PIPE = 'tar -C "$0" --xattrs --sparse -cf - . | tar -C "$1" -xpf -'
-_COPIERS = {
-    "the agent's pipe of tar": _PIPE,
-    "cp -a": 'cp -a "$0/." "$1/"',
-    "rsync -aHAXS": 'rsync -aHAXS --numeric-ids "$0/" "$1/"',
-}
 _NAMES = frozenset({"tar", "cp", "rsync", "find", "sort", "comm", "xargs", "awk"})
+_FORGET = Path("/proc/sys/vm/drop_caches")
 
 
 class Figures(msgspec.Struct):
@@ -42,26 +43,30 @@ class Figures(msgspec.Struct):
     memory: int = 0
 
 
-def main() -> None:
-    """Move each kind of data in each way."""
-    backing = "loop" if os.geteuid() == 0 else "folder"
-    kinds: dict[str, tuple[int, Callable[[Path], int]]] = {
-        f"{_count(_SMALL_FILES)} small files and {_count(1024)} MiB": (_count(1024) + 200, _small),
-        f"{_count(10_240)} MiB in few files": (_count(10_240), _large),
-    }
-    for title, (size, fill) in kinds.items():
-        measured = {"live copy": _measured(backing, size, fill, _moved("live_copy"))}
-        measured["copy"] = _measured(backing, size, fill, _moved("copy"))
-        for name, script in _COPIERS.items():
-            measured[name] = _measured(backing, size, fill, _copied(script))
-        _show(f"{title}, {backing} disks", measured)
+def main(words: list[str]) -> None:
+    """Move each kind of data in each way, or those that are named."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made is removed
+    for kind in [word for word in words if word in _KINDS] or _KINDS:
+        title, size, fill = _KINDS[kind]
+        ways = [word for word in words if word in _WAYS] or list(_WAYS)
+        with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(folder)) as make:
+            there = make(size * 5 // 4 + 128, 1)
+            copied = fill(Path(f"{there.seen}/var/vcap/store"))
+            _show(title, {way: _measured(there, size * 5 // 4 + 128, copied, way) for way in ways})
 
 
 def _show(title: str, measured: dict[str, Figures]) -> None:
-    pipe = measured["the agent's pipe of tar"].total
+    pipe = measured["tar"].total if "tar" in measured else None
     rows = [
-        (name, f"{one.down:.1f}", f"{one.down / pipe:.0%}", f"{one.total:.1f}", f"{one.rate:.0f}", f"{one.memory / _MEGA:.0f}")
-        for name, one in measured.items()
+        (
+            _WAYS[way][0],
+            f"{one.down:.1f}",
+            f"{one.down / pipe:.0%}" if pipe else "?",
+            f"{one.total:.1f}",
+            f"{one.rate:.0f}",
+            f"{one.memory / _MEGA:.0f}",
+        )
+        for way, one in measured.items()
     ]
     show(title, ("", "s down", "of the pipe's time", "s in all", "MiB/s copied", "MiB of memory"), rows)
 
@@ -86,25 +91,28 @@ def _large(store: Path) -> int:
 
 
 def _write(path: Path, size: int) -> None:
+    rest = os.urandom(_MEGA - 16)
     with path.open("wb") as file:
         for _ in range(size):
-            file.write(os.urandom(_MEGA))
+            file.write(os.urandom(16) + rest)
 
 
-def _measured(backing: str, size: int, fill: Callable[[Path], int], move: Callable[[Place, int, int], Figures]) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(folder, backing)) as make:
-        there = make(size * 5 // 4 + 128, 1)
-        store = f"/proc/{there.group}/root" if backing == "loop" else ""
-        copied = fill(Path(f"{store}{there.shell().root}/var/vcap/store"))
-        there.shell().run(["sync"], deadline_seconds=600)
-        with _memory(there) as most:
-            figures = move(there, size * 5 // 4 + 192, copied)
-        figures.memory = most[0]
-        there.assert_well()
+def _measured(there: Place, size: int, copied: int, way: str) -> Figures:
+    there.shell().run(["sync"], deadline_seconds=600)
+    if os.geteuid() == 0:
+        _FORGET.write_text("3")
+    with _memory(there) as most:
+        figures = _WAYS[way][1](there, size, copied)
+    figures.memory = most[0]
+    sys.stderr.write(f"{way}: {figures}\n")
+    there.assert_well()
+    for disk_cid in there.disks() - {there.disk_cid}:
+        there.cloud.delete_disk(disk_cid)
     return figures
 
 
-def _cloud(folder: str, backing: str) -> dict[str, Any]:
+def _cloud(folder: str) -> dict[str, Any]:
+    backing = "loop" if os.geteuid() == 0 else "folder"
     return {"cloud": {"plugin": "local", "properties": {"local": {"root": f"{folder}/cloud", "disk_backing": backing}}}}
 
 
@@ -168,5 +176,17 @@ def _resident(process: psutil.Process) -> int:
     return total
 
 
+_KINDS: dict[str, tuple[str, int, Callable[[Path], int]]] = {
+    "small": (f"{_count(_SMALL_FILES)} small files and {_count(1024)} MiB", _count(1024) + 200, _small),
+    "large": (f"{_count(10_240)} MiB in few files", _count(10_240), _large),
+}
+_WAYS: dict[str, tuple[str, Callable[[Place, int, int], Figures]]] = {
+    "live": ("live copy", _moved("live_copy")),
+    "copy": ("copy", _moved("copy")),
+    "tar": ("the agent's pipe of tar", _copied(_PIPE)),
+    "cp": ("cp -a", _copied('cp -a "$0/." "$1/"')),
+    "rsync": ("rsync -aHAXS", _copied('rsync -aHAXS --numeric-ids "$0/" "$1/"')),
+}
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -12,6 +12,8 @@ from typing import Any
 from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
+from cpi.kit.waiting import wait_until
+from cpi.migration import jobs
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from tests.crash.mother import DIED
@@ -102,9 +104,11 @@ class Ground:
         assert outcome is not None, f"{there}: {first}"
         if hurt in {"agent", "vm"}:
             self.place.cloud.reboot_vm(self.place.vm_cid)
+            self.place.agent.wait_until_ready()
             if outcome["standing"] != "moved" or outcome["left"]:
                 outcome = self._run(move_id=move_id, again=True)["outcome"]
                 assert outcome["standing"] == "moved", f"{there}: {outcome}"
+            wait_until(self._job_runs, f"{there}: the job after the reboot", deadline_seconds=30)
         self.assert_well(outcome, there)
 
     def killed_all_along(self, strategy: Strategy, when: str) -> None:
@@ -151,6 +155,9 @@ class Ground:
         assert self.place.disks() == {self.place.disk_cid} | orphans, there
         for orphan in orphans:
             self.place.cloud.delete_disk(orphan)
+
+    def _job_runs(self) -> bool:
+        return self.place.agent.get_state().job_state == jobs.RUNNING
 
     def _run(self, **request: Any) -> dict[str, Any]:
         folder = str(self._config.parent)

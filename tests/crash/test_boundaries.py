@@ -24,15 +24,18 @@ def test_a_move_gets_to_its_end_though_every_part_kills_its_process(ground: Grou
 
 
 _COPIES = (Strategy.COPY, Strategy.LIVE_COPY)
-_ALONE = [(strategy, name) for strategy in _COPIES for name in boundaries(strategy)]
+_ALONE = [(strategy, name, "before") for strategy in _ALL for name in boundaries(strategy)]
+_ALONE += [(strategy, boundaries(strategy)[-1], "after") for strategy in _ALL]
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("hurt", ["agent", "vm", "answer"])
-@pytest.mark.parametrize(("strategy", "name"), _ALONE, ids=lambda value: value.value if isinstance(value, Strategy) else value)
-def test_what_dies_at_a_boundary_loses_no_row(ground: Ground, strategy: Strategy, name: str, hurt: str) -> None:
-    """The agent or the whole VM dies before the part, or the answer to it is lost: undone, or finished, or tried again."""
-    ground.cut_off(strategy, name, "between" if hurt == "answer" else "before", hurt)
+@pytest.mark.parametrize(
+    ("strategy", "name", "when"), _ALONE, ids=lambda value: value.value if isinstance(value, Strategy) else value
+)
+def test_what_dies_at_a_boundary_loses_no_row(ground: Ground, strategy: Strategy, name: str, when: str, hurt: str) -> None:
+    """The agent or the VM dies before the part, or after the last, or its answer is lost: undone, finished, or tried again."""
+    ground.cut_off(strategy, name, "between" if hurt == "answer" else when, hurt)
 
 
 @pytest.mark.timeout(60 + 60 * _CHAOS)

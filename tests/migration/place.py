@@ -23,6 +23,7 @@ from tests.migration.guests import VmShell
 from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
+_NEW_ROWS = 2
 _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
 
@@ -49,10 +50,11 @@ class Place:
         self.agent.mount_disk(self.disk_cid)
         env = {"OLD_DATA_BYTES": str(bytes_from_mib(MiB(data)))}
         command = [sys.executable, str(Path(job.__file__).resolve())]
-        self.agent.apply({"jobs": [{"name": "rows", "command": command, "env": env}]})
+        self.spec: dict[str, Any] = {"jobs": [{"name": "rows", "command": command, "env": env}]}
+        self.agent.apply(self.spec)
         self.agent.start()
         self.writer.start()
-        self.writer.wait_for_more(_READY_SECONDS)
+        self.writer.wait_for_more(_NEW_ROWS)
         self.digest = asked(self.address, {"do": "examine"})["digest"]
 
     def move(self, size: int, faults: Faults | None = None, **wish: Any) -> Report:
@@ -68,8 +70,17 @@ class Place:
 
     def shell(self, faults: Faults | None = None) -> VmShell:
         """Root's, in the VM."""
-        backing = self._document["cloud"]["properties"]["local"]["disk_backing"]
-        return VmShell(self.root / "vms" / self.vm_cid, namespace=backing == "loop", faults=faults)
+        return VmShell(self.root / "vms" / self.vm_cid, namespace=self._backing == "loop", faults=faults)
+
+    @property
+    def seen(self) -> Path:
+        """The VM's root with what is mounted in it, as it is seen from here."""
+        root = self.root / "vms" / self.vm_cid / "root"
+        return Path(f"/proc/{self.group}/root{root}") if self._backing == "loop" else root
+
+    @property
+    def _backing(self) -> str:
+        return str(self._document["cloud"]["properties"]["local"]["disk_backing"])
 
     @property
     def group(self) -> int:
@@ -85,7 +96,7 @@ class Place:
         assert self.agent.get_state().job_state == "running"
         assert tuple(self.cloud.get_disks(self.vm_cid)) == (self.disk_cid,)
         assert self.agent.list_disk() == (self.disk_cid,)
-        self.writer.wait_for_more(_READY_SECONDS)
+        self.writer.wait_for_more(_NEW_ROWS)
         acknowledged = self.writer.acknowledged
         rows = dict(wait_until(self._rows, "the job's rows", deadline_seconds=_READY_SECONDS))
         assert [number for number in range(1, acknowledged + 1) if rows.get(number) != self.writer.text_of(number)] == []

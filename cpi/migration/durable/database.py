@@ -1,6 +1,8 @@
 """Where the moves are kept: SQLite in the user's state folder, or PostgreSQL by URL."""
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,7 @@ from cpi.kit.redaction import scrubbed
 from cpi.migration.durable.locks import FolderLocks, Locks, PostgresLocks
 
 _SQLITE: Final = "sqlite:///"
+_BUSY_SECONDS: Final = 30.0
 _POSTGRES: Final = frozenset({"postgresql", "postgres"})
 
 
@@ -28,10 +31,17 @@ class Database(msgspec.Struct, frozen=True):
         return self.path is None or self.path.exists()
 
     def prepare(self) -> None:
-        """Make the file, for its owner alone."""
-        if self.path is not None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)
+        """Make the file, for its owner alone. Raises CpiError if it can not be used."""
+        if self.path is None:
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.touch(mode=0o600)
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
+                # the file keeps this: who looks at a move does not hold it up, and a record is synced once, not three times
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error as error:
+            raise errors.CpiError(f"{self.path} can not be used for moves: {error}") from error
 
     def locks(self, on_lost: Callable[[str], None]) -> Locks:
         """The locks of all who work on it. on_lost is told when they are gone though nobody gave them back."""

@@ -346,10 +346,3 @@ def _running() -> tuple[Engine, str]:
 
 def _step(name: str, call: Callable[[], Any], /) -> Any:
     return DBOS.run_step({"name": name}, call)
-
-
-def _plugin(entry: Entry) -> str:
-    try:
-        return configuration.plugin_of(configuration.read_document(entry.config))
-    except errors.CpiError:
-        return "unknown"
