@@ -11,6 +11,8 @@ import pytest
 from cpi.contract import errors
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 _SECRET = "hunter-2222"  # noqa: S105 - it opens nothing
 
 

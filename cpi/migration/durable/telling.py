@@ -16,7 +16,7 @@ _KEPT_EVENTS: Final = 40
 class Teller:
     """A thread that writes the newest events of each move down, and asks whether the move is cancelled."""
 
-    def __init__(self, write: Callable[[str, Mapping[str, Any]], None], is_cancelled: Callable[[str], bool]) -> None:
+    def __init__(self, write: Callable[[str, Mapping[str, Any]], object], is_cancelled: Callable[[str], bool | None]) -> None:
         self._write = write
         self._ask = is_cancelled
         self._guard = threading.Lock()

@@ -5,13 +5,14 @@ moves. Every process has an executor id of its own and holds a lock of that name
 takes up what its executor had under way. The engine's claim of a workflow admits one process only.
 """
 
+import contextlib
 import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -43,9 +44,12 @@ try:
         SetWorkflowAttributes,
         SetWorkflowID,
         WorkflowSerializationFormat,
+        error,
     )
 except ImportError as missing:
     raise errors.CpiError("durable moves need DBOS; install it with: pip install 'multicpi[migration]'") from missing
+
+T = TypeVar("T")
 
 FORMAT: Final = "moves-1"
 """The version of what is kept: another one only if an older program's moves could not be finished any more."""
@@ -95,7 +99,7 @@ class Engine:
         self.locks.hold(executor_lock(self.executor_id))
         _launch(kept, self.executor_id, _QUEUES if works else ())
         self.book = Book(DBOS, self.locks)
-        self.teller = Teller(_mark, self.book.is_cancelled)
+        self.teller = Teller(_unless_closed(_mark), _unless_closed(self.book.is_cancelled))
         self.leaving = False
         self._active: set[str] = set()
         self._guard = threading.Lock()
@@ -200,6 +204,17 @@ def _launch(kept: Database, executor_id: str, queues: Sequence[str]) -> None:
 
 def _mark(workflow_id: str, attributes: Mapping[str, Any]) -> None:
     DBOS.update_workflow_attributes(workflow_id, dict(attributes), merge=True)
+
+
+def _unless_closed(call: Callable[..., T]) -> Callable[..., T | None]:
+    """For what only tells, or asks: a thread that does so while the engine is closed must not break on it."""
+
+    def called(*values: Any) -> T | None:
+        with contextlib.suppress(error.DBOSException):
+            return call(*values)
+        return None
+
+    return called
 
 
 @DBOS.workflow(name=MOVE, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)

@@ -26,6 +26,7 @@ from fixtures.certificates import Authority
 from fixtures.nats_server import SERVER_NAME, NatsServer, nats_server
 
 Answers = Callable[[Mapping[str, Any]], bytes | None]
+_RECORDING = Path(__file__).parents[4] / "fixtures" / "agent" / "bosh-agent-nats.jsonl"
 
 
 class BusAgent:
@@ -150,6 +151,27 @@ def test_a_task_is_polled_until_it_is_done(bus: NatsBus, place: Place) -> None:
 
     agent = place("a-1", answers)
     assert bus.agent("a-1").list_disk() == (DiskCid("disk-1"),)
+
+
+def test_all_that_a_real_agent_said_comes_over_the_bus_as_it_was_said(bus: NatsBus, place: Place) -> None:
+    """Every recorded message is sent as it was sent, reply subject included; what it never answered is a timeout."""
+    recorded = [line for line in map(json.loads, _RECORDING.read_text().splitlines()) if "request" in line]
+
+    def answers(_: Mapping[str, Any]) -> bytes | None:
+        response = recorded[len(agent.heard) - 1]["response"]
+        return None if response == "TIMEOUT" else json.dumps(response).encode()
+
+    agent = place("a-1", answers)
+    transport = bus.agent("a-1")._transport
+    for line in recorded:
+        request = {key: value for key, value in line["request"].items() if key != "reply_to"}
+        if line["response"] == "TIMEOUT":
+            with pytest.raises(AgentTimeout):
+                transport.exchange(request, 0.2)
+        else:
+            assert transport.exchange(request, 10) == line["response"]
+        assert {**agent.heard[-1], "reply_to": ""} == {**line["request"], "reply_to": ""}
+        assert len(agent.heard[-1]["reply_to"].split(".")) == len(line["request"]["reply_to"].split("."))
 
 
 def test_an_exception_is_told_with_its_message(bus: NatsBus, place: Place) -> None:

@@ -269,6 +269,7 @@ def test_an_exit_status_matters_to_the_command_line_only(script: Script) -> None
         ExternalCloud([executable], caller="cli").has_vm(VM)
 
 
+@pytest.mark.slow
 def test_an_executable_that_hangs_is_stopped_with_all_it_started(script: Script, tmp_path: Path) -> None:
     """At the deadline, whether it heeds SIGTERM or not."""
     body = f"""
@@ -293,6 +294,7 @@ def _is_dead(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_an_executable_that_heeds_sigterm_has_time_to_undo(bench: Bench) -> None:
     """It is asked to stop before it is killed."""
     bench.configure(misbehave={"create_disk": "wait"})
@@ -302,6 +304,7 @@ def test_an_executable_that_heeds_sigterm_has_time_to_undo(bench: Bench) -> None
     assert not (bench.folder / "thing").exists()
 
 
+@pytest.mark.slow
 def test_a_process_left_behind_that_keeps_the_pipe_is_late(script: Script, tmp_path: Path) -> None:
     """The director would wait for it for ever; it is not ours to kill when it went into a session of its own."""
     body = f"""

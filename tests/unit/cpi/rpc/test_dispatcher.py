@@ -118,6 +118,7 @@ def _answered_as_a_process(bench: Bench, data: bytes) -> Response:
     return response
 
 
+@pytest.mark.slow
 @FUZZ
 @given(document=REQUESTS)
 @example(document={"method": "has_vm", "arguments": ["\ud800"]})

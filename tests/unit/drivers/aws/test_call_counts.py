@@ -117,6 +117,7 @@ def test_the_second_vm_of_a_process_makes_1_call_and_a_poll(bench: Bench, counte
     assert counted(bench.vm) == {"RunInstances": 1, "DescribeInstances": 1}
 
 
+@pytest.mark.slow
 def test_calculate_vm_cloud_properties_asks_once_and_remembers_on_disk(aws: Lab, cloud: Cloud, counted: Counted) -> None:
     """The next process finds it in the cache."""
     import cpi

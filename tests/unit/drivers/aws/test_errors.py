@@ -89,6 +89,7 @@ def test_the_short_description_of_ec2_has_every_call() -> None:
     assert set(short["shapes"]) <= set(now["shapes"]), "run python -m fixtures.clouds.aws.shortening"
 
 
+@pytest.mark.slow
 def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud: Cloud) -> None:
     """And makes nothing."""
     before = aws.census()
@@ -108,6 +109,7 @@ def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud
     assert all(call.request.form.get("DryRun") == "true" for call in dry)
 
 
+@pytest.mark.slow
 def test_doctor_names_what_is_not_allowed(aws: Lab, cloud: Cloud) -> None:
     """Each call by its name."""
     aws.proxy.inject(Rule("ModifyVolume", effects.decided(lambda _: refusal("UnauthorizedOperation", "no", 403))))

@@ -16,6 +16,8 @@ from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
 from tests.unit.drivers.aws.conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 _GIB = MiB(1024)
 _MOST_CALLS = 40
 

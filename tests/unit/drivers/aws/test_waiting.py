@@ -15,6 +15,8 @@ from fixtures.clouds.aws.pending import Pending
 from fixtures.proxy import Answer, Effect, Request, Rule, effects
 from tests.unit.drivers.aws.conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 _GIB = MiB(1024)
 _READY = 3.0
 _LATE = 0.8
