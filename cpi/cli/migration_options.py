@@ -1,8 +1,9 @@
 """Options that the commands about disk moves share, and the entry that they make."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -21,7 +22,31 @@ DatabaseUrl = Annotated[
         help="Where moves are kept: postgresql://USER@HOST/NAME or sqlite:///PATH. [default: a file in the user's state folder]",
     ),
 ]
+PictureFile = Annotated[
+    Path | None, typer.Option("--picture", show_default=False, help="Draw the move, however it ends, as FILE.svg.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+_AGENT: Final = (
+    ("url", "agent_url"),
+    ("login", "agent_login"),
+    ("ca", "agent_ca"),
+    ("agent_id", "agent_id"),
+    ("certificate", "agent_certificate"),
+    ("key", "agent_key"),
+)
+# Set for a whole session in the environment, or not set.
+_NEUTRAL: Final = {"config", "strategy"}
+
+
+def refuse_beside(what: str, told: Mapping[str, Any]) -> None:
+    """Raises CpiError naming the options that would be of no effect, or of another one than one may think."""
+    beside = [f"--{name.replace('_', '-')}" for name, value in told.items() if value and name not in _NEUTRAL]
+    if told.get("strategy", "auto") != "auto":
+        beside.append("--strategy")
+    if beside:
+        raise errors.CpiError(f"{what} does not go with {', '.join(beside)}")
 
 
 def entry_of(told: dict[str, Any]) -> Entry:
@@ -29,7 +54,9 @@ def entry_of(told: dict[str, Any]) -> Entry:
     missing = [f"--{name}" for name in ("config", "vm", "disk", "size") if not told.get(name)]
     if missing:
         raise errors.CpiError(f"missing: {', '.join(missing)}")
-    agent = {key: _path(value) if key not in {"url", "agent_id"} else value for key, value in told["agent"].items() if value}
+    agent = {
+        key: told[option] if key in {"url", "agent_id"} else _path(told[option]) for key, option in _AGENT if told.get(option)
+    }
     plain: dict[str, Any] = {
         "config": _path(told["config"]),
         "vm": told["vm"],

@@ -8,13 +8,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cpi.cli import screen
+from cpi.cli import pictures, screen
 from cpi.cli.following import age, follow, show_outcome, until, words_of
-from cpi.cli.migration_options import AsJson, DatabaseUrl
+from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
 from cpi.cli.stopping import Stopping
 from cpi.contract.encoding import to_plain
 from cpi.migration.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord, Standing
+from cpi.migration.report import Report
 
 if TYPE_CHECKING:  # the engine takes long to import
     from cpi.migration.durable.book import Book
@@ -29,7 +30,7 @@ Following = Annotated[bool, typer.Option("--follow", "-f", help="Stay, and show 
 
 
 @migrations.callback(invoke_without_command=True)
-def show(context: typer.Context, *, follow: Following = False, json: AsJson = False, database: DatabaseUrl = None) -> None:
+def every(context: typer.Context, *, follow: Following = False, json: AsJson = False, database: DatabaseUrl = None) -> None:
     """Show the disk moves: those under way, those left by a dead process, those that ended."""
     if context.invoked_subcommand is not None:
         return
@@ -43,6 +44,48 @@ def show(context: typer.Context, *, follow: Following = False, json: AsJson = Fa
             screen.out().print(_table(book.moves()))
     finally:
         book.close()
+
+
+@migrations.command()
+def show(
+    move_id: Annotated[str, typer.Argument(help="The move.")],
+    *,
+    picture: PictureFile = None,
+    json: AsJson = False,
+    database: DatabaseUrl = None,
+) -> None:
+    """Show one move: what took how long, what failed, what was undone."""
+    pictures.check(picture)
+    book = _book(database)
+    try:
+        record = book.move(move_id)
+    finally:
+        book.close()
+    pictures.draw(record, picture)
+    if json:
+        screen.show_json(to_plain(record))
+        return
+    screen.out().print(_table([record]))
+    if record.outcome is not None and record.outcome.report is not None:
+        screen.out().print(_rows(record.outcome.report))
+
+
+def _rows(report: Report) -> Table:
+    from cpi.migration.picture.timeline import rows
+    from cpi.migration.picture.words import seconds
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{report.strategy.value}: {report.reason}")
+    for heading in ("after", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("what", "figures"):
+        table.add_column(heading, overflow="fold")
+    for row in rows(report):
+        style = "red" if row.fault else ""
+        label = f"  {row.label}" if row.part else row.label
+        table.add_row(
+            seconds(row.began), seconds(row.seconds), Text(label, style=style), Text(row.fault or row.detail, style=style)
+        )
+    return table
 
 
 @migrations.command()
