@@ -22,7 +22,7 @@ class Screen(Watcher):
     """A bar for the act that goes on, a line for each that is over; on stderr, so that stdout holds the figures alone."""
 
     def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=screen.err(), transient=True)
         self._task: TaskID
 
@@ -60,7 +60,8 @@ def show(outcome: Outcome) -> None:
     console = screen.out()
     console.print(table, "")
     _show_moves(console, [scene for scene in outcome.scenes if scene.report is not None])
-    console.print(f"\nrows acknowledged: {outcome.rows_acknowledged}\n[bold]rows lost: {outcome.rows_lost}")
+    console.print(f"\nrows acknowledged: {outcome.rows_acknowledged}")
+    console.print(f"rows lost: {outcome.rows_lost}", style="bold")
 
 
 def _show_moves(console: Console, scenes: list[Scene]) -> None:
@@ -77,7 +78,7 @@ def _show_moves(console: Console, scenes: list[Scene]) -> None:
     table.add_row("compared with the old disk", *(_compared(report) for report in reports))
     console.print(table)
     if Strategy.LIVE_COPY not in {report.strategy for report in reports}:
-        console.print(f"\nnothing was moved live: {reports[-1].reason}", style="yellow", soft_wrap=True, markup=False)
+        console.print(f"\nnothing was moved live: {reports[-1].reason}", style="yellow", soft_wrap=True)
 
 
 def _compared(report: Report) -> str:

@@ -1,10 +1,13 @@
 """`cpi migrate`: a disk, or a fleet of them, moved durably."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
+from rich.text import Text
 
+from cpi import config as configuration
 from cpi.cli import pictures, screen
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
@@ -19,6 +22,7 @@ from cpi.migration.report import Strategy
 if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
     from cpi.migration.durable.entry import Entry
     from cpi.migration.durable.workflow import Engine
+    from cpi.migration.forecast import Forecast
 
 _AGENT: Final = "How the agent is reached"
 _FLEET: Final = "Many at once"
@@ -37,6 +41,10 @@ _OLD_SIZE: Final = _option("--old-size", text="What size it has: without it the 
 _OLD_PROPERTIES: Final = _option("--old-properties", text="What cloud properties it has, as JSON.")
 _STRATEGY: Final = typer.Option(help=f"How: auto, {', '.join(strategy.value for strategy in Strategy)}.")
 _SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
+_BANDWIDTH: Final = _option("--bandwidth", text="What a live copy may take a second while the jobs run: 50M, or MiB.")
+_DOWN_SECONDS: Final = typer.Option(
+    min=0, show_default=False, help="Stop the jobs once the last pass is expected to take no longer. [default: 3]"
+)
 _DRY_RUN: Final = _option("--dry-run", text="Show what would be done, and do nothing.")
 _RESUME: Final = _option("--resume", text="Go on with this move, or try it again.")
 _URL: Final = _option("--agent-url", text="https://HOST:PORT or nats://HOST:PORT. [default: the cloud tells]", panel=_AGENT)
@@ -63,6 +71,8 @@ def migrate(  # noqa: PLR0913 - the options of a command
     old_properties: Annotated[str | None, _OLD_PROPERTIES] = None,
     strategy: Annotated[str, _STRATEGY] = "auto",
     snapshot: Annotated[bool, _SNAPSHOT] = False,
+    bandwidth: Annotated[str | None, _BANDWIDTH] = None,
+    down_seconds: Annotated[float | None, _DOWN_SECONDS] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
     resume: Annotated[str | None, _RESUME] = None,
     picture: PictureFile = None,
@@ -86,23 +96,17 @@ def migrate(  # noqa: PLR0913 - the options of a command
     """
     told = {
         "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
-        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "agent_url": agent_url,
-        "agent_login": agent_login, "agent_ca": agent_ca, "agent_id": agent_id, "agent_certificate": agent_certificate,
-        "agent_key": agent_key,
+        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth,
+        "down_seconds": down_seconds, "agent_url": agent_url, "agent_login": agent_login, "agent_ca": agent_ca,
+        "agent_id": agent_id, "agent_certificate": agent_certificate, "agent_key": agent_key, "resume": resume,
+        "dry_run": dry_run, "queue_only": queue_only, "picture": picture,
     }  # fmt: skip
     if fleet is not None:
-        refuse_beside("--fleet", {**told, "resume": resume, "dry_run": dry_run, "picture": picture})
+        refuse_beside("--fleet", told, but=frozenset({"queue_only"}))
         wanted = Fleet(read_fleet(str(fleet)), max_in_flight, canaries, stop_when_failed)
         move_fleet(wanted, database, works=not queue_only, as_json=json)
-    elif resume is not None:
-        refuse_beside("--resume", {**told, "dry_run": dry_run, "queue_only": queue_only})
-        _resume(resume, database, End(json, picture))
-    elif dry_run:
-        refuse_beside("--dry-run", {"picture": picture, "queue_only": queue_only})
-        _show_plan(entry_of(told), as_json=json)
     else:
-        refuse_beside("a single move", {"queue_only": queue_only})
-        _move(entry_of(told), database, End(json, picture))
+        _one(told, database, End(json, picture))
 
 
 class End(NamedTuple):
@@ -112,8 +116,21 @@ class End(NamedTuple):
     picture: Path | None
 
 
+def _one(told: Mapping[str, Any], url: str | None, end: End) -> None:
+    refuse_beside("a single move", {"queue_only": told["queue_only"]})
+    if told["resume"]:
+        refuse_beside("--resume", told, but=frozenset({"resume", "picture"}))
+        _resume(told["resume"], url, end)
+    elif told["dry_run"]:
+        refuse_beside("--dry-run", {"picture": end.picture})
+        _show_plan(entry_of(told), as_json=end.as_json)
+    else:
+        _move(entry_of(told), url, end)
+
+
 def _move(entry: "Entry", url: str | None, end: End) -> None:
     pictures.check(end.picture)
+    configuration.plugin_of(configuration.read_document(entry.config))
     with engine_of(url, works=False) as engine:
         move_id = engine.start(entry)
         _to_its_end(engine, move_id, end)
@@ -141,6 +158,7 @@ def _to_its_end(engine: "Engine", move_id: str, end: End) -> None:
 def _show_plan(entry: "Entry", *, as_json: bool) -> None:
     from cpi.migration.durable.reaching import EntrySite
     from cpi.migration.forecast import dry_run
+    from cpi.migration.picture.words import number, size
 
     with EntrySite(entry) as site:
         told = dry_run(entry.order("dry-run"), site)
@@ -148,10 +166,22 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
         screen.show_json(to_plain(told))
         return
     out = screen.out()
-    out.print(f"[bold]{told.strategy.value}[/bold]: {told.reason}", soft_wrap=True)
-    for number, what in enumerate(told.steps, 1):
-        out.print(f"{number:3}  {what}")
-    if told.expected_down_seconds is not None:
-        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them")
+    out.print(Text(told.strategy.value, style="bold"), f": {told.reason}", sep="", soft_wrap=True)
+    for step, what in enumerate(told.steps, 1):
+        out.print(f"{step:3}  {what}")
+    sample = told.sample
+    if sample is not None:
+        changed = f"{sample.changed_files} files with {size(sample.changed_bytes)} changed within 3 s"
+        out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
+    if told.expected_down_seconds is None:
+        out.print(f"how long the jobs will be down can not be told: {_why_unknown(told)}", soft_wrap=True)
+    else:
+        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them", soft_wrap=True)
     if told.expected_seconds is not None:
         out.print(f"about {told.expected_seconds:.0f} s in all")
+
+
+def _why_unknown(told: "Forecast") -> str:
+    if told.strategy in {Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE}:
+        return "as long as the cloud takes"
+    return "nothing could be measured in the guest" if told.sample is None else "there is no large file to measure the disk with"

@@ -10,8 +10,9 @@ import typer
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
-from cpi.contract.units import mib_from_text
+from cpi.contract.units import MiB, bytes_from_kib, bytes_from_mib, mib_from_text
 from cpi.migration.durable.entry import Entry, checked
+from cpi.migration.report import Strategy
 
 DatabaseUrl = Annotated[
     str | None,
@@ -40,16 +41,17 @@ _AGENT: Final = (
 _NEUTRAL: Final = {"config", "strategy"}
 
 
-def refuse_beside(what: str, told: Mapping[str, Any]) -> None:
+def refuse_beside(what: str, told: Mapping[str, Any], but: frozenset[str] = frozenset()) -> None:
     """Raises CpiError naming the options that would be of no effect, or of another one than one may think."""
-    beside = [f"--{name.replace('_', '-')}" for name, value in told.items() if value and name not in _NEUTRAL]
+    ignored = _NEUTRAL | but
+    beside = [f"--{name.replace('_', '-')}" for name, value in told.items() if value and name not in ignored]
     if told.get("strategy", "auto") != "auto":
         beside.append("--strategy")
     if beside:
         raise errors.CpiError(f"{what} does not go with {', '.join(beside)}")
 
 
-def entry_of(told: dict[str, Any]) -> Entry:
+def entry_of(told: Mapping[str, Any]) -> Entry:
     """The entry that the options mean. Raises CpiError with every fault."""
     missing = [f"--{name}" for name in ("config", "vm", "disk", "size") if not told.get(name)]
     if missing:
@@ -61,14 +63,15 @@ def entry_of(told: dict[str, Any]) -> Entry:
         "config": _path(told["config"]),
         "vm": told["vm"],
         "disk": told["disk"],
-        "size": size_of(told["size"]),
+        "size": size_of("--size", told["size"]),
         "properties": _object("--properties", told.get("properties") or "{}"),
-        "strategy": None if told.get("strategy") in {None, "auto"} else told["strategy"],
+        "strategy": _strategy(told.get("strategy") or "auto"),
         "snapshot": told.get("snapshot", False),
+        "limits": _limits(told),
         "agent": agent,
     }
     if told.get("old_size"):
-        plain |= {"old_size": size_of(told["old_size"])}
+        plain |= {"old_size": size_of("--old-size", told["old_size"])}
     if told.get("old_properties"):
         plain |= {"old_properties": _object("--old-properties", told["old_properties"])}
     try:
@@ -77,12 +80,28 @@ def entry_of(told: dict[str, Any]) -> Entry:
         raise errors.CpiError(f"the move can not be made: {error}") from error
 
 
-def size_of(text: str) -> int:
+def _strategy(name: str) -> str | None:
+    known = ["auto", *(strategy.value for strategy in Strategy)]
+    if name not in known:
+        raise errors.CpiError(f"--strategy {name!r}: there are: {', '.join(known)}")
+    return None if name == "auto" else name
+
+
+def _limits(told: Mapping[str, Any]) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if told.get("bandwidth"):
+        limits["bandwidth_kib"] = bytes_from_mib(MiB(size_of("--bandwidth", told["bandwidth"]))) // bytes_from_kib(1)
+    if told.get("down_seconds") is not None:
+        limits["down_seconds"] = told["down_seconds"]
+    return limits
+
+
+def size_of(option: str, text: str) -> int:
     """A size in MiB. Raises CpiError."""
     try:
         return mib_from_text(text)
     except ValueError as error:
-        raise errors.CpiError(f"{text!r} is no size; as 20G, 512M, or a number of MiB") from error
+        raise errors.CpiError(f"{option}: {text!r} is no size; as 20G, 512M, or a number of MiB") from error
 
 
 def _object(option: str, text: str) -> Any:

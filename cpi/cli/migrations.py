@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cpi.cli import pictures, screen
-from cpi.cli.following import age, follow, show_outcome, until, words_of
+from cpi.cli.following import ENDED, age, follow, show_outcome, until, words_of
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
 from cpi.cli.stopping import Stopping
 from cpi.contract.encoding import to_plain
@@ -66,15 +66,17 @@ def show(
         screen.show_json(to_plain(record))
         return
     screen.out().print(_table([record]))
-    if record.outcome is not None and record.outcome.report is not None:
-        screen.out().print(_rows(record.outcome.report))
+    report = record.outcome.report if record.outcome else None
+    if report is not None:
+        screen.out().print(f"\n{report.strategy.value}: {report.reason}", soft_wrap=True)
+        screen.out().print(_rows(report))
 
 
 def _rows(report: Report) -> Table:
     from cpi.migration.picture.timeline import rows
     from cpi.migration.picture.words import seconds
 
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{report.strategy.value}: {report.reason}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("after", "took"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("what", "figures"):
@@ -106,7 +108,8 @@ def cancel(move_id: Annotated[str, typer.Argument(help="The move, or the fleet."
     if standing is Standing.LEFT:
         _undo_here(move_id, database)
     else:
-        screen.out().print(f"the move {move_id} is {standing.value}" + ("" if standing.is_over else ", and will be given up"))
+        told = f"{ENDED[standing]} before" if standing.is_over else f"is {standing.value}, and will be given up"
+        screen.out().print(f"the move {move_id} {told}")
 
 
 def _undo_here(move_id: str, url: str | None) -> None:
@@ -116,7 +119,7 @@ def _undo_here(move_id: str, url: str | None) -> None:
         record = follow(engine.book, move_id, Stopping(f"left as it is; to go on: cpi migrations cancel {move_id}"))
     if record.standing is not Standing.CANCELLED:
         show_outcome(record, as_json=False)
-    screen.out().print(f"the move {move_id} is {record.standing.value}")
+    screen.out().print(f"the move {move_id} {ENDED[record.standing]}")
 
 
 def _book(url: str | None) -> "Book":

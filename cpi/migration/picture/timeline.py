@@ -134,6 +134,8 @@ def _parts(step: StepTime, report: Report) -> Iterator[Row]:
 
 
 def _figures(made: Pass, took: float) -> str:
+    if not made.files:
+        return "nothing"
     figures = [words.size(made.changed_bytes), words.number(made.files, "file"), words.rate(made.changed_bytes, took)]
     if made.strange:
         figures.append(f"{made.strange} copied again")
