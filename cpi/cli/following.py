@@ -39,7 +39,7 @@ def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     console = screen.err()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("waiting for its turn", total=None)
+        task = progress.add_task("looking at the VM and its disk", total=None)
         seen, cancelling = [0], [False]
 
         def over() -> bool:

@@ -1,6 +1,6 @@
 """`cpi migrations`: the moves that a database knows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -26,6 +26,8 @@ _STYLES: Final = {
     Standing.MOVED: "green", Standing.UNDER_WAY: "cyan", Standing.QUEUED: "dim", Standing.LEFT: "yellow",
     Standing.REFUSED: "red", Standing.CANCELLED: "yellow", Standing.FAILED: "red",
 }  # fmt: skip
+_LINES_OF_A_MOVE: Final = 4
+_LONGEST_MESSAGE: Final = 80
 Following = Annotated[bool, typer.Option("--follow", "-f", help="Stay, and show how they go on, until all have ended.")]
 
 
@@ -66,6 +68,8 @@ def show(
         screen.show_json(to_plain(record))
         return
     screen.out().print(_table([record]))
+    if record.outcome is not None and record.outcome.message:
+        screen.out().print(f"\n{record.outcome.message}", soft_wrap=True)
     report = record.outcome.report if record.outcome else None
     if report is not None:
         screen.out().print(f"\n{report.strategy.value}: {report.reason}", soft_wrap=True)
@@ -130,14 +134,22 @@ def _book(url: str | None) -> "Book":
 
 def _follow(book: "Book") -> None:
     stopping = Stopping("")
-    with Live(_table(book.moves()), console=screen.out(), auto_refresh=False) as live:
+    console = screen.out()
+    room = max(console.height // _LINES_OF_A_MOVE, 1)
+    with Live(console=console, auto_refresh=False) as live:
 
         def over() -> bool:
             records = book.moves()
-            live.update(_table(records), refresh=True)
+            live.update(_table(newest(records, room)), refresh=True)
             return stopping.asked or all(record.standing.is_over for record in records)
 
         until(over)
+
+
+def newest(records: Sequence[MoveRecord], room: int) -> list[MoveRecord]:
+    """What there is room for, in the order of their making: those that go on first of all, then those that began last."""
+    by_interest = sorted(records, key=lambda record: (record.standing.is_over, -record.created))
+    return sorted(by_interest[:room], key=lambda record: record.created)
 
 
 def _table(records: Iterable[MoveRecord]) -> Table:
@@ -158,7 +170,10 @@ def _table(records: Iterable[MoveRecord]) -> Table:
 def _what(record: MoveRecord) -> str:
     if record.outcome is not None:
         report = record.outcome.report
-        return f"jobs down {report.jobs_down_seconds:.1f} s" if report and not record.outcome.message else record.outcome.message
+        if report and not record.outcome.message:
+            return f"jobs down {report.jobs_down_seconds:.1f} s"
+        line = record.outcome.message.partition("\n")[0]
+        return line if len(line) <= _LONGEST_MESSAGE else f"{line[: _LONGEST_MESSAGE - 1]}…"
     told = words_of(record.events[-1]) if record.events else ""
     if record.standing is Standing.LEFT:
         told = f"its process died: cpi migrate --resume {record.move_id}"
