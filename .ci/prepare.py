@@ -29,11 +29,16 @@ WANTED = Path("/etc/systemd/system")
 LEAST_PYTHON = (3, 11)
 EXTRAS = {"demo": [], "test": ["dev", "migration"]}
 DISKS = "disks with a file system of their own"
+LIVE = "moves of disks while their jobs run"
 PROGRAMS = {
-    "demo": {"losetup": ("mount", DISKS), "mkfs.ext4": ("e2fsprogs", DISKS), "unshare": ("util-linux", DISKS)},
+    "demo": {
+        "losetup": ("mount", DISKS),
+        "mkfs.ext4": ("e2fsprogs", DISKS),
+        "unshare": ("util-linux", DISKS),
+        "rsync": ("rsync", LIVE),
+    },
     "test": {
         "mkfs.xfs": ("xfsprogs", "tests with xfs"),
-        "rsync": ("rsync", "tests of copying"),
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
         "postgres": ("postgresql", "tests of fleets"),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -87,8 +86,8 @@ def _command(executable: Path | None) -> Sequence[str] | None:
 def _run(harness: "Harness", only: str, *, by_library: bool) -> "list[Result]":
     from cpi.testing.running import run
 
-    console = Console(file=sys.stderr, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = screen.err()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     # Refreshed by hand: pytest has taken stderr away while a test runs.
     with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as progress:
         task = progress.add_task("proving")

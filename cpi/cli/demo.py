@@ -25,10 +25,10 @@ def demo(
     root: Annotated[Path | None, typer.Option(help="The folder to use. [default: a new one in the temporary folder]")] = None,
     end: Annotated[Path | None, typer.Option(help="End what --keep left in this folder, and do nothing else.")] = None,
 ) -> None:
-    """Move a live disk on this machine and count every row.
+    """Move a disk on this machine, once with its job stopped and once live, and count every row.
 
-    A job keeps rows on a disk nearly full; a client writes to it all the while. The disk is grown, its VM is lost and
-    replaced, the disk is shrunk. Needs no root and leaves nothing behind.
+    A job keeps rows on a disk nearly full; a client writes to it all the while. The disk is grown with the job stopped, its
+    VM is lost and replaced, the disk is shrunk while the job runs. Needs no root and leaves nothing behind.
     """
     from cpi.cli import demo_screen
     from cpi.demo.stage import Stage

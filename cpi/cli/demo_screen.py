@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cpi.cli import screen
+from cpi.cli.following import words_of
+from cpi.contract.encoding import to_plain
 from cpi.demo.acts import Outcome, Scene, Watcher
 from cpi.demo.stage import Stage
-from cpi.migration import Event
+from cpi.migration import Event, Report, Strategy
 
 _BYTES_OF_MIB = 1 << 20
 
@@ -19,7 +22,7 @@ class Screen(Watcher):
     """A bar for the act that goes on, a line for each that is over; on stderr, so that stdout holds the figures alone."""
 
     def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=screen.err(), transient=True)
         self._task: TaskID
 
@@ -37,7 +40,7 @@ class Screen(Watcher):
     def happens(self, event: Event) -> None:
         """A disk move goes on."""
         if event.of:
-            self._progress.update(self._task, total=event.of, completed=event.number, description=event.message)
+            self._progress.update(self._task, total=event.of, completed=event.number, description=words_of(to_plain(event)))
 
     def ends(self, scene: Scene) -> None:
         """An act is over."""
@@ -49,15 +52,37 @@ def show(outcome: Outcome) -> None:
     """The figures, for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("step")
-    for heading in ("seconds", "jobs down", "MiB on disk"):
+    for heading in ("seconds", "MiB on disk"):
         table.add_column(heading, justify="right")
     for scene in outcome.scenes:
-        down = f"{scene.jobs_down_seconds:.1f}" if scene.jobs_down_seconds is not None else ""
         size = f"{scene.bytes / _BYTES_OF_MIB:.0f}" if scene.bytes is not None else ""
-        table.add_row(scene.act, f"{scene.seconds:.1f}", down, size)
+        table.add_row(scene.act, f"{scene.seconds:.1f}", size)
     console = screen.out()
+    console.print(table, "")
+    _show_moves(console, [scene for scene in outcome.scenes if scene.report is not None])
+    console.print(f"\nrows acknowledged: {outcome.rows_acknowledged}")
+    console.print(f"rows lost: {outcome.rows_lost}", style="bold")
+
+
+def _show_moves(console: Console, scenes: list[Scene]) -> None:
+    """Side by side: the same data with the job stopped, and with the job running."""
+    reports = [scene.report for scene in scenes if scene.report is not None]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("the two moves")
+    for report in reports:
+        table.add_column(report.strategy.value.replace("_", " "), justify="right")
+    table.add_row("jobs down", *(f"{report.jobs_down_seconds:.1f} s" for report in reports), style="bold")
+    table.add_row("longest wait of the client", *(f"{scene.jobs_down_seconds or 0:.1f} s" for scene in scenes))
+    table.add_row("in all", *(f"{report.seconds:.1f} s" for report in reports))
+    table.add_row("rows acknowledged meanwhile", *(str(scene.rows) for scene in scenes))
+    table.add_row("compared with the old disk", *(_compared(report) for report in reports))
     console.print(table)
-    console.print(f"\nrows acknowledged: {outcome.rows_acknowledged}\n[bold]rows lost: {outcome.rows_lost}")
+    if Strategy.LIVE_COPY not in {report.strategy for report in reports}:
+        console.print(f"\nnothing was moved live: {reports[-1].reason}", style="yellow", soft_wrap=True)
+
+
+def _compared(report: Report) -> str:
+    return "no" if report.verified_bytes is None else f"{report.verified_bytes / _BYTES_OF_MIB:.0f} MiB"
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
@@ -65,10 +90,13 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     moves = [
         {
             "strategy": scene.report.strategy.value,
+            "reason": scene.report.reason,
             "seconds": round(scene.report.seconds, 3),
             "jobs_down_seconds": round(scene.report.jobs_down_seconds, 3),
             "client_waited_seconds": round(scene.jobs_down_seconds or 0, 3),
             "bytes": scene.bytes,
+            "rows_acknowledged_meanwhile": scene.rows,
+            "compared_bytes": scene.report.verified_bytes,
         }
         for scene in outcome.scenes
         if scene.report is not None

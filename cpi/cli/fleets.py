@@ -41,7 +41,7 @@ def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) 
 def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
     stopping = Stopping("the fleet is left as it is: start `cpi worker` to go on")
     console = screen.err()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(fleet.entries))
         cancelled = [False]

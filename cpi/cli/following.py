@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from cpi.cli import screen
 from cpi.cli.stopping import Stopping, leave
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # the engine takes long to import
 _LOOK_SECONDS: Final = 0.3
 _FOR_EVER: Final = float("inf")
 _MIB: Final = 1 << 20
+ENDED: Final = {
+    Standing.MOVED: "was made", Standing.REFUSED: "was refused", Standing.CANCELLED: "was cancelled", Standing.FAILED: "failed",
+}  # fmt: skip
 
 
 def until(come: Callable[[], bool]) -> None:
@@ -32,10 +36,10 @@ def until(come: Callable[[], bool]) -> None:
 
 def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
     """Show a move until it has ended. The first signal cancels it."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     console = screen.err()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("waiting for its turn", total=None)
+        task = progress.add_task("looking at the VM and its disk", total=None)
         seen, cancelling = [0], [False]
 
         def over() -> bool:
@@ -49,9 +53,7 @@ def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
                     seen[0] = int(event["serial"])
                     progress.update(task, **_shown(event))
                     if not console.is_terminal:
-                        console.print(
-                            f"{event['seconds']:8.1f} s  {event['kind']}: {event['message']}", soft_wrap=True, markup=False
-                        )
+                        console.print(f"{event['seconds']:8.1f} s  {event['kind']}: {event['message']}", soft_wrap=True)
             return record.standing.is_over
 
         until(over)
@@ -99,15 +101,13 @@ def show_outcome(record: MoveRecord, *, as_json: bool) -> None:
         screen.show_json(to_plain(outcome.report) if outcome.standing is Standing.MOVED else to_plain(outcome))
     elif outcome.report is not None and outcome.standing is Standing.MOVED:
         report = outcome.report
-        screen.out().print(
-            f"moved {report.old_disk_cid} to [bold]{report.disk_cid}[/bold] ({report.strategy.value}: {report.reason})\n"
-            f"jobs down for {report.jobs_down_seconds:.1f} s, {report.seconds:.1f} s in all",
-            soft_wrap=True,
-        )
+        where = Text.assemble("moved ", report.old_disk_cid, " to ", (report.disk_cid, "bold"))
+        screen.out().print(where, f"({report.strategy.value}: {report.reason})", soft_wrap=True)
+        screen.out().print(f"jobs down for {report.jobs_down_seconds:.1f} s, {report.seconds:.1f} s in all", soft_wrap=True)
     if outcome.standing is not Standing.MOVED:
         sys.stdout.flush()
         again = f"\n  to try again: cpi migrate --resume {record.move_id}" if outcome.left else ""
-        raise errors.CloudError(f"the move {record.move_id} is {outcome.standing.value}: {outcome.message}{again}")
+        raise errors.CloudError(f"the move {record.move_id} {ENDED[outcome.standing]}: {outcome.message}{again}")
 
 
 def age(since: float) -> str:

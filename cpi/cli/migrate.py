@@ -1,23 +1,28 @@
 """`cpi migrate`: a disk, or a fleet of them, moved durably."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
+from rich.text import Text
 
-from cpi.cli import screen
+from cpi import config as configuration
+from cpi.cli import pictures, screen
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
-from cpi.cli.migration_options import AsJson, DatabaseUrl, entry_of
+from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
 from cpi.cli.stopping import Stopping
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.migration.durable.records import Standing
 from cpi.migration.fleet import Fleet, read_fleet
+from cpi.migration.report import Strategy
 
 if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
     from cpi.migration.durable.entry import Entry
     from cpi.migration.durable.workflow import Engine
+    from cpi.migration.forecast import Forecast
 
 _AGENT: Final = "How the agent is reached"
 _FLEET: Final = "Many at once"
@@ -34,7 +39,12 @@ _SIZE: Final = _option("--size", text="What size it shall have: 20G, 512M, or a 
 _PROPERTIES: Final = _option("--properties", text="Its cloud properties, as JSON. [default: {}]")
 _OLD_SIZE: Final = _option("--old-size", text="What size it has: without it the data is copied.")
 _OLD_PROPERTIES: Final = _option("--old-properties", text="What cloud properties it has, as JSON.")
+_STRATEGY: Final = typer.Option(help=f"How: auto, {', '.join(strategy.value for strategy in Strategy)}.")
 _SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
+_BANDWIDTH: Final = _option("--bandwidth", text="What a live copy may take a second while the jobs run: 50M, or MiB.")
+_DOWN_SECONDS: Final = typer.Option(
+    min=0, show_default=False, help="Stop the jobs once the last pass is expected to take no longer. [default: 3]"
+)
 _DRY_RUN: Final = _option("--dry-run", text="Show what would be done, and do nothing.")
 _RESUME: Final = _option("--resume", text="Go on with this move, or try it again.")
 _URL: Final = _option("--agent-url", text="https://HOST:PORT or nats://HOST:PORT. [default: the cloud tells]", panel=_AGENT)
@@ -59,10 +69,13 @@ def migrate(  # noqa: PLR0913 - the options of a command
     properties: Annotated[str | None, _PROPERTIES] = None,
     old_size: Annotated[str | None, _OLD_SIZE] = None,
     old_properties: Annotated[str | None, _OLD_PROPERTIES] = None,
-    strategy: Annotated[str, typer.Option(help="How, or auto.")] = "auto",
+    strategy: Annotated[str, _STRATEGY] = "auto",
     snapshot: Annotated[bool, _SNAPSHOT] = False,
+    bandwidth: Annotated[str | None, _BANDWIDTH] = None,
+    down_seconds: Annotated[float | None, _DOWN_SECONDS] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
     resume: Annotated[str | None, _RESUME] = None,
+    picture: PictureFile = None,
     json: AsJson = False,
     database: DatabaseUrl = None,
     agent_url: Annotated[str | None, _URL] = None,
@@ -81,53 +94,71 @@ def migrate(  # noqa: PLR0913 - the options of a command
 
     If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Ctrl-C undoes it; twice leaves it as it is.
     """
+    told = {
+        "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
+        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth,
+        "down_seconds": down_seconds, "agent_url": agent_url, "agent_login": agent_login, "agent_ca": agent_ca,
+        "agent_id": agent_id, "agent_certificate": agent_certificate, "agent_key": agent_key, "resume": resume,
+        "dry_run": dry_run, "queue_only": queue_only, "picture": picture,
+    }  # fmt: skip
     if fleet is not None:
+        refuse_beside("--fleet", told, but=frozenset({"queue_only"}))
         wanted = Fleet(read_fleet(str(fleet)), max_in_flight, canaries, stop_when_failed)
         move_fleet(wanted, database, works=not queue_only, as_json=json)
-    elif resume is not None:
-        _resume(resume, database, as_json=json)
     else:
-        agent = {
-            "url": agent_url, "login": agent_login, "ca": agent_ca, "agent_id": agent_id,
-            "certificate": agent_certificate, "key": agent_key,
-        }  # fmt: skip
-        told = {
-            "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
-            "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "agent": agent,
-        }  # fmt: skip
-        entry = entry_of(told)
-        if dry_run:
-            _show_plan(entry, as_json=json)
-        else:
-            _move(entry, database, as_json=json)
+        _one(told, database, End(json, picture))
 
 
-def _move(entry: "Entry", url: str | None, *, as_json: bool) -> None:
+class End(NamedTuple):
+    """How the end of a move is shown."""
+
+    as_json: bool
+    picture: Path | None
+
+
+def _one(told: Mapping[str, Any], url: str | None, end: End) -> None:
+    refuse_beside("a single move", {"queue_only": told["queue_only"]})
+    if told["resume"]:
+        refuse_beside("--resume", told, but=frozenset({"resume", "picture"}))
+        _resume(told["resume"], url, end)
+    elif told["dry_run"]:
+        refuse_beside("--dry-run", {"picture": end.picture})
+        _show_plan(entry_of(told), as_json=end.as_json)
+    else:
+        _move(entry_of(told), url, end)
+
+
+def _move(entry: "Entry", url: str | None, end: End) -> None:
+    pictures.check(end.picture)
+    configuration.plugin_of(configuration.read_document(entry.config))
     with engine_of(url, works=False) as engine:
         move_id = engine.start(entry)
-        _to_its_end(engine, move_id, as_json=as_json)
+        _to_its_end(engine, move_id, end)
 
 
-def _resume(move_id: str, url: str | None, *, as_json: bool) -> None:
+def _resume(move_id: str, url: str | None, end: End) -> None:
+    pictures.check(end.picture)
     with engine_of(url, works=True) as engine:
         record = engine.book.move(move_id)
         if record.standing is Standing.MOVED:
             raise errors.CpiError(f"the move {move_id} has been made: there is nothing to resume")
         again = engine.start_again(record) if record.standing.is_over else record.move_id
-        _to_its_end(engine, again, as_json=as_json)
+        _to_its_end(engine, again, end)
 
 
-def _to_its_end(engine: "Engine", move_id: str, *, as_json: bool) -> None:
+def _to_its_end(engine: "Engine", move_id: str, end: End) -> None:
     hint = f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
     screen.err().print(f"move {move_id}")
     record = follow(engine.book, move_id, Stopping(hint))
     finish_others(engine, hint)
-    show_outcome(record, as_json=as_json)
+    pictures.draw(record, end.picture)
+    show_outcome(record, as_json=end.as_json)
 
 
 def _show_plan(entry: "Entry", *, as_json: bool) -> None:
     from cpi.migration.durable.reaching import EntrySite
     from cpi.migration.forecast import dry_run
+    from cpi.migration.picture.words import number, size
 
     with EntrySite(entry) as site:
         told = dry_run(entry.order("dry-run"), site)
@@ -135,10 +166,22 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
         screen.show_json(to_plain(told))
         return
     out = screen.out()
-    out.print(f"[bold]{told.strategy.value}[/bold]: {told.reason}", soft_wrap=True)
-    for number, what in enumerate(told.steps, 1):
-        out.print(f"{number:3}  {what}")
-    if told.expected_down_seconds is not None:
-        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them")
+    out.print(Text(told.strategy.value, style="bold"), f": {told.reason}", sep="", soft_wrap=True)
+    for step, what in enumerate(told.steps, 1):
+        out.print(f"{step:3}  {what}")
+    sample = told.sample
+    if sample is not None:
+        changed = f"{sample.changed_files} files with {size(sample.changed_bytes)} changed within 3 s"
+        out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
+    if told.expected_down_seconds is None:
+        out.print(f"how long the jobs will be down can not be told: {_why_unknown(told)}", soft_wrap=True)
+    else:
+        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them", soft_wrap=True)
     if told.expected_seconds is not None:
         out.print(f"about {told.expected_seconds:.0f} s in all")
+
+
+def _why_unknown(told: "Forecast") -> str:
+    if told.strategy in {Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE}:
+        return "as long as the cloud takes"
+    return "nothing could be measured in the guest" if told.sample is None else "there is no large file to measure the disk with"

@@ -1,16 +1,18 @@
 """Options that the commands about disk moves share, and the entry that they make."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
-from cpi.contract.units import mib_from_text
+from cpi.contract.units import MiB, bytes_from_kib, bytes_from_mib, mib_from_text
 from cpi.migration.durable.entry import Entry, checked
+from cpi.migration.report import Strategy
 
 DatabaseUrl = Annotated[
     str | None,
@@ -21,27 +23,55 @@ DatabaseUrl = Annotated[
         help="Where moves are kept: postgresql://USER@HOST/NAME or sqlite:///PATH. [default: a file in the user's state folder]",
     ),
 ]
+PictureFile = Annotated[
+    Path | None, typer.Option("--picture", show_default=False, help="Draw the move, however it ends, as FILE.svg.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def entry_of(told: dict[str, Any]) -> Entry:
+_AGENT: Final = (
+    ("url", "agent_url"),
+    ("login", "agent_login"),
+    ("ca", "agent_ca"),
+    ("agent_id", "agent_id"),
+    ("certificate", "agent_certificate"),
+    ("key", "agent_key"),
+)
+# Set for a whole session in the environment, or not set.
+_NEUTRAL: Final = {"config", "strategy"}
+
+
+def refuse_beside(what: str, told: Mapping[str, Any], but: frozenset[str] = frozenset()) -> None:
+    """Raises CpiError naming the options that would be of no effect, or of another one than one may think."""
+    ignored = _NEUTRAL | but
+    beside = [f"--{name.replace('_', '-')}" for name, value in told.items() if value and name not in ignored]
+    if told.get("strategy", "auto") != "auto":
+        beside.append("--strategy")
+    if beside:
+        raise errors.CpiError(f"{what} does not go with {', '.join(beside)}")
+
+
+def entry_of(told: Mapping[str, Any]) -> Entry:
     """The entry that the options mean. Raises CpiError with every fault."""
     missing = [f"--{name}" for name in ("config", "vm", "disk", "size") if not told.get(name)]
     if missing:
         raise errors.CpiError(f"missing: {', '.join(missing)}")
-    agent = {key: _path(value) if key not in {"url", "agent_id"} else value for key, value in told["agent"].items() if value}
+    agent = {
+        key: told[option] if key in {"url", "agent_id"} else _path(told[option]) for key, option in _AGENT if told.get(option)
+    }
     plain: dict[str, Any] = {
         "config": _path(told["config"]),
         "vm": told["vm"],
         "disk": told["disk"],
-        "size": size_of(told["size"]),
+        "size": size_of("--size", told["size"]),
         "properties": _object("--properties", told.get("properties") or "{}"),
-        "strategy": None if told.get("strategy") in {None, "auto"} else told["strategy"],
+        "strategy": _strategy(told.get("strategy") or "auto"),
         "snapshot": told.get("snapshot", False),
+        "limits": _limits(told),
         "agent": agent,
     }
     if told.get("old_size"):
-        plain |= {"old_size": size_of(told["old_size"])}
+        plain |= {"old_size": size_of("--old-size", told["old_size"])}
     if told.get("old_properties"):
         plain |= {"old_properties": _object("--old-properties", told["old_properties"])}
     try:
@@ -50,12 +80,28 @@ def entry_of(told: dict[str, Any]) -> Entry:
         raise errors.CpiError(f"the move can not be made: {error}") from error
 
 
-def size_of(text: str) -> int:
+def _strategy(name: str) -> str | None:
+    known = ["auto", *(strategy.value for strategy in Strategy)]
+    if name not in known:
+        raise errors.CpiError(f"--strategy {name!r}: there are: {', '.join(known)}")
+    return None if name == "auto" else name
+
+
+def _limits(told: Mapping[str, Any]) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if told.get("bandwidth"):
+        limits["bandwidth_kib"] = bytes_from_mib(MiB(size_of("--bandwidth", told["bandwidth"]))) // bytes_from_kib(1)
+    if told.get("down_seconds") is not None:
+        limits["down_seconds"] = told["down_seconds"]
+    return limits
+
+
+def size_of(option: str, text: str) -> int:
     """A size in MiB. Raises CpiError."""
     try:
         return mib_from_text(text)
     except ValueError as error:
-        raise errors.CpiError(f"{text!r} is no size; as 20G, 512M, or a number of MiB") from error
+        raise errors.CpiError(f"{option}: {text!r} is no size; as 20G, 512M, or a number of MiB") from error
 
 
 def _object(option: str, text: str) -> Any:

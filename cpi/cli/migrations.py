@@ -1,6 +1,6 @@
 """`cpi migrations`: the moves that a database knows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -8,13 +8,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cpi.cli import screen
-from cpi.cli.following import age, follow, show_outcome, until, words_of
-from cpi.cli.migration_options import AsJson, DatabaseUrl
+from cpi.cli import pictures, screen
+from cpi.cli.following import ENDED, age, follow, show_outcome, until, words_of
+from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
 from cpi.cli.stopping import Stopping
 from cpi.contract.encoding import to_plain
 from cpi.migration.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord, Standing
+from cpi.migration.report import Report
 
 if TYPE_CHECKING:  # the engine takes long to import
     from cpi.migration.durable.book import Book
@@ -25,11 +26,13 @@ _STYLES: Final = {
     Standing.MOVED: "green", Standing.UNDER_WAY: "cyan", Standing.QUEUED: "dim", Standing.LEFT: "yellow",
     Standing.REFUSED: "red", Standing.CANCELLED: "yellow", Standing.FAILED: "red",
 }  # fmt: skip
+_LINES_OF_A_MOVE: Final = 4
+_LONGEST_MESSAGE: Final = 80
 Following = Annotated[bool, typer.Option("--follow", "-f", help="Stay, and show how they go on, until all have ended.")]
 
 
 @migrations.callback(invoke_without_command=True)
-def show(context: typer.Context, *, follow: Following = False, json: AsJson = False, database: DatabaseUrl = None) -> None:
+def every(context: typer.Context, *, follow: Following = False, json: AsJson = False, database: DatabaseUrl = None) -> None:
     """Show the disk moves: those under way, those left by a dead process, those that ended."""
     if context.invoked_subcommand is not None:
         return
@@ -43,6 +46,52 @@ def show(context: typer.Context, *, follow: Following = False, json: AsJson = Fa
             screen.out().print(_table(book.moves()))
     finally:
         book.close()
+
+
+@migrations.command()
+def show(
+    move_id: Annotated[str, typer.Argument(help="The move.")],
+    *,
+    picture: PictureFile = None,
+    json: AsJson = False,
+    database: DatabaseUrl = None,
+) -> None:
+    """Show one move: what took how long, what failed, what was undone."""
+    pictures.check(picture)
+    book = _book(database)
+    try:
+        record = book.move(move_id)
+    finally:
+        book.close()
+    pictures.draw(record, picture)
+    if json:
+        screen.show_json(to_plain(record))
+        return
+    screen.out().print(_table([record]))
+    if record.outcome is not None and record.outcome.message:
+        screen.out().print(f"\n{record.outcome.message}", soft_wrap=True)
+    report = record.outcome.report if record.outcome else None
+    if report is not None:
+        screen.out().print(f"\n{report.strategy.value}: {report.reason}", soft_wrap=True)
+        screen.out().print(_rows(report))
+
+
+def _rows(report: Report) -> Table:
+    from cpi.migration.picture.timeline import rows
+    from cpi.migration.picture.words import seconds
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("after", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("what", "figures"):
+        table.add_column(heading, overflow="fold")
+    for row in rows(report):
+        style = "red" if row.fault else ""
+        label = f"  {row.label}" if row.part else row.label
+        table.add_row(
+            seconds(row.began), seconds(row.seconds), Text(label, style=style), Text(row.fault or row.detail, style=style)
+        )
+    return table
 
 
 @migrations.command()
@@ -63,7 +112,8 @@ def cancel(move_id: Annotated[str, typer.Argument(help="The move, or the fleet."
     if standing is Standing.LEFT:
         _undo_here(move_id, database)
     else:
-        screen.out().print(f"the move {move_id} is {standing.value}" + ("" if standing.is_over else ", and will be given up"))
+        told = f"{ENDED[standing]} before" if standing.is_over else f"is {standing.value}, and will be given up"
+        screen.out().print(f"the move {move_id} {told}")
 
 
 def _undo_here(move_id: str, url: str | None) -> None:
@@ -73,7 +123,7 @@ def _undo_here(move_id: str, url: str | None) -> None:
         record = follow(engine.book, move_id, Stopping(f"left as it is; to go on: cpi migrations cancel {move_id}"))
     if record.standing is not Standing.CANCELLED:
         show_outcome(record, as_json=False)
-    screen.out().print(f"the move {move_id} is {record.standing.value}")
+    screen.out().print(f"the move {move_id} {ENDED[record.standing]}")
 
 
 def _book(url: str | None) -> "Book":
@@ -84,14 +134,22 @@ def _book(url: str | None) -> "Book":
 
 def _follow(book: "Book") -> None:
     stopping = Stopping("")
-    with Live(_table(book.moves()), console=screen.out(), auto_refresh=False) as live:
+    console = screen.out()
+    room = max(console.height // _LINES_OF_A_MOVE, 1)
+    with Live(console=console, auto_refresh=False) as live:
 
         def over() -> bool:
             records = book.moves()
-            live.update(_table(records), refresh=True)
+            live.update(_table(newest(records, room)), refresh=True)
             return stopping.asked or all(record.standing.is_over for record in records)
 
         until(over)
+
+
+def newest(records: Sequence[MoveRecord], room: int) -> list[MoveRecord]:
+    """What there is room for, in the order of their making: those that go on first of all, then those that began last."""
+    by_interest = sorted(records, key=lambda record: (record.standing.is_over, -record.created))
+    return sorted(by_interest[:room], key=lambda record: record.created)
 
 
 def _table(records: Iterable[MoveRecord]) -> Table:
@@ -112,7 +170,10 @@ def _table(records: Iterable[MoveRecord]) -> Table:
 def _what(record: MoveRecord) -> str:
     if record.outcome is not None:
         report = record.outcome.report
-        return f"jobs down {report.jobs_down_seconds:.1f} s" if report and not record.outcome.message else record.outcome.message
+        if report and not record.outcome.message:
+            return f"jobs down {report.jobs_down_seconds:.1f} s"
+        line = record.outcome.message.partition("\n")[0]
+        return line if len(line) <= _LONGEST_MESSAGE else f"{line[: _LONGEST_MESSAGE - 1]}…"
     told = words_of(record.events[-1]) if record.events else ""
     if record.standing is Standing.LEFT:
         told = f"its process died: cpi migrate --resume {record.move_id}"

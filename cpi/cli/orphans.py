@@ -23,7 +23,7 @@ from cpi.migration.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord
 
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"(\d+)([hdw])")
+_AGE = re.compile(r"(\d{1,4})([hdw])")
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ def _show(found: list[Orphan], *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("disk", "orphaned", "of vm", "replaced by", "move"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "disk")
     for orphan in found:
         since = age(dt.datetime.fromisoformat(orphan.orphaned_at).timestamp())
         table.add_row(orphan.disk_cid, f"{since} ago", orphan.orphaned_from, orphan.replaced_by, orphan.move_id)

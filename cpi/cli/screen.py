@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -14,12 +14,17 @@ FAULT_STATUS = 1
 
 def out() -> Console:
     """The console for results. Made when needed: tests and pipes exchange the stream."""
-    return Console(file=sys.stdout, highlight=False)
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """The console for what is said beside the results."""
-    return Console(file=sys.stderr, highlight=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    # what clouds and guests say is shown as it is: a bracket or a colon in it means nothing here
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def show_json(document: Any) -> None:

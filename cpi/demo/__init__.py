@@ -1,1 +1,1 @@
-"""The demonstration: a job's disk grows, loses its VM and shrinks while a client writes to the job; every row is counted."""
+"""The demonstration: a job's disk grows, loses its VM and shrinks live while a client writes to the job; every row counts."""

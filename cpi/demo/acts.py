@@ -7,18 +7,19 @@ from typing import Any, Final
 
 import msgspec
 
+from cpi.agent.shell import shell_by_agent
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, StemcellCid
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.demo.client import Writer, asked
 from cpi.demo.stage import Guest, Stage
 from cpi.kit.waiting import wait_until
-from cpi.migration import Event, Report, migrate_disk
+from cpi.migration import Event, Report, Strategy, migrate_disk
 
-SIZE: Final = MiB(128)
-LARGER: Final = MiB(256)
-SMALLER: Final = MiB(160)
-OLD_DATA_BYTES: Final = bytes_from_mib(MiB(96))
+SIZE: Final = MiB(320)
+LARGER: Final = MiB(512)
+SMALLER: Final = MiB(352)
+OLD_DATA_BYTES: Final = bytes_from_mib(MiB(256))
 _ROWS_BETWEEN: Final = 100
 _ANSWER_SECONDS: Final = 30.0
 
@@ -30,6 +31,9 @@ class Scene(msgspec.Struct):
     seconds: float = 0
     jobs_down_seconds: float | None = None
     """The longest that the client went without an acknowledgement, where it was made to."""
+
+    rows: int = 0
+    """What was acknowledged meanwhile."""
 
     bytes: int | None = None
     """What was on the disk."""
@@ -73,15 +77,17 @@ def perform(stage: Stage, watcher: Watcher) -> Outcome:
         with play.act("take a snapshot of it in use"):
             stage.cloud.snapshot_disk(disk_cid, {"made_by": "cpi demo"})
         writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act(f"grow it to {LARGER} MiB by copying") as scene, _interrupting(writer, scene):
-            disk_cid = _move(stage, guest, disk_cid, LARGER, scene, watcher)
+        with play.act(f"grow it to {LARGER} MiB, the job stopped") as scene, _interrupting(writer, scene):
+            disk_cid = _move(Wish(stage, guest, disk_cid, LARGER, Strategy.COPY), scene, watcher)
         writer.wait_for_more(_ROWS_BETWEEN)
         with play.act("lose the VM, give the disk to a new one") as scene, _interrupting(writer, scene):
             guest = _replace(stage, guest, stemcell_cid, disk_cid)
             writer.address = guest.address
         writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act(f"shrink it to {SMALLER} MiB by copying") as scene, _interrupting(writer, scene):
-            _move(stage, guest, disk_cid, SMALLER, scene, watcher)
+        with play.act(f"shrink it to {SMALLER} MiB, the job running") as scene, _interrupting(writer, scene):
+            _move(Wish(stage, guest, disk_cid, SMALLER), scene, watcher)
+            if scene.report is not None and scene.report.strategy is not Strategy.LIVE_COPY:
+                scene.act = f"shrink it to {SMALLER} MiB, the job stopped"
         writer.wait_for_more(_ROWS_BETWEEN)
     with play.act("read every row back"):
         lost = _count_lost(guest, writer, before["digest"])
@@ -101,9 +107,30 @@ def _examined(guest: Guest) -> Any:
         return None
 
 
-def _move(stage: Stage, guest: Guest, disk_cid: DiskCid, size: MiB, scene: Scene, watcher: Watcher) -> DiskCid:
+class Wish(msgspec.Struct, frozen=True):
+    """A move; left to choose, it goes live where the guest has what that takes."""
+
+    stage: Stage
+    guest: Guest
+    disk_cid: DiskCid
+    size: MiB
+    strategy: Strategy | str = "auto"
+
+
+def _move(wish: Wish, scene: Scene, watcher: Watcher) -> DiskCid:
+    guest = wish.guest
     scene.bytes = asked(guest.address, {"do": "examine"})["bytes"]
-    report = migrate_disk(stage.cloud, guest.agent, guest.vm_cid, disk_cid, size, {}, strategy="copy", on_event=watcher.happens)
+    with shell_by_agent(guest.agent) as shell:
+        report = migrate_disk(
+            wish.stage.cloud,
+            guest.agent,
+            guest.vm_cid,
+            wish.disk_cid,
+            wish.size,
+            strategy=wish.strategy,
+            shell=shell,
+            on_event=watcher.happens,
+        )
     scene.report = report
     return report.disk_cid
 
@@ -136,8 +163,9 @@ def _writing(guest: Guest) -> Iterator[Writer]:
 @contextmanager
 def _interrupting(writer: Writer, scene: Scene) -> Iterator[None]:
     """The client is without the job for a while; it is told for how long, once rows are acknowledged again."""
-    began = time.monotonic()
+    began, before = time.monotonic(), writer.acknowledged
     yield
+    scene.rows = writer.acknowledged - before
     writer.wait_for_more()
     scene.jobs_down_seconds = writer.longest_silence(began)
 

@@ -1,6 +1,7 @@
 """Many moves at once: how many may be under way, who goes first, and when to stop. Pure."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -82,6 +83,7 @@ def read_fleet(path: str) -> tuple[Entry, ...]:
         faults.append(f"{_SHARED}: expected an object")
         shared = {}
     entries = [_entry(number, shared, told, faults) for number, told in enumerate(document[_LIST], 1)]
+    entries = [entry and _placed(entry, Path(path).absolute().parent) for entry in entries]
     faults += _twice([entry for entry in entries if entry is not None])
     if faults:
         raise errors.CpiError("\n  ".join([f"{path} has faults:", *faults]))
@@ -120,6 +122,13 @@ def _entry(number: int, shared: Mapping[str, Any], told: Any, faults: list[str])
         found.append(str(error))
     faults += [f"{where}: {fault}" for fault in found]
     return entry if not found else None
+
+
+def _placed(entry: Entry, folder: Path) -> Entry:
+    """Files are named as seen from the fleet's own file, and kept so that every worker finds them."""
+    files = {name: getattr(entry.agent, name) for name in ("login", "ca", "certificate", "key")}
+    agent = msgspec.structs.replace(entry.agent, **{name: str(folder / file) for name, file in files.items() if file})
+    return msgspec.structs.replace(entry, config=str(folder / entry.config), agent=agent)
 
 
 def _sizes(known: Mapping[str, Any], found: list[str], lacking: list[str]) -> dict[str, Any]:

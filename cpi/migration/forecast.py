@@ -1,5 +1,7 @@
 """What a move would do, and for how long, found out without changing anything: the plan, and a sample taken in the guest."""
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -18,6 +20,12 @@ _NANO: Final = 1e9
 _READINGS_OF_A_CHANGE: Final = 4
 # Copied, then read from both disks, which goes on at the same time.
 _READINGS_OF_ALL: Final = 2
+# How often the guest is asked in a live copy, and how many messages to the agent are no mere questions.
+_ASKED: Final = 8
+_ASKED_WHILE_DOWN: Final = 2
+_TASKS: Final = 12
+_TASKS_WHILE_DOWN: Final = 8
+_NOTHING: Final = ":\n"
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -34,6 +42,12 @@ class Sample(msgspec.Struct, frozen=True):
 
     rate: float | None
     """Bytes a second read from the disk; None if there was no large file to read."""
+
+    answer_seconds: float = 0
+    """How long the guest takes to do nothing."""
+
+    task_seconds: float = 0
+    """How long the agent takes for a task that is next to nothing."""
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -68,9 +82,17 @@ def take_sample(site: Site, order: Order) -> Sample:
     """Look at the store for some seconds."""
     guest = site.guest(order.move_id)
     try:
-        return sample_from(guest.run(scripts.SAMPLE, str(_SAMPLED_SECONDS)).stdout)
+        found = sample_from(guest.run(scripts.SAMPLE, str(_SAMPLED_SECONDS)).stdout)
+        answer, task = _timed(lambda: guest.run(_NOTHING)), _timed(site.agent.list_disk)
     finally:
         guest.end_leftovers()
+    return msgspec.structs.replace(found, answer_seconds=answer, task_seconds=task)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
 
 
 def sample_from(said: bytes) -> Sample:
@@ -87,8 +109,9 @@ def expected_seconds(strategy: Strategy, sample: Sample | None) -> float | None:
     if sample is None or sample.rate is None:
         return None
     if strategy is Strategy.LIVE_COPY:
-        return sample.size * _READINGS_OF_ALL / sample.rate + sample.listing_seconds
-    return sample.size / sample.rate if strategy is Strategy.COPY else None
+        talk = sample.answer_seconds * _ASKED + sample.task_seconds * _TASKS
+        return sample.size * _READINGS_OF_ALL / sample.rate + sample.listing_seconds + talk
+    return sample.size / sample.rate + sample.task_seconds * _TASKS if strategy is Strategy.COPY else None
 
 
 def expected_down_seconds(strategy: Strategy, sample: Sample | None) -> float | None:
@@ -98,5 +121,6 @@ def expected_down_seconds(strategy: Strategy, sample: Sample | None) -> float | 
     if sample is None or sample.rate is None:
         return None
     if strategy is Strategy.LIVE_COPY:
-        return sample.listing_seconds + sample.changed_bytes * _READINGS_OF_A_CHANGE / sample.rate
-    return sample.size / sample.rate if strategy is Strategy.COPY else None
+        talk = sample.answer_seconds * _ASKED_WHILE_DOWN + sample.task_seconds * _TASKS_WHILE_DOWN
+        return sample.listing_seconds + sample.changed_bytes * _READINGS_OF_A_CHANGE / sample.rate + talk
+    return sample.size / sample.rate + sample.task_seconds * _TASKS if strategy is Strategy.COPY else None

@@ -49,7 +49,7 @@ class Guest:
     def unfit(self) -> str:
         """Why it can not copy its disk by itself; empty if it can."""
         try:
-            found = self._shell.run(scripts.alone(scripts.FITNESS), deadline_seconds=_SHORT_SECONDS)
+            found = self._shell.run(scripts.alone(scripts.FITNESS, self.store), deadline_seconds=_SHORT_SECONDS)
         except errors.Error as error:
             return f"the guest's shell does not work: {error.message}"
         if found.status != 0:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
-from cpi.migration.moving import State
+from cpi.migration.moving import Move
 from cpi.migration.performing import Done
 from cpi.migration.plan import Order, Plan
 from cpi.migration.report import Event, EventKind, OnEvent, Progress, Report, StepTime
@@ -19,10 +19,11 @@ T = TypeVar("T")
 class Journal:
     """One move's story. It may have begun in another process, so it goes by the time of day."""
 
-    def __init__(self, order: Order, on_event: OnEvent | None, began: float) -> None:
+    def __init__(self, order: Order, on_event: OnEvent | None, began: float, planning_seconds: float) -> None:
         self._order = order
         self._on_event = on_event or _nobody
         self._began = began
+        self._planning_seconds = planning_seconds
         self._events: list[Event] = []
         self._times: list[StepTime] = []
         self._numbers: dict[str, int] = {}
@@ -46,7 +47,7 @@ class Journal:
         try:
             done = part()
         except errors.Error as error:
-            self._times.append(StepTime(name, began, self._now() - began))
+            self._times.append(StepTime(name, began, self._now() - began, fault=error.message))
             self._tell(EventKind.FAILED, name, f"{STEPS[name].what}: {error.message}")
             raise
         self._took(name, done)
@@ -55,13 +56,14 @@ class Journal:
 
     def undoing(self, name: str, part: Callable[[], Done[None]]) -> None:
         """A step is undone."""
-        what = STEPS[name].undoing
+        what, began = STEPS[name].undoing, self._now()
         self._tell(EventKind.UNDOING, name, what)
         self.left.append(what)
         try:
             done = part()
         except errors.Error as error:
             self.left[-1] = f"{what}: {error.message}"
+            self._times.append(StepTime(name, began, self._now() - began, undone=True, fault=error.message))
             self._tell(EventKind.NOT_UNDONE, name, self.left[-1])
             raise
         self.left.pop()
@@ -69,8 +71,9 @@ class Journal:
         self.undone.append(what)
         self._tell(EventKind.UNDONE, name, what)
 
-    def report(self, course: Plan, state: State, disk_cid: DiskCid, data_bytes: int | None) -> Report:
+    def report(self, course: Plan, move: Move, disk_cid: DiskCid) -> Report:
         """The whole of it."""
+        state = move.state
         return Report(
             move_id=self._order.move_id,
             strategy=course.strategy,
@@ -82,7 +85,10 @@ class Journal:
             began_at=dt.datetime.fromtimestamp(self._began, dt.UTC).isoformat(timespec="milliseconds"),
             seconds=self._now(),
             jobs_down_seconds=jobs_down_seconds(self._times),
-            data_bytes=data_bytes,
+            old_size=self._order.old_size,
+            planning_seconds=self._planning_seconds,
+            jobs_run=move.jobs_shall_run,
+            data_bytes=move.facts.used_bytes_at_least,
             orphaned_at=state.orphaned_at,
             passes=state.passes,
             verified_bytes=state.verified_bytes,
@@ -127,7 +133,6 @@ def jobs_down_seconds(times: list[StepTime]) -> float:
     stopped = next((step.began for step in times if step.name == "stop_jobs" and not step.undone), None)
     if stopped is None:
         return 0.0
-    ends = [
-        step.began + step.seconds for step in times if step.name == "start_jobs" or (step.name == "stop_jobs" and step.undone)
-    ]
+    starts = [step for step in times if step.name == "start_jobs" or (step.name == "stop_jobs" and step.undone)]
+    ends = [step.began + step.seconds for step in starts if not step.fault]
     return max(ends or [step.began + step.seconds for step in times]) - stopped

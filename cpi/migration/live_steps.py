@@ -38,6 +38,7 @@ def _copy_live(move: Move) -> State:
     nodes, files, size = copying.skipped(guest)
     first = copying.copy_all(guest, limits, files, size, move.site.tell)
     passes, reason = copying.copy_until_little_is_left(guest, limits, (first,), move.site.tell)
+    passes = _made_by("copy_live", passes)
     notes = [f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
         notes.append(f"{nodes} sockets, pipes and device nodes were left out: programs make them when they start")
@@ -53,7 +54,11 @@ def _verify_live(move: Move) -> State:
     guest.remember(move.order.old_disk_cid)
     verified = verifying.verify_all(guest)
     passes, _ = copying.catch_up(guest, move.order.limits, move.state.passes, site.tell)
-    return _after_verifying(move.state, verified, passes)
+    return _after_verifying(move.state, verified, _made_by("verify_live", passes))
+
+
+def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    return tuple(made if made.step else msgspec.structs.replace(made, step=step) for made in passes)
 
 
 def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[Pass, ...]) -> State:
@@ -71,7 +76,7 @@ def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[P
 
 def _copy_last(move: Move) -> State:
     made = copying.copy_last(_guest(move), len(move.state.passes) + 1)
-    return msgspec.structs.replace(move.state, passes=(*move.state.passes, made))
+    return msgspec.structs.replace(move.state, passes=(*move.state.passes, *_made_by("copy_last", (made,))))
 
 
 def _verify_last(move: Move) -> State:

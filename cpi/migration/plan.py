@@ -181,6 +181,8 @@ def _check_size(order: Order) -> None:
 
 def _check_mounted(order: Order, facts: Facts) -> None:
     strangers = [cid for cid in facts.mounted if cid not in {order.old_disk_cid, facts.new_disk_cid}]
+    if strangers and order.old_disk_cid not in facts.mounted and facts.new_disk_cid is None:
+        raise MoveRefused(f"the agent of {order.vm_cid} has {', '.join(strangers)} mounted, and not {order.old_disk_cid}")
     if strangers:
         raise MoveRefused(
             f"the agent of {order.vm_cid} has {', '.join(strangers)} mounted, not only {order.old_disk_cid}:"

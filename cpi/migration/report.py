@@ -70,6 +70,8 @@ class Pass(msgspec.Struct, frozen=True):
     """How many paths differed though they had not changed; they were copied again."""
 
     jobs_down: bool = False
+    step: str = ""
+    """Which step made it."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -106,6 +108,9 @@ class StepTime(msgspec.Struct, frozen=True):
     undone: bool = False
     """Whether this was its undoing."""
 
+    fault: str = ""
+    """Why it failed; empty if it did not."""
+
 
 class Report(msgspec.Struct, frozen=True):
     """A move that has ended."""
@@ -125,6 +130,15 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     jobs_down_seconds: float
     """From the first message that stops the jobs until they run again."""
+
+    old_size: MiB | None = None
+    """The old disk's, where it was told."""
+
+    jobs_run: bool = True
+    """Whether the jobs ran before and shall run again; if they were stopped before, they stay so."""
+
+    planning_seconds: float = 0
+    """How long it took to see what is true, and to choose the way."""
 
     data_bytes: int | None = None
     """What the data took on the disk, where the agent tells."""

@@ -89,7 +89,7 @@ def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool
     """Make the move that was ordered; again looks for what an earlier try has left. perform is who does its parts."""
     began = perform("plan", Outlook, partial(_outlook, order, site, again=again))
     facts, course = began.answer.facts, began.answer.course
-    journal = Journal(order, on_event, began.began)
+    journal = Journal(order, on_event, began.began, began.seconds)
     journal.planned(course)
     return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid)), course, journal, perform).report()
 
@@ -190,7 +190,7 @@ class _Going:
 
     def _told(self) -> Report:
         disk_cid = self._move.disk_cid if self._swapped else self._move.order.old_disk_cid
-        return self._journal.report(self._course, self._move.state, disk_cid, self._move.facts.used_bytes_at_least)
+        return self._journal.report(self._course, self._move, disk_cid)
 
     def _failed(self, error: errors.Error | None) -> MoveFailed:
         report, left = self._told(), self._journal.left

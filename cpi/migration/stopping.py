@@ -7,7 +7,7 @@ import msgspec
 from cpi.migration.report import Pass
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a live copy may take, and what it aims at."""
 
     down_seconds: float = 3.0

@@ -52,6 +52,7 @@ class Disks:
 
     def delete(self, disk_cid: str) -> None:
         """As in the contract: a missing disk is fine."""
+        self._register.finish_deleting("disks", disk_cid)
         with contextlib.suppress(errors.DiskNotFound), self.locked(disk_cid) as disk:
             _refuse_attached(disk, "deleted")
             self._register.delete("disks", disk_cid)

@@ -147,6 +147,12 @@ class Register:
         self._mark(kind, cid, "deleting")
         self._discard(kind, cid)
 
+    def finish_deleting(self, kind: Kind, cid: str) -> None:
+        """Remove what is left of a resource whose removal failed or goes on elsewhere. Raises what stands in its way."""
+        if self.state.rows(f"SELECT 1 FROM {kind} WHERE cid = :cid AND state = 'deleting'", {"cid": cid}):  # noqa: S608 - a Kind
+            with locks.held(self.layout.lock(cid), f"{_SINGULAR[kind]} {cid}"):
+                self._discard(kind, cid)
+
     def once(self, kind: Kind, token: str | None, make: Callable[[], str]) -> str:
         """The CID of the resource made with the token, made now if there is none.
 

@@ -37,6 +37,7 @@ class Snapshots:
 
     def delete(self, snapshot_cid: str) -> None:
         """As in the contract: a missing snapshot is fine."""
+        self._register.finish_deleting("snapshots", snapshot_cid)
         with contextlib.suppress(SnapshotNotFound), self._register.locked("snapshots", snapshot_cid):
             self._register.delete("snapshots", snapshot_cid)
 

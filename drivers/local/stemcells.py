@@ -32,6 +32,7 @@ class Stemcells:
 
     def delete(self, stemcell_cid: str) -> None:
         """As in the contract: a missing stemcell is fine, one in use is refused."""
+        self._register.finish_deleting("stemcells", stemcell_cid)
         with contextlib.suppress(StemcellNotFound), self._register.locked("stemcells", stemcell_cid):
             with self._register.state.transaction() as database:
                 users = database.execute("SELECT cid FROM vms WHERE stemcell_cid = ?", (stemcell_cid,)).fetchall()

@@ -22,6 +22,7 @@ class Vms:
 
     def delete(self, vm_cid: str) -> None:
         """As in the contract: a missing VM is fine."""
+        self._register.finish_deleting("vms", vm_cid)
         with contextlib.suppress(errors.VMNotFound), self._register.locked("vms", vm_cid):
             self._register.delete("vms", vm_cid)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +13,16 @@ from typing import Any
 import psutil
 import pytest
 
+from cpi.cli.demo_screen import show
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.units import MiB
+from cpi.demo.acts import Outcome, Scene
 from cpi.kit.waiting import wait_until
+from cpi.migration import Report, Strategy
 from tests.cli.conftest import Command
 
 _DEMO = [str(Path(sys.executable).with_name("cpi")), "demo", "--json", "--root"]
-_SECONDS = 60
+_SECONDS = 120
 
 
 def _processes_of(folder: Path) -> list[str]:
@@ -67,9 +73,13 @@ def test_no_row_is_lost_and_what_is_kept_can_be_looked_at_and_ended(folder: Path
 def _check_figures(figures: dict[str, Any]) -> None:
     assert figures["rows_lost"] == 0
     assert figures["rows_acknowledged"] > 400
-    assert [move["strategy"] for move in figures["moves"]] == ["copy", "copy"]
+    stopped, live = figures["moves"]
+    assert (stopped["strategy"], live["strategy"]) == ("copy", "live_copy"), live["reason"]
+    assert live["compared_bytes"] > 256 << 20
+    assert live["jobs_down_seconds"] < live["seconds"] / 2
+    assert live["rows_acknowledged_meanwhile"] > 0
     for move in figures["moves"]:
-        assert move["bytes"] > 96 << 20
+        assert move["bytes"] > 256 << 20
         assert 0 < move["jobs_down_seconds"] <= move["seconds"]
         assert move["client_waited_seconds"] < move["jobs_down_seconds"] + 2
 
@@ -89,6 +99,29 @@ def test_a_signal_in_the_middle_leaves_nothing(folder: Path, number: signal.Sign
     assert number.name in err
     assert "Traceback" not in err
     assert _nothing_is_left(folder)
+
+
+def _scene(strategy: Strategy, reason: str, down: float) -> Scene:
+    disk = DiskCid("disk-1")
+    report = Report("m", strategy, reason, VmCid("vm"), disk, disk, MiB(64), "2026-01-02T03:04:05Z", 9.0, down)
+    return Scene("move it", 9.5, down, 7, 2**20, report)
+
+
+def test_both_ways_are_shown_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """How long the job was down with each."""
+    scenes = (_scene(Strategy.COPY, "asked for", 8.0), _scene(Strategy.LIVE_COPY, "the guest can", 1.2))
+    show(Outcome(scenes, 100, 0))
+    shown = capsys.readouterr().out
+    assert re.search(r"the two moves +copy +live copy\n", shown)
+    assert re.search(r"jobs down +8\.0 s +1\.2 s\n", shown)
+    assert "nothing was moved live" not in shown
+
+
+def test_where_nothing_can_be_moved_live_the_reason_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """As where rsync is missing."""
+    scenes = (_scene(Strategy.COPY, "asked for", 8.0), _scene(Strategy.COPY, "not known; the guest lacks rsync", 7.0))
+    show(Outcome(scenes, 100, 0))
+    assert "nothing was moved live: not known; the guest lacks rsync" in capsys.readouterr().out
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, cpi: Command) -> None:

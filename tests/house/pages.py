@@ -1,9 +1,10 @@
-"""Writes what is generated: docs/contract.md, the clauses and tests of docs/conformance.md, the drivers in README.md.
+"""Writes what is generated: docs/contract.md, the clauses and tests of docs/conformance.md, the drivers in README.md, pictures.
 
 python -m tests.house.pages
 """
 
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from typing import Any
 import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
+from cpi.contract.encoding import from_plain
+from cpi.migration.picture import picture
+from cpi.migration.report import Report
 from cpi.testing import matrix
 from tests.house import property_tables
 from tests.house.source import ROOT
@@ -37,7 +41,12 @@ def generated() -> dict[str, str]:
         "docs/conformance.md": _CLAUSES.sub(lambda _: matrix.as_markdown(), suite),
         "README.md": _TABLE.sub(lambda _: driver_table(), readme),
         **property_tables.generated(),
+        **{f"docs/pictures/{name}-move.svg": picture(_recorded(name)) for name in ("live", "failed")},
     }
+
+
+def _recorded(name: str) -> Report:
+    return from_plain(json.loads((ROOT / f"fixtures/moves/{name}.json").read_text(encoding="utf-8")), Report)
 
 
 def driver_table() -> str:

@@ -10,6 +10,7 @@ from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.migration.plan import Order
 from cpi.migration.report import Strategy
+from cpi.migration.stopping import Limits
 
 
 class Reach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -48,6 +49,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     metadata: Metadata = {}
     start_jobs: bool | None = None
     snapshot: bool = False
+    limits: Limits = Limits()
+    """What a live copy may take."""
+
     agent: Reach = Reach()
 
     def order(self, move_id: str) -> Order:
@@ -64,6 +68,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             metadata=self.metadata,
             start_jobs=self.start_jobs,
             snapshot=self.snapshot,
+            limits=self.limits,
         )
 
 
@@ -72,13 +77,20 @@ def check(entry: Entry) -> list[str]:
     faults = _faults_of_url(entry.agent)
     if entry.size <= 0:
         faults.append(f"size: a disk of {entry.size} MiB can not be made")
+    limits = entry.limits
+    if min(limits.bandwidth_kib, limits.down_seconds, limits.small_bytes, limits.shrinking) < 0 or limits.most_passes < 1:
+        faults.append("limits: none of them is less than 0, and most_passes is 1 or more")
     return faults
 
 
 def _faults_of_url(reach: Reach) -> list[str]:
     if reach.url is None:
         return []
-    address = urlsplit(reach.url)
+    try:
+        address = urlsplit(reach.url)
+        _ = address.port
+    except ValueError as error:
+        return [f"agent.url: {reach.url!r} is no URL: {error}"]
     if address.password or address.username:
         return [
             "agent.url: it holds a password, which would be kept in the database: put USER:PASSWORD into a file (agent.login)"

@@ -84,7 +84,9 @@ def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent
 
 
 def _by_https(reach: Reach, deadlines: Deadlines | None) -> Agent:
-    user, _, password = _text(reach.login).strip().partition(":")
+    user, colon, password = _text(reach.login).strip().partition(":")
+    if not (user and colon and password):
+        raise errors.CpiError(f"{reach.login} does not hold USER:PASSWORD")
     address = urlsplit(reach.url or "")
     where = address._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{address.netloc}").geturl()
     return Agent(https.HttpsTransport(where, _text(reach.ca) if reach.ca else None), deadlines)

@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -46,6 +46,7 @@ try:
         WorkflowSerializationFormat,
         error,
     )
+    from sqlalchemy.exc import SQLAlchemyError
 except ImportError as missing:
     raise errors.CpiError("durable moves need DBOS; install it with: pip install 'multicpi[migration]'") from missing
 
@@ -68,15 +69,25 @@ def open_book(kept: Database) -> Book:
     if not kept.exists():
         raise errors.CpiError(f"{kept.path} does not exist: no move was ever made with it")
     locks = kept.locks(lambda _: None)
-    return Book(
-        DBOSClient(
+    with _readable(kept):
+        client = DBOSClient(
             system_database_url=kept.url,
             serializer=DBOSPortableJSONSerializer(),
             application_name=_NAME,
             retry_connection_errors=False,
-        ),
-        locks,
-    )
+        )
+        book = Book(client, locks)
+        book.fleets()
+    return book
+
+
+@contextlib.contextmanager
+def _readable(kept: Database) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise errors.CpiError(f"{kept.path or 'the database'} is none that moves are kept in: {reason}") from error
 
 
 class Engine:
@@ -197,9 +208,10 @@ def _launch(kept: Database, executor_id: str, queues: Sequence[str]) -> None:
         }
     )
     DBOS.listen_queues(queues)
-    DBOS.launch()
-    for queue in _QUEUES:
-        DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+    with _readable(kept):
+        DBOS.launch()
+        for queue in _QUEUES:
+            DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
 
 
 def _mark(workflow_id: str, attributes: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ import os
 import sys
 from typing import Any, NoReturn
 
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
+from drivers.local.agent.log_files import rotate
+
 _READY = b"ready"
 _ERRORS = 2
 
@@ -130,9 +131,3 @@ def _redirect(log: str) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(written)
-
-
-def rotate(log: str) -> None:
-    """Moves a log that has grown large aside; the one before it is dropped."""
-    if os.path.exists(log) and os.path.getsize(log) > LOG_LIMIT_BYTES:  # noqa: PTH110, PTH202 - pathlib costs time
-        os.replace(log, f"{log}.1")  # noqa: PTH105 - as above

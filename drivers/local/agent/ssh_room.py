@@ -29,11 +29,12 @@ def main(agent: int, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, _Ended.raised)
     die_with_parent(signal.SIGTERM)
     inherit_orphans()
-    try:
+    with contextlib.suppress(_Ended):
         if os.getppid() == agent:
             _serve(command)
-    except _Ended:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # being told to end while it ends must not keep it from ending the others
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _end_all()
     return 0
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from drivers.local.agent.faults import Fault
-from drivers.local.agent.launcher import rotate
 from drivers.local.agent.layout import VmFolder, write_private
+from drivers.local.agent.log_files import rotate
 from drivers.local.agent.process_tree import MARK, end
 from drivers.local.agent.ssh_program import SshProgram
 

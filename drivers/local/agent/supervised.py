@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 
 from drivers.local.agent.jobs import Job
-from drivers.local.agent.launcher import rotate
 from drivers.local.agent.layout import VmFolder
+from drivers.local.agent.log_files import rotate
 from drivers.local.agent.process_tree import MARK, end
 
 SETTLED_SECONDS = 0.2

@@ -148,7 +148,8 @@ def test_the_strategy_follows_from_the_record(more: Any, capabilities: Any, stra
     ("order", "facts", "reason"),
     [
         (_order(0), _facts(), "a disk of 0 MiB"),
-        (_order(), _facts(mounted=(DiskCid("other"),)), "has other mounted, not only old"),
+        (_order(), _facts(mounted=(DiskCid("other"),)), "has other mounted, and not old"),
+        (_order(), _facts(mounted=(DiskCid("old"), DiskCid("other"))), "has other mounted, not only old"),
         (_order(strategy=Strategy.NATIVE_RESIZE), _facts(capabilities=frozenset()), "can not resize_disk"),
         (_order(strategy=Strategy.NATIVE_RESIZE, old_size=300), _facts(), "from 300 to 200 MiB"),
         (

@@ -238,7 +238,7 @@ def test_a_foreign_disk_is_left_alone() -> None:
     world = World.with_disk()
     world.store = DiskCid("disk-strange")
     world.disks[DiskCid("disk-strange")] = world.disks[OLD]
-    with pytest.raises(MoveRefused, match="disk-strange mounted, not only disk-old"):
+    with pytest.raises(MoveRefused, match="disk-strange mounted, and not disk-old"):
         _move(world, "copy", move_id="m")
     assert set(world.disks) == {OLD, "disk-strange"}
 

@@ -1,5 +1,6 @@
 """What tools in the guest say, made figures and names."""
 
+import msgspec
 import pytest
 
 from cpi.contract import errors
@@ -60,6 +61,9 @@ def test_a_sample_foretells_the_time() -> None:
     assert expected_down_seconds(Strategy.NOTHING, None) == 0.0
     assert expected_down_seconds(Strategy.COPY, None) is None
     assert expected_seconds(Strategy.LIVE_COPY, sample) == 4.0
+    slow = msgspec.structs.replace(sample, answer_seconds=1.0, task_seconds=0.5)
+    assert expected_down_seconds(Strategy.LIVE_COPY, slow) == pytest.approx(2.002 + 2 + 4)
+    assert expected_seconds(Strategy.COPY, slow) == 1.0 + 6
     assert sample_from(b"1 1 0 0 1 0 1").rate is None
     with pytest.raises(errors.CloudError, match="seven numbers"):
         sample_from(b"1 2")

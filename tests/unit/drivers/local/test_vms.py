@@ -190,6 +190,24 @@ def test_what_can_not_be_removed_is_not_to_be_tried_again(place: Place, monkeypa
     assert place.count("vms") == 0
 
 
+def test_a_removal_that_fails_again_is_told_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A director that is told "deleted" forgets the VM; once nothing stands in the way it is gone."""
+    vm_cid = place.vm().cid
+
+    def fail(_: object) -> None:
+        raise errors.CloudError("it stays")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vm_process.VmProcess, "kill", fail)
+        for _ in range(2):
+            with pytest.raises(errors.CloudError, match="it stays"):
+                place.cloud.delete_vm(vm_cid)
+    assert place.process(vm_cid).alive()
+    place.cloud.delete_vm(vm_cid)
+    assert not place.process(vm_cid).alive()
+    assert place.count("vms") == 0
+
+
 def test_an_interrupted_create_vm_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM arrives as an exception that is no Exception."""
 
