@@ -16,9 +16,9 @@ from typing import Any
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable import faults, workflow
-from cpi.migration.durable.database import database
 from cpi.migration.durable.entry import Entry
 
 DIED = 77
