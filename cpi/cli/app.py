@@ -17,6 +17,7 @@ from cpi.cli.drivers import drivers
 from cpi.cli.migrate import migrate
 from cpi.cli.migrations import migrations
 from cpi.cli.orphans import orphans
+from cpi.cli.watching import resurrect, watch
 from cpi.cli.worker import worker
 from cpi.contract import errors
 
@@ -34,6 +35,8 @@ app.command(no_args_is_help=True)(migrate)
 app.add_typer(migrations, name="migrations")
 app.command()(worker)
 app.command()(orphans)
+app.command(no_args_is_help=True)(watch)
+app.command(no_args_is_help=True)(resurrect)
 app.command()(drivers)
 app.command()(doctor)
 app.command()(conformance)
