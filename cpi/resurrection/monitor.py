@@ -25,6 +25,7 @@ from cpi.resurrection.watchfile import Watchfile
 _READ_SECONDS: Final = 5.0
 _JUDGES: Final = 8
 _ASLEEP_SECONDS: Final = 5.0
+_MELTDOWN: Final = "meltdown"
 
 
 class Condition(Enum):
@@ -194,7 +195,7 @@ class Monitor:
             return
         silence = self._pulse.silence(one.name)
         if silence <= self._file.rules.agent_timeout:
-            if one.held and not self._melting:
+            if one.held not in {"", _MELTDOWN}:
                 self._told(one, Kind.BACK, "its agent is heard again")
             one.forget()
             if silence > self._file.rules.suspicious:
@@ -202,7 +203,7 @@ class Monitor:
             return
         one.condition = Condition.DOWN
         if self._melting:
-            one.held = "meltdown"
+            one.held = _MELTDOWN
         elif self._judged(one):
             self._recreate_unless(one, self._why_not(one))
 
@@ -225,7 +226,7 @@ class Monitor:
     def _why_not(self, one: Watched) -> str:
         """What speaks against recreating it; empty if nothing does, a blank if it has only to wait."""
         if self._melting:
-            return "meltdown"
+            return _MELTDOWN
         group, rules = self._file.group(one.instance), self._file.rules
         if not group.resurrect:
             return f"the group {one.instance.group} is switched off"
@@ -266,7 +267,7 @@ class Monitor:
     def _hold(self, one: Watched, reason: str) -> None:
         if one.held != reason:
             one.held = reason
-            if reason != "meltdown":
+            if reason != _MELTDOWN:
                 self._told(
                     one, Kind.HELD, f"it is down ({one.verdict.value if one.verdict else 'silent'}), and left so: {reason}"
                 )
