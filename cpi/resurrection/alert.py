@@ -3,10 +3,13 @@
 import datetime as dt
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 import msgspec
 
 from cpi.contract.ids import VmCid
+
+SEVERITIES: Final = ("info", "warning", "error", "critical")
 
 
 class Kind(Enum):
@@ -30,10 +33,17 @@ class Kind(Enum):
     BUS_LOST = "bus lost"
     """The message bus can not be reached, so nothing is known of the agents on it."""
 
+    BUS_FOUND = "bus found"
+
     @property
     def severity(self) -> str:
-        """critical, error, warning or info."""
+        """One of SEVERITIES."""
         return _SEVERITIES.get(self, "info")
+
+    @property
+    def ends(self) -> bool:
+        """Whether with it something is over that was told before."""
+        return self in {Kind.BACK, Kind.RECREATED, Kind.OVER, Kind.BUS_FOUND}
 
 
 _SEVERITIES = {
@@ -64,7 +74,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def subject(self) -> str:
         """What opens and closes together: one incident of one instance, or the meltdown, or the bus."""
-        return self.instance or ("bus" if self.kind is Kind.BUS_LOST else "meltdown")
+        return self.instance or ("bus" if self.kind in {Kind.BUS_LOST, Kind.BUS_FOUND} else "meltdown")
 
 
 Tell = Callable[[Alert], None]

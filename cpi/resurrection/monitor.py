@@ -161,6 +161,7 @@ class Monitor:
         if deaf and not self._deaf:
             self._tell(Alert(kind=Kind.BUS_LOST, message="the message bus is lost: nothing is known of the agents on it"))
         if not deaf and self._deaf:
+            self._tell(Alert(kind=Kind.BUS_FOUND, message="the message bus is there again"))
             for one in self.watched.values():
                 self._pulse.grant(one.name)
         self._deaf = bool(deaf)

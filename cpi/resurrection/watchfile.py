@@ -17,11 +17,12 @@ from cpi.kit.redaction import secrets_in
 from cpi.kit.settings import read_settings
 from cpi.kit.yaml_file import read_yaml
 from cpi.resurrection.instance import Instance
+from cpi.resurrection.responders.finding import responder_of
 from cpi.resurrection.rules import Group, Rules
 from cpi.resurrection.secrets import fault_of_file, faults_in, with_absolute_paths, without_references
 
-_KEYS: Final = frozenset({"instances", "defaults", "groups", "watch", "bus"})
-_FILES_OF_REACH: Final = ("login", "ca", "certificate", "key")
+_KEYS: Final = frozenset({"instances", "defaults", "groups", "watch", "bus", "responders"})
+_PATHS: Final = ("login", "ca", "certificate", "key", "path")
 _SECRET_FILES: Final = ("login", "key")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -48,6 +49,8 @@ class Watchfile(msgspec.Struct, frozen=True, kw_only=True):
     groups: Mapping[str, Group] = {}
     rules: Rules = Rules()
     bus: Bus | None = None
+    responders: tuple[Mapping[str, Any], ...] = ()
+    """As they are written: see responders.finding."""
 
     def instance(self, name: str) -> Instance:
         """The one of that name. Raises CpiError saying which there are."""
@@ -109,6 +112,7 @@ class _Reader:
             groups=self._groups({instance.group for instance in instances}),
             rules=self._section(Rules, self._document.get("watch") or {}, "watch") or Rules(),
             bus=self._bus(),
+            responders=self._responders(),
         )
 
     def _see_who_may_read(self) -> None:
@@ -203,12 +207,32 @@ class _Reader:
             self.faults.append(f"bus.key: {fault}")
         return bus
 
+    def _responders(self) -> tuple[Mapping[str, Any], ...]:
+        told = self._document.get("responders") or []
+        if not isinstance(told, list):
+            self.faults.append("responders: expected a list")
+            return ()
+        named = [_below(self._path.parent, one) for one in told]
+        for number, document in enumerate(named, 1):
+            where = f"responders[{number}]"
+            found = list(faults_in(document, where))
+            self.faults += found
+            try:
+                if not found:
+                    responder_of(document, where)
+            except errors.CpiError as error:
+                self.faults += configuration.faults_in(error)
+        return tuple(named)
+
     def _files(self, named: Mapping[str, Any]) -> dict[str, Any]:
-        """The paths in it made to mean the same from anywhere."""
-        return {
-            key: str(self._path.parent / value) if key in _FILES_OF_REACH and isinstance(value, str) else value
-            for key, value in named.items()
-        }
+        return dict(_below(self._path.parent, named))
+
+
+def _below(folder: Path, document: Any) -> Any:
+    """The document with its paths made to mean the same from anywhere."""
+    if not isinstance(document, Mapping):
+        return document
+    return {key: str(folder / value) if key in _PATHS and isinstance(value, str) else value for key, value in document.items()}
 
 
 def _twice(instances: list[Instance]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Monitors that die at every step, and monitors that all want to do the same."""
 
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,17 +69,11 @@ def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, pr
 
 def test_two_monitors_recreate_one_instance_once(ground: Ground) -> None:
     """Both see it die; one does it, the other sees that it is done."""
-    import sys
-    from pathlib import Path
-
     one = ground.add("db/0")
     program = str(Path(sys.executable).with_name("cpi"))
     database = f"sqlite:///{ground.folder}/state/resurrections.sqlite"
     command = [program, "watch", str(ground.file), "--json", "--database", database]
     other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(other.stdout or ()), daemon=True)
-    reader.start()
     try:
         with watching(ground) as there:
             there.for_seconds(4.0)
@@ -88,10 +83,11 @@ def test_two_monitors_recreate_one_instance_once(ground: Ground) -> None:
             tries = there.runner.history().all()
     finally:
         other.terminate()
-        other.wait(25)
-        reader.join(5)
+        out = other.communicate(timeout=25)[0]
     assert len(tries) == 1, tries
-    ends = [kind for kind, _ in there.told() if kind is Kind.RECREATED] + [line for line in lines if '"recreated"' in line]
+    ends = [kind for kind, _ in there.told() if kind is Kind.RECREATED] + [
+        line for line in out.splitlines() if '"recreated"' in line
+    ]
     assert len(ends) == 1
     ground.assert_well(one)
     ground.assert_nothing_left_over()

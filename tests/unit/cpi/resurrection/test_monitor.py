@@ -120,8 +120,10 @@ class _Place:
             for number in range(count)
         )
         file = Watchfile(path="/f.yml", instances=instances, groups={"db": group or Group()}, rules=rules or Rules())
-        parts: Any = (file, self.runner, self.pulse, self.clouds)
-        self.monitor = self._made.enter_context(Monitor(*parts, self.alerts.append, lambda: self.now))
+        runner: Any = self.runner
+        pulse: Any = self.pulse
+        clouds: Any = self.clouds
+        self.monitor = self._made.enter_context(Monitor(file, runner, pulse, clouds, self.alerts.append, lambda: self.now))
         return self.monitor
 
     def silence(self, *numbers: int, seconds: float = 61) -> None:
@@ -282,6 +284,7 @@ def test_a_lost_bus_is_no_death(place: _Place) -> None:
     place.pulse.deaf = False
     place.tick()
     assert (place.ordered(), place.pulse.silences["db/0"]) == ([], 0)
+    assert place.told() == [Kind.BUS_LOST, Kind.BUS_FOUND]
 
 
 def test_who_slept_calls_nobody_silent(place: _Place) -> None:
