@@ -10,6 +10,7 @@ import typer
 from cpi.cli import screen
 from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
+from cpi.cli.checking import check
 from cpi.cli.conformance import conformance
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
@@ -37,6 +38,7 @@ app.command()(worker)
 app.command()(orphans)
 app.command(no_args_is_help=True)(watch)
 app.command(no_args_is_help=True)(resurrect)
+app.command(no_args_is_help=True)(check)
 app.command()(drivers)
 app.command()(doctor)
 app.command()(conformance)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.resurrection.alert import Alert, Tell
     from cpi.resurrection.durable.history import Present
     from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.metrics import Metrics
     from cpi.resurrection.monitor import Monitor, View
+    from cpi.resurrection.report import Report
     from cpi.resurrection.watchfile import Bus, Watchfile
 
 _HINT: Final = "what is under way here is left: the next `cpi watch` goes on with it"
@@ -43,7 +45,14 @@ DatabaseUrl = Annotated[
 ]
 
 
-def watch(file: InstancesFile, *, json: AsJson = False, database: DatabaseUrl = None) -> None:
+def watch(
+    file: InstancesFile,
+    *,
+    json: AsJson = False,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics at this port.", show_default=False)] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address to serve them at.")] = "127.0.0.1",
+    database: DatabaseUrl = None,
+) -> None:
     """Watch instances; recreate those whose agent is silent or whose VM is lost.
 
     As many of these as you like may watch the same file with one database: an instance is recreated by one of them. The first
@@ -55,8 +64,14 @@ def watch(file: InstancesFile, *, json: AsJson = False, database: DatabaseUrl = 
     stopping = Stopping(_HINT)
     with contextlib.ExitStack() as made:
         live = made.enter_context(_live(as_json=json))
-        runner = made.enter_context(_runner(database, lambda alert: _show(live, alert, as_json=json)))
+        tell, metrics = _telling(plan, live, made, metrics=metrics_port is not None, as_json=json)
+        runner = made.enter_context(runner_of(database, tell))
         monitor = made.enter_context(_monitor(plan, runner, made))
+        if metrics is not None:
+            from cpi.resurrection.metrics import MetricsServer
+
+            metrics.monitor = monitor
+            made.enter_context(MetricsServer(metrics, metrics_host, metrics_port or 0))
 
         def over() -> bool:
             monitor.tick()
@@ -66,6 +81,28 @@ def watch(file: InstancesFile, *, json: AsJson = False, database: DatabaseUrl = 
 
         until(over)
         until(lambda: runner.is_idle)
+
+
+def _telling(
+    plan: "Watchfile", live: Live | None, made: contextlib.ExitStack, *, metrics: bool, as_json: bool
+) -> "tuple[Tell, Metrics | None]":
+    """Who is told of alerts: the screen, the file's responders, the metrics if there are any."""
+    from cpi.resurrection.responders.switchboard import Switchboard
+
+    board = made.enter_context(Switchboard(plan.responders, screen.show_fault))
+    counted = None
+    if metrics:
+        from cpi.resurrection.metrics import Metrics
+
+        counted = Metrics()
+
+    def tell(alert: "Alert") -> None:
+        _show(live, alert, as_json=as_json)
+        board.tell(alert)
+        if counted is not None:
+            counted.count(alert)
+
+    return tell, counted
 
 
 def resurrect(
@@ -80,39 +117,38 @@ def resurrect(
     from cpi.resurrection.watchfile import read_watchfile
 
     plan = read_watchfile(file)
-    plan.instance(name)
-    stopping = Stopping(_HINT)
-    with _runner(database, lambda _: None) as runner:
-        work_id = _begun(plan, name, runner, ask=not even_if_alive)
-        shown: list[str] = []
-
-        def over() -> bool:
-            step = runner.step_of(work_id)
-            if step and step not in shown:
-                shown.append(step)
-                screen.err().print(step.replace("_", " "))
-            if stopping.asked:
-                leave(_HINT)
-            return not _present(plan, name, runner)[1].under_way
-
-        until(over)
-        present = _present(plan, name, runner)[1]
-    _show_end(present, name, as_json=json)
-
-
-def _show_end(present: "Present", name: str, *, as_json: bool) -> None:
-    from cpi.resurrection.report import Standing
-
-    report = present.ended[-1].report if present.ended else None
-    if report is None:
-        raise errors.CloudError(f"{name}: it is not known how that ended")
-    if as_json:
+    with runner_of(database, lambda _: None) as runner:
+        report = recreate(plan, name, runner, ask=not even_if_alive)
+    if json:
         screen.show_json(to_plain(report))
-    if report.standing is Standing.FAILED:
-        raise errors.CloudError(f"{name} was not recreated: {report.message}")
-    if not as_json:
+    else:
         done = f"{name} is [bold]{report.vm}[/bold] now" if report.vm else f"{name}: {report.message}"
         screen.out().print(done, soft_wrap=True)
+
+
+def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: bool = True) -> "Report":
+    """Recreate an instance, show its steps, and tell how it ended. Raises CloudError if it failed."""
+    from cpi.resurrection.report import Standing
+
+    stopping = Stopping(_HINT)
+    work_id = _begun(plan, name, runner, ask=ask, wait=wait)
+    shown: list[str] = []
+
+    def over() -> bool:
+        step = runner.step_of(work_id)
+        if step and step not in shown:
+            shown.append(step)
+            screen.err().print(step.replace("_", " "))
+        if stopping.asked:
+            leave(_HINT)
+        return not _present(plan, name, runner)[1].under_way
+
+    until(over)
+    present = _present(plan, name, runner)[1]
+    report = present.ended[-1].report if present.ended else None
+    if report is None or report.standing is Standing.FAILED:
+        raise errors.CloudError(f"{name} was not recreated: {report.message if report else 'it is not known why'}")
+    return report
 
 
 def _present(plan: "Watchfile", name: str, runner: "Runner") -> "tuple[str, Present]":
@@ -123,7 +159,7 @@ def _present(plan: "Watchfile", name: str, runner: "Runner") -> "tuple[str, Pres
     return plugin, runner.history().present(instance, plugin)
 
 
-def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool) -> str:
+def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: bool) -> str:
     from cpi.resurrection.clouds import Clouds
     from cpi.resurrection.judging import judge
     from cpi.resurrection.report import Order
@@ -144,11 +180,13 @@ def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool) -> str:
         verdict=verdict,
         agent_id=present.agent_id,
         ask=ask and present.unfinished is None,
+        wait=wait,
     )
     return runner.begin(order, present)
 
 
-def _runner(url: str | None, tell: "Tell") -> "Runner":
+def runner_of(url: str | None, tell: "Tell") -> "Runner":
+    """Who recreates in this process, which ends at once if others take it for dead."""
     from cpi.resurrection.durable.runner import Runner
 
     return Runner(database_of(url, "resurrections"), _lost, tell)

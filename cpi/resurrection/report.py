@@ -44,6 +44,9 @@ class Order(msgspec.Struct, frozen=True):
     ask: bool = True
     """Whether an agent that answers after all is left alone."""
 
+    wait: bool = True
+    """Whether the jobs have to run in the end; otherwise they are only started."""
+
 
 class StepTime(msgspec.Struct, frozen=True):
     """One step that was done."""

@@ -13,10 +13,10 @@ from typing import Any, Final
 from cpi.agent import jobs
 from cpi.agent.errors import AgentError
 from cpi.agent.protocol import Agent, Deadlines
-from cpi.agent.reaching import reached
+from cpi.agent.reaching import Reach, reached
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
-from cpi.contract.encoding import from_plain, to_plain
+from cpi.contract.encoding import from_plain
 from cpi.contract.ids import AgentId, VmCid
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
@@ -33,6 +33,9 @@ _ALIVE: Final = "alive"
 
 Keep = Callable[[str, Callable[[], Any]], Any]
 """Does a step, or tells what it answered when it was done; plain values."""
+
+Way = Callable[[Reach, Cloud, VmCid, contextlib.ExitStack, Deadlines], Agent]
+"""From what is known of an agent to the agent."""
 
 
 def directly(_name: str, call: Callable[[], Any]) -> Any:
@@ -61,6 +64,7 @@ class Recreation:
         deadlines: Deadlines | None = None,
         keep: Keep = directly,
         on_step: Callable[[str], None] = _nobody,
+        reach: Way = reached,
     ) -> None:
         self._instance = instance
         self._order = order
@@ -68,6 +72,7 @@ class Recreation:
         self._deadlines = deadlines or Deadlines()
         self._keep = keep
         self._on_step = on_step
+        self._reach = reach
         self._times: list[StepTime] = []
         self._made: VmCid | None = None
         self._agent_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{order.plugin} {order.vm}"))
@@ -162,7 +167,7 @@ class Recreation:
 
     def _start(self) -> None:
         if self._instance.spec is not None:
-            self._again_and_again(jobs.start)
+            self._again_and_again(jobs.start if self._order.wait else _only_start)
 
     # ------------------------------------------------------------------ how
 
@@ -181,7 +186,7 @@ class Recreation:
     def _with_agent(self, vm_cid: VmCid, agent_id: str | None, call: Callable[[Agent], None]) -> None:
         with contextlib.ExitStack() as made:
             reach = self._instance.reach(agent_id)
-            call(made.enter_context(reached(reach, self._cloud, vm_cid, made, self._deadlines)))
+            call(made.enter_context(self._reach(reach, self._cloud, vm_cid, made, self._deadlines)))
 
     def _told(self, standing: Standing, message: str, failed_step: str = "") -> Report:
         ended = self._times[-1].began + self._times[-1].seconds if self._times else time.time()
@@ -198,7 +203,6 @@ class Recreation:
         )
 
 
-def order_as_kept(order: Order) -> dict[str, Any]:
-    """Plain values."""
-    plain: dict[str, Any] = to_plain(order)
-    return plain
+def _only_start(agent: Agent) -> None:
+    agent.run_script("pre-start")
+    agent.start()

@@ -1,13 +1,16 @@
 """The commands of resurrection, from the outside."""
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cpi.kit.waiting import wait_until
@@ -51,6 +54,33 @@ def test_watch_recreates_what_dies_and_tells_in_lines_of_json(ground: Ground) ->
     assert (process.returncode, out, err) == (0, "", "")
     assert (down["kind"], recreated["kind"], recreated["old_vm"]) == ("down", "recreated", one.first_vm)
     assert recreated["vm"] == ground.vm_of(one)
+    ground.assert_well(one)
+
+
+def test_watch_tells_responders_and_prometheus(ground: Ground) -> None:
+    """The responders of the file get every alert; metrics are served on request."""
+    one = ground.add("db/0")
+    ground.more = {"responders": [{"type": "log", "path": "alerts"}]}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with _watching(ground, "--metrics-port", str(port)) as process:
+
+        def metrics() -> str:
+            with contextlib.suppress(httpx.HTTPError):
+                return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+            return ""
+
+        well = 'multicpi_instance_well{group="db",instance="db/0"} 1.0'
+        wait_until(lambda: well in metrics(), "it is well", deadline_seconds=25)
+        ground.hurt(one)
+        wait_until(lambda: 'multicpi_alerts_total{kind="recreated"} 1.0' in metrics(), "it is counted", deadline_seconds=25)
+        assert "multicpi_meltdown 0.0" in metrics()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=25)
+    assert (process.returncode, err) == (0, "")
+    assert "recreated: db/0: " in out
+    assert [json.loads(line)["kind"] for line in (ground.folder / "alerts").read_text().splitlines()] == ["down", "recreated"]
     ground.assert_well(one)
 
 

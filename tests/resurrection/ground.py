@@ -155,10 +155,14 @@ class Ground:
 
     def assert_well(self, one: One) -> None:
         """The job runs on its disk, which alone is attached; every acknowledged row is there, and new ones are taken."""
+        self.assert_well_but_for(one, set())
+
+    def assert_well_but_for(self, one: One, extra: set[DiskCid]) -> None:
+        """As assert_well; extra disks are attached too."""
         wait_until(lambda: self.is_well(one), f"{one.name} is well", deadline_seconds=READY)
         vm_cid = self.vm_of(one)
         assert vm_cid is not None
-        assert tuple(self.cloud.get_disks(vm_cid)) == (one.disk_cid,)
+        assert set(self.cloud.get_disks(vm_cid)) == {one.disk_cid} | extra
         one.writer.wait_for_more(3)
         acknowledged = one.writer.acknowledged
         rows = dict(asked(one.address, {"do": "read"})["rows"])

@@ -91,7 +91,11 @@ def mails(folder: Path, *, implicit: bool = False) -> Iterator[Mails]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(chain)
     tls: dict[str, Any] = {"ssl_context": context} if implicit else {"tls_context": context, "require_starttls": True}
-    options = {"authenticator": kept.authenticate, "auth_required": not implicit, "auth_require_tls": not implicit}
+    options: dict[str, Any] = {
+        "authenticator": kept.authenticate,
+        "auth_required": not implicit,
+        "auth_require_tls": not implicit,
+    }
     controller = Controller(kept, hostname="127.0.0.1", port=_free_port(), **options, **tls)
     controller.start()
     try:
