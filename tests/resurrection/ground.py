@@ -17,7 +17,8 @@ import yaml
 
 import cpi
 from cpi.agent.https import from_settings
-from cpi.agent.protocol import Agent
+from cpi.agent.nats import NatsBus
+from cpi.agent.protocol import Agent, Deadlines
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import Network
@@ -26,8 +27,10 @@ from cpi.contract.units import MiB
 from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
+from fixtures.nats_server import NatsServer
 
 READY = 30
+_BRISK = Deadlines(message=5)
 _QUICK = {
     "agent_timeout": 1.0,
     "ready": 8,
@@ -45,8 +48,11 @@ def fresh_address() -> str:
 class One:
     """One instance."""
 
-    def __init__(self, name: str, address: str, vm_cid: VmCid, disk_cid: DiskCid, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, address: str, agent_id: AgentId, vm_cid: VmCid, disk_cid: DiskCid, spec: dict[str, Any]
+    ) -> None:
         self.name = name
+        self.agent_id = agent_id
         self.address = address
         self.first_vm = vm_cid
         self.disk_cid = disk_cid
@@ -70,6 +76,20 @@ class Ground:
         """What the instances file says beside its instances."""
 
         self.env: dict[str, Any] = {}
+        self.bus: NatsBus | None = None
+
+    def put_on_bus(self, server: NatsServer, bus: NatsBus) -> None:
+        """The agents of all VMs to be made, and the file."""
+        pair = server.authority.signed("agent.agent.bosh-internal")
+        cert = {"ca": server.authority.certificate, "certificate": pair.certificate, "private_key": pair.private_key}
+        settings = {"heartbeat_seconds": 0.3}
+        self.env = {"bosh": {"mbus": {"urls": [server.url], "cert": cert}, "agent": {"settings": settings}}}
+        texts = {"ca": server.authority.certificate, "certificate": server.client.certificate, "key": server.client.private_key}
+        for name, text in texts.items():
+            (self.folder / f"{name}.pem").touch(mode=0o600)
+            (self.folder / f"{name}.pem").write_text(text)
+        self.more = {"bus": {"url": server.url, **{name: f"{name}.pem" for name in texts}}}
+        self.bus = bus
 
     @property
     def file(self) -> Path:
@@ -85,6 +105,7 @@ class Ground:
             "name": one.name,
             "config": "cpi.json",
             "vm": str(one.first_vm),
+            "agent_id": str(one.agent_id),
             "stemcell": str(self.stemcell),
             "networks": {"default": _network(one.address).to_document()},
             "disks": [str(one.disk_cid)],
@@ -106,7 +127,7 @@ class Ground:
             agent.mount_disk(disk_cid)
             agent.apply(spec)
             agent.start()
-        one = One(name, address, vm.cid, disk_cid, spec)
+        one = One(name, address, agent_id, vm.cid, disk_cid, spec)
         self.instances.append(one)
         one.writer.start()
         one.writer.wait_for_more(3)
@@ -115,7 +136,8 @@ class Ground:
     def agent(self, vm_cid: VmCid) -> Agent:
         """The agent of a VM."""
         assert isinstance(self.cloud, ShowsAgentSettings)
-        return from_settings(self.cloud.agent_settings(vm_cid))
+        settings = self.cloud.agent_settings(vm_cid)
+        return from_settings(settings) if self.bus is None else self.bus.agent(settings["agent_id"], _BRISK)
 
     def vm_of(self, one: One) -> VmCid | None:
         """Who has the instance's address now."""

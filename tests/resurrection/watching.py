@@ -60,7 +60,7 @@ def watching(ground: Ground) -> Iterator[Watching]:
     with ExitStack() as made:
         clouds = made.enter_context(Clouds())
         runner = made.enter_context(Runner(kept_in(ground.folder), pytest.fail, alerts.append))
-        pulse = made.enter_context(Pulse(plan.rules, clouds, None))
+        pulse = made.enter_context(Pulse(plan.rules, clouds, ground.bus))
         monitor = made.enter_context(Monitor(plan, runner, pulse, clouds, alerts.append))
         yield Watching(monitor, runner, alerts)
         made.callback(wait_until, lambda: runner.is_idle, "what is under way ends", deadline_seconds=SECONDS)
