@@ -96,6 +96,11 @@ class NatsBus:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bus is there now."""
+        return bool(self._client.is_connected)
+
     def agent(self, agent_id: str, deadlines: Deadlines | None = None) -> Agent:
         """The agent of that id; closing it leaves the bus open."""
         return Agent(NatsTransport(self, agent_id), deadlines)

@@ -10,6 +10,7 @@ import typer
 from cpi.cli import screen
 from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
+from cpi.cli.checking import check
 from cpi.cli.conformance import conformance
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
@@ -17,6 +18,7 @@ from cpi.cli.drivers import drivers
 from cpi.cli.migrate import migrate
 from cpi.cli.migrations import migrations
 from cpi.cli.orphans import orphans
+from cpi.cli.watching import resurrect, watch
 from cpi.cli.worker import worker
 from cpi.contract import errors
 
@@ -34,6 +36,9 @@ app.command(no_args_is_help=True)(migrate)
 app.add_typer(migrations, name="migrations")
 app.command()(worker)
 app.command()(orphans)
+app.command(no_args_is_help=True)(watch)
+app.command(no_args_is_help=True)(resurrect)
+app.command(no_args_is_help=True)(check)
 app.command()(drivers)
 app.command()(doctor)
 app.command()(conformance)

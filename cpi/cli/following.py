@@ -121,7 +121,7 @@ def age(since: float) -> str:
 
 def engine_of(url: str | None, *, works: bool) -> "Engine":
     """The engine of this process, which ends at once if others take it for dead."""
-    from cpi.migration.durable.database import database
+    from cpi.durable.database import database
     from cpi.migration.durable.workflow import Engine
 
     return Engine(database(url), _lost, works=works)

@@ -13,7 +13,7 @@ from cpi.cli.following import ENDED, age, follow, show_outcome, until, words_of
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
 from cpi.cli.stopping import Stopping
 from cpi.contract.encoding import to_plain
-from cpi.migration.durable.database import database as database_of
+from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.report import Report
 

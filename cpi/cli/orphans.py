@@ -19,7 +19,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import DiskCid, VmCid
-from cpi.migration.durable.database import database as database_of
+from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord
 
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 604_800}

@@ -36,6 +36,12 @@ def show_json(document: Any) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def show_line(document: Any) -> None:
+    """One JSON document on one line, at once: for programs that follow."""
+    sys.stdout.write(f"{json.dumps(document, ensure_ascii=False)}\n")
+    sys.stdout.flush()
+
+
 def show_fault(message: str) -> None:
     """What went wrong, in red, without secrets."""
     err().print(Text(scrubbed(message), style="red"), soft_wrap=True)

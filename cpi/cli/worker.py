@@ -8,7 +8,7 @@ from cpi.cli import screen
 from cpi.cli.following import engine_of, until
 from cpi.cli.migration_options import DatabaseUrl
 from cpi.cli.stopping import Stopping, leave
-from cpi.migration.durable.database import database as database_of
+from cpi.durable.database import database as database_of
 
 _HINT: Final = "the moves under way here are left to other workers"
 

@@ -9,6 +9,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
 from cpi.contract.units import mib_from_text
+from cpi.kit.yaml_file import read_yaml
 from cpi.migration.durable.entry import Entry, check
 
 
@@ -74,7 +75,7 @@ _SIZES: Final = ("size", "old_size")
 
 def read_fleet(path: str) -> tuple[Entry, ...]:
     """The entries of a fleet file. Raises CpiError with every fault in it at once."""
-    document = _yaml(path)
+    document = read_yaml(path, "fleets need")
     if not isinstance(document, Mapping) or not isinstance(document.get(_LIST), list) or not document[_LIST]:
         raise errors.CpiError(f"{path}: expected `{_LIST}:` with a list of entries; see docs/migration.md")
     shared = document.get(_SHARED) or {}
@@ -88,20 +89,6 @@ def read_fleet(path: str) -> tuple[Entry, ...]:
     if faults:
         raise errors.CpiError("\n  ".join([f"{path} has faults:", *faults]))
     return tuple(entry for entry in entries if entry is not None)
-
-
-def _yaml(path: str) -> Any:
-    try:
-        import yaml
-    except ImportError as missing:
-        raise errors.CpiError("fleets need PyYAML; install it with: pip install 'multicpi[migration]'") from missing
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the path is a plain string
-            return yaml.safe_load(file)
-    except OSError as error:
-        raise errors.CpiError(f"{path} can not be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise errors.CpiError(f"{path} is not YAML: {error}") from error
 
 
 def _entry(number: int, shared: Mapping[str, Any], told: Any, faults: list[str]) -> Entry | None:

@@ -5,6 +5,7 @@ from functools import partial
 
 import msgspec
 
+from cpi.agent import jobs
 from cpi.agent.protocol import Agent
 from cpi.agent.shell import Shell
 from cpi.contract import errors
@@ -14,7 +15,6 @@ from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.kit.retrying import repeated
 from cpi.kit.undo import Undo
-from cpi.migration import jobs
 from cpi.migration.disks import Site
 from cpi.migration.journal import Journal
 from cpi.migration.measuring import measured, used_bytes_at_least

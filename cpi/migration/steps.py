@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from cpi.agent import jobs
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
-from cpi.migration import jobs
 from cpi.migration.live_steps import LIVE_STEPS
 from cpi.migration.moving import Move, State, Step
 

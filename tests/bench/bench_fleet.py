@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cpi.demo import client
+from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
-from cpi.migration.durable.database import database
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.durable.workflow import open_book
 from fixtures.postgresql import postgresql

@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 import psutil
 
+from cpi.agent import jobs
 from cpi.contract.units import MiB
-from cpi.migration import jobs
 from cpi.migration.disks import Site
 from tests.bench.measuring import show
 from tests.migration.making import local_place

@@ -13,6 +13,7 @@ from cpi.testing.conformance import CloudContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab, lab
+from tests.conformance.recreating import RecreationClauses
 
 _ABSENT = Absent(
     stemcell=StemcellCid("ami-00000000000000000"),
@@ -22,7 +23,7 @@ _ABSENT = Absent(
 )
 
 
-class TestAws(CloudContract):
+class TestAws(CloudContract, RecreationClauses):
     """Heavy stemcells: a light one is not ours to delete, so it could not prove as much."""
 
     @pytest.fixture(scope="class")

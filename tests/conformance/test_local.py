@@ -6,9 +6,10 @@ import pytest
 
 from cpi.testing import CloudContract, Harness, LibraryContract
 from tests.conformance.local_ground import local_harness
+from tests.conformance.recreating import RecreationClauses
 
 
-class TestLocalOnFolders(CloudContract):
+class TestLocalOnFolders(CloudContract, RecreationClauses):
     """Anywhere: a disk is a folder."""
 
     @pytest.fixture(scope="class")

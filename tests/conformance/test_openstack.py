@@ -12,11 +12,12 @@ from cpi.contract.units import MiB, mib_from_gib
 from cpi.testing import Absent, CloudContract, Harness, Stemcell
 from fixtures.clouds.openstack import ControlPlane
 from fixtures.clouds.openstack.lab import Lab, lab
+from tests.conformance.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-class TestOpenStack(CloudContract):
+class TestOpenStack(CloudContract, RecreationClauses):
     """Heavy stemcells of a real Glance, servers of a real Nova on its fake hypervisor."""
 
     @pytest.fixture(scope="class")

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cpi.agent import jobs
 from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.waiting import wait_until
-from cpi.migration import jobs
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from tests.crash.mother import DIED
@@ -37,9 +37,9 @@ def boundaries(strategy: Strategy) -> tuple[str, ...]:
 
 
 @contextmanager
-def mother() -> Iterator["Mother"]:
+def mother(module: str = "tests.crash.mother") -> Iterator["Mother"]:
     """A mother of processes, gone at the end of the block."""
-    made = Mother()
+    made = Mother(module)
     try:
         yield made
     finally:
@@ -47,17 +47,18 @@ def mother() -> Iterator["Mother"]:
 
 
 class Mother:
-    """Who has processes make moves. One that was left in the middle of an answer is replaced: the next must not get that."""
+    """Who has processes do things. One that was left in the middle of an answer is replaced: the next must not get that."""
 
-    def __init__(self) -> None:
-        self._process = _started()
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._process = _started(module)
         self._waits = False
 
     def run(self, **request: Any) -> dict[str, Any]:
-        """One process: how it ended, and the move's outcome if it did."""
+        """One process: how it ended, and the outcome if it did."""
         if self._waits:
             self.end()
-            self._process = _started()
+            self._process = _started(self._module)
         if self._process.stdin is None or self._process.stdout is None:
             raise ValueError("the mother was started without pipes")
         self._waits = True
@@ -77,8 +78,8 @@ class Mother:
             self._process.stdout.close()
 
 
-def _started() -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "error", "-m", "tests.crash.mother"]
+def _started(module: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-W", "error", "-m", module]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
 
 

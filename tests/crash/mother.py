@@ -17,9 +17,9 @@ from typing import Any
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable import faults, workflow
-from cpi.migration.durable.database import database
 from cpi.migration.durable.entry import Entry
 
 DIED = 77
@@ -29,8 +29,8 @@ _PATIENT = Deadlines(ready=1.5, start=20, task=20, copy=30)
 _Step = Callable[[str, Callable[[], Any]], Any]
 
 
-def main() -> None:
-    """Answer requests until stdin ends."""
+def main(be_the_child: Callable[[dict[str, Any], Path], None] | None = None) -> None:
+    """Answer requests until stdin ends. A child makes a move, unless it is to be another."""
     for line in sys.stdin:
         request = json.loads(line)
         answer = Path(request["folder"]) / "answer.json"
@@ -38,7 +38,7 @@ def main() -> None:
             file.unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
-            _be_the_child(request, answer)
+            (be_the_child or _be_the_child)(request, answer)
         if "kill_after" in request:
             time.sleep(request["kill_after"])
             os.kill(child, signal.SIGKILL)
@@ -54,7 +54,7 @@ def main() -> None:
 def _be_the_child(request: dict[str, Any], answer: Path) -> None:
     status = 1
     try:
-        workflow._step = _hurting(workflow._step, request)
+        workflow._step = hurting(workflow._step, request)
         answer.write_text(json.dumps(_moved(request)))
         status = 0
     finally:
@@ -93,7 +93,8 @@ def _lost(message: str) -> None:
     os._exit(1)
 
 
-def _hurting(inner: _Step, request: dict[str, Any]) -> _Step:
+def hurting(inner: _Step, request: dict[str, Any]) -> _Step:
+    """As inner, with something dying where the request says."""
     at, when, hurt = request.get("at"), request.get("when"), request.get("hurt", "process")
     times = [0]
 

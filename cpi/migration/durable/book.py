@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
+from cpi.durable.locks import Locks, executor_lock
 from cpi.migration.durable.entry import Entry
-from cpi.migration.durable.locks import Locks
 from cpi.migration.durable.records import MoveRecord, Standing, outcome_of
 from cpi.migration.fleet import FleetReport
 
@@ -14,11 +14,6 @@ FLEET: Final = "fleet"
 """How the workflows are called in the database."""
 
 _OPEN: Final = ["PENDING", "ENQUEUED"]
-
-
-def executor_lock(executor_id: str) -> str:
-    """What a process holds as long as it lives."""
-    return f"executor {executor_id}"
 
 
 def disk_lock(plugin: str, disk_cid: str) -> str:

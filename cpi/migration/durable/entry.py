@@ -1,9 +1,8 @@
 """A move as it is kept: plain values and the names of files, nothing secret."""
 
-from urllib.parse import urlsplit
-
 import msgspec
 
+from cpi.agent.reaching import Reach, faults_of
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
@@ -11,26 +10,6 @@ from cpi.contract.units import MiB
 from cpi.migration.plan import Order
 from cpi.migration.report import Strategy
 from cpi.migration.stopping import Limits
-
-
-class Reach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the VM's agent is reached. Secrets are in the files that are named; with no url the cloud is asked."""
-
-    url: str | None = None
-    """https://HOST:PORT of the agent, or nats://HOST:PORT of the message bus."""
-
-    login: str | None = None
-    """A file that holds USER:PASSWORD, for https."""
-
-    ca: str | None = None
-    """The PEM file of the authority that signed the agent's, or the bus's, certificate."""
-
-    agent_id: str | None = None
-    """Which agent on the bus."""
-
-    certificate: str | None = None
-    key: str | None = None
-    """The PEM files that show the bus who we are."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,31 +53,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 def check(entry: Entry) -> list[str]:
     """What is wrong with it, that can be told before anybody is asked."""
-    faults = _faults_of_url(entry.agent)
+    faults = faults_of(entry.agent)
     if entry.size <= 0:
         faults.append(f"size: a disk of {entry.size} MiB can not be made")
     limits = entry.limits
     if min(limits.bandwidth_kib, limits.down_seconds, limits.small_bytes, limits.shrinking) < 0 or limits.most_passes < 1:
         faults.append("limits: none of them is less than 0, and most_passes is 1 or more")
     return faults
-
-
-def _faults_of_url(reach: Reach) -> list[str]:
-    if reach.url is None:
-        return []
-    try:
-        address = urlsplit(reach.url)
-        _ = address.port
-    except ValueError as error:
-        return [f"agent.url: {reach.url!r} is no URL: {error}"]
-    if address.password or address.username:
-        return [
-            "agent.url: it holds a password, which would be kept in the database: put USER:PASSWORD into a file (agent.login)"
-        ]
-    wanted = {"https": ("login",), "nats": ("agent_id",), "tls": ("agent_id",)}.get(address.scheme)
-    if wanted is None or not address.hostname:
-        return [f"agent.url: {reach.url!r} is neither https://HOST:PORT nor nats://HOST:PORT"]
-    return [f"agent.{name}: an agent at {address.scheme}:// needs it" for name in wanted if getattr(reach, name) is None]
 
 
 def checked(entry: Entry) -> Entry:

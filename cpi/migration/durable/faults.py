@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cpi.agent import errors as agent_errors
+from cpi.agent.jobs import NotStarted
 from cpi.contract import errors
 from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import Overdue
-from cpi.migration.jobs import NotStarted
 from cpi.migration.report import MoveRefused
 
 

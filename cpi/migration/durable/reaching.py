@@ -1,22 +1,18 @@
 """From an entry to a cloud and an agent to talk to, opened when they are first needed."""
 
 import contextlib
-from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlsplit
 
 from cpi import connecting
-from cpi.agent import https
 from cpi.agent.errors import AgentUnknownMessage
 from cpi.agent.protocol import Agent, Deadlines
+from cpi.agent.reaching import reached
 from cpi.agent.shell import Shell, shell_by_agent
-from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
-from cpi.contract.operator import ShowsAgentSettings
 from cpi.migration.disks import Site
-from cpi.migration.durable.entry import Entry, Reach
+from cpi.migration.durable.entry import Entry
 from cpi.migration.report import Progress
 
 
@@ -64,52 +60,6 @@ class EntrySite(Site):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._made.close()
-
-
-def reached(reach: Reach, cloud: Cloud, vm_cid: VmCid, made: contextlib.ExitStack, deadlines: Deadlines | None = None) -> Agent:
-    """The agent of a VM. Raises CpiError if nothing says how to reach it; made keeps what has to be closed after it."""
-    if reach.url is None:
-        return _by_cloud(cloud, vm_cid, deadlines)
-    if urlsplit(reach.url).scheme == "https":
-        return _by_https(reach, deadlines)
-    return _by_bus(reach, made, deadlines)
-
-
-def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent:
-    if not isinstance(cloud, ShowsAgentSettings):
-        raise errors.CpiError(
-            f"the driver {cloud.name} can not tell how its agents are reached: name the agent's URL (--agent-url)"
-        )
-    return https.from_settings(cloud.agent_settings(vm_cid), deadlines)
-
-
-def _by_https(reach: Reach, deadlines: Deadlines | None) -> Agent:
-    user, colon, password = _text(reach.login).strip().partition(":")
-    if not (user and colon and password):
-        raise errors.CpiError(f"{reach.login} does not hold USER:PASSWORD")
-    address = urlsplit(reach.url or "")
-    where = address._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{address.netloc}").geturl()
-    return Agent(https.HttpsTransport(where, _text(reach.ca) if reach.ca else None), deadlines)
-
-
-def _by_bus(reach: Reach, made: contextlib.ExitStack, deadlines: Deadlines | None) -> Agent:
-    from cpi.agent.nats import BusTls, NatsBus
-
-    tls = None
-    if reach.ca is not None:
-        tls = BusTls(ca_certificate=_text(reach.ca), certificate=_text(reach.certificate), private_key=_text(reach.key))
-    bus = made.enter_context(NatsBus([reach.url or ""], tls))
-    return bus.agent(reach.agent_id or "", deadlines)
-
-
-def _text(path: str | None) -> str:
-    if path is None:
-        raise errors.CpiError("the agent's certificate, key or login file is not named")
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise errors.CpiError(f"{path} can not be read: {reason}") from error
 
 
 def _nobody(progress: Progress) -> None:

@@ -20,10 +20,11 @@ from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable.database import Database
+from cpi.durable.locks import executor_lock
 from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import wait_until
-from cpi.migration.durable.book import FLEET, MOVE, Book, disk_lock, executor_lock
-from cpi.migration.durable.database import Database
+from cpi.migration.durable.book import FLEET, MOVE, Book, disk_lock
 from cpi.migration.durable.entry import Entry
 from cpi.migration.durable.faults import MoveCancelled
 from cpi.migration.durable.faults import from_plain as error_from_plain

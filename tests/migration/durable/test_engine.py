@@ -17,11 +17,11 @@ from cpi.contract.encoding import from_plain, to_plain
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
+from cpi.durable.database import Database, database
 from cpi.kit.redaction import secrets_in
 from cpi.kit.waiting import wait_until
 from cpi.migration import plan as planning
 from cpi.migration.durable import workflow
-from cpi.migration.durable.database import Database, database
 from cpi.migration.durable.entry import Entry
 from cpi.migration.durable.records import MoveRecord, Outcome, Standing
 from cpi.migration.report import EventKind, Strategy
@@ -180,7 +180,7 @@ _OTHER = """
 import json, sys
 from cpi.migration import plan as planning
 from cpi.migration.durable import workflow
-from cpi.migration.durable.database import database
+from cpi.durable.database import database
 with workflow.Engine(database(sys.argv[1]), print, works=True) as engine:
     print(json.dumps({"executor_id": engine.executor_id, "recovered": engine.recover()}))
 """

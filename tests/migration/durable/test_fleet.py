@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cpi.contract.ids import DiskCid
+from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable.book import Book
-from cpi.migration.durable.database import database
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.durable.workflow import open_book
 from tests.migration.place import Place

@@ -1,4 +1,4 @@
-"""Locks that die with the process that holds them: who is alive, and who moves which disk."""
+"""Locks that die with the process that holds them: who is alive, and who has what in hand."""
 
 import contextlib
 import fcntl
@@ -15,6 +15,11 @@ _HEARTBEAT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10
 # A machine that lost its power closes no connection: the server asks, so that its locks are free after half a minute.
 _ASK_THE_CLIENT: Final = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
+
+
+def executor_lock(executor_id: str) -> str:
+    """What a process holds as long as it lives."""
+    return f"executor {executor_id}"
 
 
 class Locks(Protocol):
@@ -91,7 +96,7 @@ class PostgresLocks:
         self._held: set[str] = set()
         self._session = _session(url)
         self._closing = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name="move locks", daemon=True)
+        self._heart = threading.Thread(target=self._beat, name="locks", daemon=True)
         self._heart.start()
 
     def hold(self, name: str) -> bool:
@@ -130,7 +135,7 @@ class PostgresLocks:
         try:
             row = self._session.execute(statement, values).fetchone()
         except psycopg.Error as error:
-            raise errors.CloudError(f"the database of the moves does not answer: {error}") from error
+            raise errors.CloudError(f"the database does not answer: {error}") from error
         return bool(row and row[0])
 
     def _beat(self) -> None:
@@ -160,4 +165,4 @@ def _session(url: str) -> Any:
             keepalives_count=3,
         )
     except psycopg.Error as error:
-        raise errors.CloudError(f"the database of the moves can not be reached: {error}") from error
+        raise errors.CloudError(f"the database can not be reached: {error}") from error

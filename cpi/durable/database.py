@@ -1,4 +1,4 @@
-"""Where the moves are kept: SQLite in the user's state folder, or PostgreSQL by URL."""
+"""Where work is kept: SQLite in the user's state folder, or PostgreSQL by URL."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cpi.contract import errors
+from cpi.durable.locks import FolderLocks, Locks, PostgresLocks
 from cpi.kit.redaction import scrubbed
-from cpi.migration.durable.locks import FolderLocks, Locks, PostgresLocks
 
 _SQLITE: Final = "sqlite:///"
 _BUSY_SECONDS: Final = 30.0
@@ -20,7 +20,7 @@ _POSTGRES: Final = frozenset({"postgresql", "postgres"})
 
 
 class Database(msgspec.Struct, frozen=True):
-    """One place where moves are kept."""
+    """One place where work is kept."""
 
     url: str
     path: Path | None
@@ -50,10 +50,10 @@ class Database(msgspec.Struct, frozen=True):
         return PostgresLocks(self.url, on_lost)
 
 
-def database(url: str | None = None) -> Database:
-    """The one at url; none means moves.sqlite in the state folder. Raises CpiError for what is no such URL."""
+def database(url: str | None = None, name: str = "moves") -> Database:
+    """The one at url; none means NAME.sqlite in the state folder. Raises CpiError for what is no such URL."""
     if url is None:
-        path = _state_folder() / "moves.sqlite"
+        path = _state_folder() / f"{name}.sqlite"
         return Database(f"{_SQLITE}{path}", path)
     if url.startswith(_SQLITE):
         path = Path(url.removeprefix(_SQLITE)).expanduser().absolute()

@@ -1,0 +1,99 @@
+"""`cpi check`: what is wrong with instances, and what shall be done about it."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cpi.cli import screen
+from cpi.cli.migration_options import AsJson
+from cpi.cli.watching import DatabaseUrl, InstancesFile, recreate, runner_of
+from cpi.contract import errors
+from cpi.contract.encoding import to_plain
+
+if TYPE_CHECKING:  # the engine takes long to import
+    from cpi.resurrection.clouds import Clouds
+    from cpi.resurrection.durable.history import Present
+    from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.problems import Found, Resolution
+    from cpi.resurrection.watchfile import Watchfile
+
+
+def check(
+    file: InstancesFile,
+    *,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Do without asking what costs no data: recreate VMs, mount disks.")
+    ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask what to do, also where there is no terminal.")] = False,
+    json: AsJson = False,
+    database: DatabaseUrl = None,
+) -> None:
+    """Look for missing VMs, silent agents, missing disks and disks mounted where they should not be; offer what can be done.
+
+    Asks on a terminal; elsewhere it only tells, with exit status 1 if anything is wrong.
+    """
+    from cpi.resurrection.clouds import Clouds
+    from cpi.resurrection.watchfile import read_watchfile
+
+    plan = read_watchfile(file)
+    with Clouds() as clouds, runner_of(database, lambda _: None) as runner:
+        found = _checked(plan, runner, clouds)
+        if json:
+            screen.show_json([{**to_plain(one), "resolutions": [way.value for way in one.resolutions]} for one in found])
+        else:
+            _show(found)
+        wants = auto or ask or (sys.stdin.isatty() and not json)
+        left = [one for one in found if not (wants and _settled(one, plan, runner, clouds, auto=auto))]
+    if left:
+        raise errors.CloudError(f"{len(left)} of {len(found)} problems are left")
+
+
+def _checked(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "list[Found]":
+    from cpi.resurrection.checking import check as check_all
+
+    return check_all(plan.instances, _present(plan, runner, clouds), clouds)
+
+
+def _present(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "dict[str, Present]":
+    history = runner.history()
+    return {one.name: history.present(one, clouds.plugin(one.config)) for one in plan.instances}
+
+
+def _show(found: "list[Found]") -> None:
+    if not found:
+        screen.out().print("nothing is wrong")
+    for number, one in enumerate(found, 1):
+        disk = f" {one.disk}" if one.disk else ""
+        screen.out().print(f"{number}. {one.instance}: {one.problem.value}{disk}: {one.detail}", soft_wrap=True, markup=False)
+
+
+def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds", *, auto: bool) -> bool:
+    """Whether something was done about it, and helped."""
+    from cpi.resurrection.problems import Resolution
+    from cpi.resurrection.resolving import resolve
+
+    resolution = one.by_itself if auto else _asked(one)
+    instance = plan.instance(one.instance)
+    try:
+        if resolution in {Resolution.RECREATE_VM, Resolution.RECREATE_VM_WITHOUT_WAIT}:
+            wait = resolution is Resolution.RECREATE_VM
+            done = f"it is {recreate(plan, one.instance, runner, ask=True, wait=wait).vm} now"
+        else:
+            present = _present(plan, runner, clouds)[one.instance]
+            done = resolve(one, resolution, instance, present, clouds.cloud(instance.config))
+    except errors.Error as error:
+        screen.show_fault(f"{one.instance}: {resolution.value}: {error.message}")
+        return False
+    screen.err().print(f"{one.instance}: {resolution.value}: {done}", soft_wrap=True, markup=False)
+    return resolution is not Resolution.IGNORE
+
+
+def _asked(one: "Found") -> "Resolution":
+    screen.err().print(f"{one.instance}: {one.problem.value}: {one.detail}", soft_wrap=True, markup=False)
+    for number, way in enumerate(one.resolutions, 1):
+        screen.err().print(f"  {number}. {way.value.replace('_', ' ')}", markup=False)
+    chosen: int = typer.prompt("what to do", type=int, default=1, err=True)
+    if not 1 <= chosen <= len(one.resolutions):
+        raise errors.CpiError(f"{chosen} is none of these: nothing more was done")
+    return one.resolutions[chosen - 1]

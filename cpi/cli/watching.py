@@ -1,0 +1,273 @@
+"""`cpi watch` and `cpi resurrect`: instances that come back."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cpi.cli import screen
+from cpi.cli.following import until
+from cpi.cli.migration_options import AsJson
+from cpi.cli.stopping import Stopping, leave
+from cpi.contract import errors
+from cpi.contract.encoding import to_plain
+from cpi.durable.database import database as database_of
+
+if TYPE_CHECKING:  # the engine takes long to import
+    from cpi.agent.nats import NatsBus
+    from cpi.resurrection.alert import Alert, Tell
+    from cpi.resurrection.durable.history import Present
+    from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.metrics import Metrics
+    from cpi.resurrection.monitor import Monitor, View
+    from cpi.resurrection.report import Report
+    from cpi.resurrection.watchfile import Bus, Watchfile
+
+_HINT: Final = "what is under way here is left: the next `cpi watch` goes on with it"
+_STYLES: Final = {"well": "green", "silent": "yellow", "down": "red", "under way": "cyan"}
+_SEVERITIES: Final = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "green"}
+
+InstancesFile = Annotated[Path, typer.Argument(help="The instances: see docs/resurrection.md.", show_default=False)]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="CPI_DATABASE",
+        show_default=False,
+        help="Where it is kept who replaced whom: postgresql://USER@HOST/NAME or sqlite:///PATH."
+        " [default: a file in the user's state folder]",
+    ),
+]
+
+
+def watch(
+    file: InstancesFile,
+    *,
+    json: AsJson = False,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics at this port.", show_default=False)] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address to serve them at.")] = "127.0.0.1",
+    database: DatabaseUrl = None,
+) -> None:
+    """Watch instances; recreate those whose agent is silent or whose VM is lost.
+
+    As many of these as you like may watch the same file with one database: an instance is recreated by one of them. The first
+    signal lets what is under way end, the second leaves it to whoever watches next.
+    """
+    from cpi.resurrection.watchfile import read_watchfile
+
+    plan = read_watchfile(file)
+    stopping = Stopping(_HINT)
+    with contextlib.ExitStack() as made:
+        live = made.enter_context(_live(as_json=json))
+        tell, metrics = _telling(plan, live, made, metrics=metrics_port is not None, as_json=json)
+        runner = made.enter_context(runner_of(database, tell))
+        monitor = made.enter_context(_monitor(plan, runner, made))
+        if metrics is not None:
+            from cpi.resurrection.metrics import MetricsServer
+
+            metrics.monitor = monitor
+            made.enter_context(MetricsServer(metrics, metrics_host, metrics_port or 0))
+
+        def over() -> bool:
+            monitor.tick()
+            if live is not None:
+                live.update(_table(monitor), refresh=True)
+            return stopping.asked
+
+        until(over)
+        until(lambda: runner.is_idle)
+
+
+def _telling(
+    plan: "Watchfile", live: Live | None, made: contextlib.ExitStack, *, metrics: bool, as_json: bool
+) -> "tuple[Tell, Metrics | None]":
+    """Who is told of alerts: the screen, the file's responders, the metrics if there are any."""
+    from cpi.resurrection.responders.switchboard import Switchboard
+
+    board = made.enter_context(Switchboard(plan.responders, screen.show_fault))
+    counted = None
+    if metrics:
+        from cpi.resurrection.metrics import Metrics
+
+        counted = Metrics()
+
+    def tell(alert: "Alert") -> None:
+        _show(live, alert, as_json=as_json)
+        board.tell(alert)
+        if counted is not None:
+            counted.count(alert)
+
+    return tell, counted
+
+
+def resurrect(
+    file: InstancesFile,
+    name: Annotated[str, typer.Argument(help="The instance.", show_default=False)],
+    *,
+    even_if_alive: Annotated[bool, typer.Option("--even-if-alive", help="Also if its agent answers.")] = False,
+    json: AsJson = False,
+    database: DatabaseUrl = None,
+) -> None:
+    """Recreate one instance now, with its disks and its address, whatever the rules in the file say."""
+    from cpi.resurrection.watchfile import read_watchfile
+
+    plan = read_watchfile(file)
+    with runner_of(database, lambda _: None) as runner:
+        report = recreate(plan, name, runner, ask=not even_if_alive)
+    if json:
+        screen.show_json(to_plain(report))
+    else:
+        done = f"{name} is [bold]{report.vm}[/bold] now" if report.vm else f"{name}: {report.message}"
+        screen.out().print(done, soft_wrap=True)
+
+
+def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: bool = True) -> "Report":
+    """Recreate an instance, show its steps, and tell how it ended. Raises CloudError if it failed."""
+    from cpi.resurrection.report import Standing
+
+    stopping = Stopping(_HINT)
+    work_id = _begun(plan, name, runner, ask=ask, wait=wait)
+    shown: list[str] = []
+
+    def over() -> bool:
+        step = runner.step_of(work_id)
+        if step and step not in shown:
+            shown.append(step)
+            screen.err().print(step.replace("_", " "))
+        if stopping.asked:
+            leave(_HINT)
+        return not _present(plan, name, runner)[1].under_way
+
+    until(over)
+    present = _present(plan, name, runner)[1]
+    report = present.ended[-1].report if present.ended else None
+    if report is None or report.standing is Standing.FAILED:
+        raise errors.CloudError(f"{name} was not recreated: {report.message if report else 'it is not known why'}")
+    return report
+
+
+def _present(plan: "Watchfile", name: str, runner: "Runner") -> "tuple[str, Present]":
+    from cpi import config as configuration
+
+    instance = plan.instance(name)
+    plugin = configuration.plugin_of(configuration.read_document(instance.config))
+    return plugin, runner.history().present(instance, plugin)
+
+
+def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: bool) -> str:
+    from cpi.resurrection.clouds import Clouds
+    from cpi.resurrection.judging import judge
+    from cpi.resurrection.report import Order
+
+    instance = plan.instance(name)
+    plugin, present = _present(plan, name, runner)
+    if present.under_way is not None:
+        screen.err().print("it is under way already")
+        return present.under_way.work_id
+    with Clouds() as clouds:
+        verdict = judge(clouds.cloud(instance.config), present.vm)
+    order = Order(
+        file=plan.path,
+        name=name,
+        group=instance.group,
+        vm=present.vm,
+        plugin=plugin,
+        verdict=verdict,
+        agent_id=present.agent_id,
+        ask=ask and present.unfinished is None,
+        wait=wait,
+    )
+    return runner.begin(order, present)
+
+
+def runner_of(url: str | None, tell: "Tell") -> "Runner":
+    """Who recreates in this process, which ends at once if others take it for dead."""
+    from cpi.resurrection.durable.runner import Runner
+
+    return Runner(database_of(url, "resurrections"), _lost, tell)
+
+
+def _lost(message: str) -> None:
+    leave(f"the connection that says that this process lives was lost, so others go on with its work: {message}")
+
+
+def _monitor(plan: "Watchfile", runner: "Runner", made: contextlib.ExitStack) -> "Monitor":
+    from cpi.resurrection.clouds import Clouds
+    from cpi.resurrection.monitor import Monitor
+    from cpi.resurrection.pulse import Pulse
+
+    clouds = made.enter_context(Clouds())
+    bus = made.enter_context(_bus(plan.bus)) if plan.bus is not None else None
+    pulse = made.enter_context(Pulse(plan.rules, clouds, bus))
+    return made.enter_context(Monitor(plan, runner, pulse, clouds, runner.tell))
+
+
+def _bus(told: "Bus") -> "NatsBus":
+    from cpi.agent.nats import BusTls, NatsBus
+
+    tls = None
+    if told.ca is not None and told.certificate is not None and told.key is not None:
+        ca, certificate, key = (Path(path).read_text(encoding="utf-8") for path in (told.ca, told.certificate, told.key))
+        tls = BusTls(ca_certificate=ca, certificate=certificate, private_key=key)
+    return NatsBus([told.url], tls)
+
+
+@contextlib.contextmanager
+def _live(*, as_json: bool) -> Iterator[Live | None]:
+    console = screen.out()
+    if as_json or not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield live
+
+
+def _show(live: Live | None, alert: "Alert", *, as_json: bool) -> None:
+    if as_json:
+        screen.show_line(to_plain(alert))
+        return
+    console = live.console if live is not None else screen.out()
+    console.print(
+        Text(f"{alert.at}  {alert.kind.value}: {alert.message}", style=_SEVERITIES[alert.kind.severity]), soft_wrap=True
+    )
+
+
+def _table(monitor: "Monitor") -> Table:
+    title = "MELTDOWN: nothing is recreated" if monitor.is_meltdown else None
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_style="bold red")
+    for heading in ("instance", "state", "agent", "vm", "disk", "jobs", "cpu", "memory", "disk used", "what"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "agent"})
+    for view in monitor.views():
+        table.add_row(*_cells(view))
+    return table
+
+
+def _cells(view: "View") -> list[Text | str]:
+    cpu, memory, disk = _vitals(view.vitals)
+    return [
+        view.name,
+        Text(view.condition, style=_STYLES[view.condition]),
+        f"{view.silent_seconds:.0f} s ago",
+        view.vm,
+        ", ".join(view.disks),
+        view.job_state,
+        cpu,
+        memory,
+        disk,
+        Text(view.what),
+    ]
+
+
+def _vitals(vitals: dict[str, object]) -> tuple[str, str, str]:
+    def percent(*path: str) -> str:
+        value: object = vitals
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return f"{value} %" if value is not None else ""
+
+    return percent("cpu", "user"), percent("mem", "percent"), percent("disk", "persistent", "percent")

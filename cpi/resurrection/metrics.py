@@ -1,0 +1,93 @@
+"""What Prometheus is told of a monitor, when it asks."""
+
+import threading
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from cpi.contract import errors
+from cpi.resurrection.alert import Alert
+from cpi.resurrection.monitor import Condition, Monitor
+
+try:
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.registry import Collector
+except ImportError as missing:
+    raise errors.CpiError("metrics need prometheus-client; install it with: pip install 'multicpi[migration]'") from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+_LABELS = ("instance", "group")
+
+
+class Metrics(Collector):
+    """Counts alerts, and looks at the monitor when it is asked."""
+
+    def __init__(self) -> None:
+        self.monitor: Monitor | None = None
+        self._guard = threading.Lock()
+        self._alerts: Counter[str] = Counter()
+        self._down_seconds = 0.0
+
+    def count(self, alert: Alert) -> None:
+        """Something happened."""
+        with self._guard:
+            self._alerts[alert.kind.name.lower()] += 1
+            self._down_seconds += alert.jobs_down_seconds or 0.0
+
+    def collect(self) -> "Iterator[Metric]":
+        """All figures as they are now."""
+        with self._guard:
+            counted, down_seconds = dict(self._alerts), self._down_seconds
+        alerts = CounterMetricFamily("multicpi_alerts", "Alerts by kind", labels=["kind"])
+        for kind, number in counted.items():
+            alerts.add_metric([kind], number)
+        yield alerts
+        yield CounterMetricFamily(
+            "multicpi_jobs_down_seconds", "How long jobs were down before they were recreated", down_seconds
+        )
+        if self.monitor is not None:
+            yield from _of(self.monitor)
+
+
+def _of(monitor: Monitor) -> "Iterator[Metric]":
+    well = GaugeMetricFamily("multicpi_instance_well", "1 if the instance's agent is heard", labels=_LABELS)
+    silent = GaugeMetricFamily("multicpi_instance_silent_seconds", "Since the agent was heard", labels=_LABELS)
+    tries = GaugeMetricFamily("multicpi_instance_recreations", "Tries to recreate it, ever", labels=_LABELS)
+    for view in monitor.views():
+        labels = (view.name, view.group)
+        well.add_metric(labels, view.condition == Condition.WELL.value)
+        silent.add_metric(labels, view.silent_seconds)
+        tries.add_metric(labels, view.tries)
+    yield from (well, silent, tries)
+    yield GaugeMetricFamily("multicpi_meltdown", "1 while nothing is recreated, for too many are down", monitor.is_meltdown)
+
+
+class MetricsServer:
+    """Answers Prometheus until the end of the block."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        """Raises CpiError if it can not listen there. Port 0: any that is free."""
+        registry = CollectorRegistry()
+        registry.register(metrics)
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise errors.CpiError(f"metrics can not be served at {host}:{port}: {error.strerror}") from error
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
