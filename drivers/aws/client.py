@@ -30,7 +30,6 @@ Answer = dict[str, Any]
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 THROTTLED_SECONDS: Final = 600.0
-DRY_RUN_ALLOWED: Final = "DryRunOperation"
 _CONNECTIONS: Final = 100
 _WITHOUT_END: Final = 1_000_000
 
@@ -86,13 +85,9 @@ class Client:
             if not token:
                 return
 
-    def permitted(self, operation: str, **parameters: Any) -> str:
-        """What a dry run answers: DRY_RUN_ALLOWED if the call would be (or was) carried out, else the code of the refusal."""
-        try:
-            self._attempt(operation, {"DryRun": True, **parameters})
-        except errors.Refusal as error:
-            return error.code
-        return DRY_RUN_ALLOWED
+    def call_once(self, operation: str, **parameters: Any) -> Answer:
+        """One call, never repeated: a dry run, say, whose refusal is its answer."""
+        return self._attempt(operation, parameters)
 
     def close(self) -> None:
         """Let go of connections."""

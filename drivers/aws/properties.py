@@ -67,6 +67,12 @@ class VmProperties(msgspec.Struct, frozen=True):
     metadata_options: Annotated[dict[str, Any], Described(description="over those of the configuration")] = {}
     tags: Annotated[dict[str, str], Described(description="of the VM, its disks and its network interfaces, from birth")] = {}
 
+    @property
+    def vm_types(self) -> tuple[str, ...]:
+        """The types to try, in order."""
+        one = (self.instance_type,) if self.instance_type else ()
+        return tuple(dict.fromkeys((*one, *self.instance_types)))
+
 
 class DiskProperties(msgspec.Struct, frozen=True):
     """A disk type."""
