@@ -1,5 +1,6 @@
 """cloud_properties of VMs, disks, networks and stemcells. The tables of the documentation are made from these."""
 
+import ipaddress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -36,6 +37,9 @@ class Route(msgspec.Struct, frozen=True):
 
     table_id: Annotated[str, Described(description="route table")]
     destination: Annotated[str, Described(description="CIDR, IPv4 or IPv6")]
+
+    def __post_init__(self) -> None:
+        ipaddress.ip_network(self.destination, strict=False)
 
 
 class VmProperties(msgspec.Struct, frozen=True):
