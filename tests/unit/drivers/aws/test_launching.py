@@ -1,6 +1,8 @@
 """What RunInstances is asked for by the configuration, and what happens when EC2 does not give it at once."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from cpi.contract.ids import AgentId
 from cpi.contract.units import MiB
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
-from fixtures.proxy import Answer, Request, Rule, effects
+from fixtures.proxy import Answer, Effect, Request, Rule, effects
 from tests.unit.drivers.aws.conftest import Bench
 
 
@@ -24,7 +26,7 @@ def test_the_configurations_defaults_serve_where_a_vm_type_says_nothing(aws: Lab
     aws.iam.create_instance_profile(InstanceProfileName="profile")
     aws.ec2.create_key_pair(KeyName="bosh")
     group = aws.ec2.create_security_group(GroupName="bosh", Description="bosh")["GroupId"]
-    defaults = {
+    defaults: dict[str, Any] = {
         "default_key_name": "bosh",
         "default_security_groups": ["bosh"],
         "default_iam_instance_profile": "profile",
@@ -121,7 +123,7 @@ def test_a_vm_that_ec2_ends_by_a_fault_of_its_own_is_made_anew_twice(aws: Lab, b
         body = answer.body.replace(b"<name>running</name>", b"<name>terminated</name>")
         return Answer(answer.status, re.sub(rb"<stateReason>.*?</stateReason>|<stateReason */>", reason, body, flags=re.DOTALL))
 
-    aws.proxy.inject(Rule("DescribeInstances", _every_other(ended, times)))
+    aws.proxy.inject(Rule("DescribeInstances", _first_looks(ended, times)))
     if made:
         bench.vm()
     else:
@@ -131,7 +133,7 @@ def test_a_vm_that_ec2_ends_by_a_fault_of_its_own_is_made_anew_twice(aws: Lab, b
     assert len(aws.instances()) == made
 
 
-def _every_other(change: object, times: int) -> effects.Effect:
+def _first_looks(change: Callable[[Request, Answer], Answer], times: int) -> Effect:
     """The first look at each new VM is changed, the look at its removal is not."""
     known: set[str] = set()
 
@@ -140,9 +142,7 @@ def _every_other(change: object, times: int) -> effects.Effect:
         if cid in known or len(known) >= times:
             return answer
         known.add(cid)
-        assert callable(change)
-        changed: Answer = change(request, answer)
-        return changed
+        return change(request, answer)
 
     return effects.rewritten(once)
 
