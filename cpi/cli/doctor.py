@@ -1,8 +1,11 @@
 """`cpi doctor`: what is wrong with a configuration and with the cloud behind it."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -10,19 +13,33 @@ from cpi import config as configuration
 from cpi import connecting, registry
 from cpi.cli import screen
 from cpi.cli.options import ConfigFile
-from cpi.contract.operator import Examines, Finding
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.operator import Examines, ExaminesVmTypes, Finding
 from cpi.kit.redaction import scrubbed
 
 _STYLES = {"good": "green", "warning": "yellow", "fault": "red"}
 
 
-def doctor(config: ConfigFile) -> None:
+def doctor(
+    config: ConfigFile,
+    vm_type: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="The cloud_properties of a VM type, with those of its extensions and its AZ."),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="JSON", help="The cloud_properties of a subnet that such VMs lie in. May be repeated."),
+    ] = None,
+) -> None:
     """Find what is wrong with a configuration and the cloud behind it.
 
-    Looks at every key, and as far as the driver can tell at credentials, reachability and permissions. Makes nothing in the
-    cloud. Exit status 1 if there is a fault.
+    Looks at every key, and as far as the driver can tell at credentials, reachability and permissions; with --vm-type also at
+    what a VM type and its networks name. Makes nothing in the cloud. Exit status 1 if there is a fault.
     """
-    findings = list(_findings(config))
+    networks = [_properties("--network", one) for one in network or ()]
+    wanted = None if vm_type is None and not networks else _properties("--vm-type", vm_type or "{}")
+    findings = list(_findings(config, wanted, networks))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("verdict", "subject", "what was seen"):
         table.add_column(heading, overflow="fold")
@@ -34,14 +51,33 @@ def doctor(config: ConfigFile) -> None:
         sys.exit(screen.FAULT_STATUS)
 
 
-def _findings(config: ConfigFile) -> Iterator[Finding]:
+def _properties(option: str, text: str) -> Mapping[str, Any]:
+    try:
+        properties = json.loads(text)
+    except ValueError as error:
+        raise errors.CpiError(f"{option}: is not JSON: {error}") from error
+    if not isinstance(properties, dict):
+        raise errors.CpiError(f"{option}: expected an object, as {{}}")
+    return properties
+
+
+def _findings(config: ConfigFile, vm_type: Mapping[str, Any] | None, networks: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     document = configuration.read_document(config)
     name = configuration.plugin_of(document)
     registry.load(name)
     yield Finding("driver", "good", f"{name} loads")
     with connecting.connect(document) as cloud:
         yield Finding("configuration", "good", f"{config} has no faults")
+        if vm_type is not None:
+            yield from _of_vm_type(cloud, vm_type, networks)
         if isinstance(cloud, Examines):
             yield from cloud.examine()
             return
     yield Finding("cloud", "warning", f"the driver {name} can not look at credentials, reachability and permissions")
+
+
+def _of_vm_type(cloud: Cloud, vm_type: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    if isinstance(cloud, ExaminesVmTypes):
+        yield from cloud.examine_vm_type(vm_type, networks)
+    else:
+        yield Finding("VM type", "warning", f"the driver {cloud.name} can not look at VM types")

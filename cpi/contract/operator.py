@@ -1,11 +1,12 @@
-"""What a driver may offer to people beyond the CPI. Both are optional, and asked for with isinstance()."""
+"""What a driver may offer to people beyond the CPI. All are optional, and asked for with isinstance()."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from cpi.contract.ids import VmCid
+from cpi.contract.model import CloudProperties
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -23,6 +24,14 @@ class Examines(Protocol):
 
     def examine(self) -> Iterable[Finding]:
         """Look at credentials, reachability and permissions, as far as it can be done without making anything."""
+
+
+@runtime_checkable
+class ExaminesVmTypes(Protocol):
+    """A cloud that can say whether VMs of a type can be made."""
+
+    def examine_vm_type(self, vm_type: CloudProperties, networks: Sequence[CloudProperties]) -> Iterable[Finding]:
+        """Look at what the cloud_properties of a VM type and of the networks it lies in name. Makes nothing."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import difflib
 import logging
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -90,7 +90,8 @@ class _Reader:
         return None if self.faults else self._made(kind, values, where)
 
     def value(self, wanted: Any, value: Any, path: str) -> Any:
-        for option in (wanted, *get_args(wanted)) if _is_union(wanted) else (wanted,):
+        bare = _bare(wanted)
+        for option in map(_bare, get_args(bare)) if _is_union(bare) else (bare,):
             if _is_struct(option) and isinstance(value, Mapping):
                 return self.struct(option, value, path)
             if get_origin(option) in (list, tuple) and _is_struct(get_args(option)[0]) and isinstance(value, list):
@@ -113,6 +114,11 @@ class _Reader:
         except (ValueError, errors.Error) as error:
             self.faults.append(f"{where}: {error}")
             return None
+
+
+def _bare(wanted: Any) -> Any:
+    """Without its description."""
+    return wanted.__origin__ if get_origin(wanted) is Annotated else wanted
 
 
 def _is_struct(wanted: Any) -> bool:

@@ -1,25 +1,35 @@
 """Load balancers: joined by a VM when it runs, left before it is deleted."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from cpi.contract import errors as contract_errors
 from cpi.contract.ids import VmCid
 from drivers.aws import errors, tags
 from drivers.aws.account import Account
 
-_GONE = frozenset({"LoadBalancerNotFound", "TargetGroupNotFound", "InvalidInstance", "InvalidTarget"})
+_NO_GROUP: Final = "TargetGroupNotFound"
+_GONE: Final = frozenset({"LoadBalancerNotFound", _NO_GROUP, "InvalidInstance", "InvalidTarget"})
 
 
 def target_groups(account: Account, names: Sequence[str]) -> list[str]:
     """ARNs of the groups. Raises CloudError naming what is missing."""
     if not names:
         return []
-    found = account.client.call("DescribeTargetGroups", Names=list(names))["TargetGroups"]
+    try:
+        found = account.client.call("DescribeTargetGroups", Names=list(names))["TargetGroups"]
+    except errors.Refusal as error:
+        if error.code != _NO_GROUP:
+            raise
+        raise _no_group(names) from error
     by_name = {group["TargetGroupName"]: group["TargetGroupArn"] for group in found}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise contract_errors.CloudError(f"there is no target group named {', '.join(missing)}")
+        raise _no_group(missing)
     return [by_name[name] for name in names]
+
+
+def _no_group(names: Sequence[str]) -> errors.Refusal:
+    return errors.refusal("DescribeTargetGroups", _NO_GROUP, f"not there, or not all: {', '.join(names)}")
 
 
 def join(account: Account, vm_cid: VmCid, elbs: Sequence[str], groups: Sequence[str]) -> None:

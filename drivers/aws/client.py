@@ -17,6 +17,7 @@ import botocore.session
 
 from cpi.contract import errors as contract_errors
 from drivers.aws import connecting, errors
+from drivers.aws.kept_credentials import KeptCredentials
 from drivers.aws.operations import OPERATIONS, Repeat
 from drivers.aws.settings import AwsSettings
 
@@ -30,7 +31,6 @@ Answer = dict[str, Any]
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
 THROTTLED_SECONDS: Final = 600.0
-DRY_RUN_ALLOWED: Final = "DryRunOperation"
 _CONNECTIONS: Final = 100
 _WITHOUT_END: Final = 1_000_000
 
@@ -64,6 +64,7 @@ class Client:
         self._services: dict[str, Any] = {}
         self._ca_bundle = connecting.ca_bundle(settings)
         self._session = _new_session()
+        self._role: _AssumedRole | None = None
         self._identify()
 
     def call(self, operation: str, **parameters: Any) -> Answer:
@@ -86,13 +87,9 @@ class Client:
             if not token:
                 return
 
-    def permitted(self, operation: str, **parameters: Any) -> str:
-        """What a dry run answers: DRY_RUN_ALLOWED if the call would be (or was) carried out, else the code of the refusal."""
-        try:
-            self._attempt(operation, {"DryRun": True, **parameters})
-        except errors.Refusal as error:
-            return error.code
-        return DRY_RUN_ALLOWED
+    def call_once(self, operation: str, **parameters: Any) -> Answer:
+        """One call, never repeated: a dry run, say, whose refusal is its answer."""
+        return self._attempt(operation, parameters)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -113,7 +110,10 @@ class Client:
         except botocore.exceptions.ClientError as error:
             fault = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            raise errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status) from error
+            refusal = errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status)
+            if self._role and isinstance(refusal, errors.Denied):
+                self._role.forget()
+            raise refusal from error
         except _NOT_SENT as error:
             raise errors.unreached(operation, error) from error
         except _NO_ANSWER as error:
@@ -158,9 +158,9 @@ class Client:
             token = own.session_token.reveal() if own.session_token else None
             self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
         if own.role_arn:
-            provider = _AssumedRole(own.role_arn, self._new_service("sts"))
+            self._role = _AssumedRole(own, self._session, functools.partial(self._new_service, "sts", self._session))
             self._session = _new_session()
-            self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
+            self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([self._role]))
 
     def _service(self, name: str) -> Any:
         found = self._services.get(name)
@@ -168,13 +168,13 @@ class Client:
             return found
         with self._lock:
             if name not in self._services:
-                self._services[name] = self._new_service(name)
+                self._services[name] = self._new_service(name, self._session)
             return self._services[name]
 
-    def _new_service(self, name: str) -> Any:
+    def _new_service(self, name: str, session: Any) -> Any:
         endpoint = getattr(self._settings, connecting.ENDPOINTS[name])
         try:
-            return self._session.create_client(
+            return session.create_client(
                 name,
                 region_name=self._settings.signing_region,
                 endpoint_url=connecting.url_of(endpoint),
@@ -205,21 +205,33 @@ def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
 
 
 class _AssumedRole:
-    """A credential provider of the SDK: what STS gives for a role, renewed before it ends."""
+    """A credential provider of the SDK: what STS gives for a role, kept for the next process, renewed before it ends."""
 
     METHOD = "assume-role"
     CANONICAL_NAME = None
 
-    def __init__(self, role_arn: str, sts: Any) -> None:
-        self._role_arn = role_arn
-        self._sts = sts
+    def __init__(self, settings: AwsSettings, caller: Any, new_sts: Callable[[], Any]) -> None:
+        self._settings = settings
+        self._caller = caller
+        self._new_sts = new_sts
 
     def load(self) -> Any:
         return botocore.credentials.DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
 
+    def forget(self) -> None:
+        self._kept().drop()
+
     def _fetch(self) -> dict[str, str]:
+        kept = self._kept()
+        found = kept.read()
+        if found is None:
+            found = self._assumed()
+            kept.write(found)
+        return found
+
+    def _assumed(self) -> dict[str, str]:
         try:
-            given = self._sts.assume_role(RoleArn=self._role_arn, RoleSessionName="multicpi")["Credentials"]
+            given = self._new_sts().assume_role(RoleArn=self._settings.role_arn, RoleSessionName="multicpi")["Credentials"]
         except botocore.exceptions.ClientError as error:
             fault = error.response.get("Error", {})
             raise errors.refusal("AssumeRole", fault.get("Code", ""), fault.get("Message", "")) from error
@@ -229,6 +241,12 @@ class _AssumedRole:
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+    def _kept(self) -> KeptCredentials:
+        own, caller = self._settings, self._caller.get_credentials()
+        keys = caller.get_frozen_credentials() if caller else None
+        who = [keys.access_key, keys.secret_key] if keys else []
+        return KeptCredentials([own.role_arn or "", own.sts_endpoint or own.signing_region, *who])
 
 
 def _new_session() -> Any:

@@ -139,10 +139,16 @@ class AwsCloud(Cloud):
     # ------------------------------------------------------------------ for people
 
     def examine(self) -> Iterable[Finding]:
-        """Look at identity, region, permissions and quotas, by dry runs."""
+        """Look at identity, region, permissions and quotas."""
         from drivers.aws import examining
 
         return examining.examine(self._account)
+
+    def examine_vm_type(self, vm_type: CloudProperties, networks: Sequence[CloudProperties]) -> Iterable[Finding]:
+        """Look at the types, zones, subnets, security groups and target groups that are named."""
+        from drivers.aws import examining
+
+        return examining.examine_vm_type(self._account, vm_type, networks)
 
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """What the VM was given as user data."""

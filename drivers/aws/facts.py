@@ -3,11 +3,8 @@
 Only what does not change is remembered: a stemcell's root disk, a subnet's zone, a VM type's hardware.
 """
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from cpi.contract import errors as contract_errors
-from drivers.aws import errors, vm_types
+from drivers.aws import cache, errors, vm_types
 from drivers.aws.client import Client
 from drivers.aws.settings import AwsSettings
 from drivers.aws.vm_types import VmType
@@ -46,7 +43,7 @@ class Facts:
     def __init__(self, client: Client, settings: AwsSettings, folder: Path | None = None) -> None:
         self._client = client
         self._settings = settings
-        self._folder = folder or cache_folder()
+        self._folder = folder or cache.folder()
         self._known: dict[tuple[str, str], Any] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -105,7 +102,7 @@ class Facts:
         if not found:
             return vm_types.guessed(name)
         kind = vm_types.from_answer(found[0])
-        self._keep_types({**(kept or {}), name: kind}, "types-known")
+        cache.keep(self._file("types-known"), {**(kept or {}), name: kind})
         return kind
 
     def _types_here(self) -> dict[str, VmType]:
@@ -120,7 +117,7 @@ class Facts:
             found = {}
         if not found:
             return {name: VmType(name, *row) for name, row in vm_types.table().items()}
-        self._keep_types(found, "types-here")
+        cache.keep(self._file("types-here"), found)
         return found
 
     # ------------------------------------------------------------------ remembering
@@ -149,21 +146,3 @@ class Facts:
             return {name: VmType(*row) for name, row in rows.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return None
-
-    def _keep_types(self, types: dict[str, VmType], name: str) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, path = tempfile.mkstemp(dir=self._folder)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(types, file)
-            Path(path).replace(self._file(name))
-        except OSError as error:
-            _log.info("VM types are not remembered: %s", error)
-
-
-def cache_folder() -> Path:
-    """Where short processes leave for the next what does not change."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    with contextlib.suppress(RuntimeError):
-        return Path(home) / "multicpi" / "aws" if home else Path.home() / ".cache" / "multicpi" / "aws"
-    return Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}" / "aws"

@@ -1,5 +1,6 @@
 """cloud_properties of VMs, disks, networks and stemcells. The tables of the documentation are made from these."""
 
+import ipaddress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -37,6 +38,9 @@ class Route(msgspec.Struct, frozen=True):
     table_id: Annotated[str, Described(description="route table")]
     destination: Annotated[str, Described(description="CIDR, IPv4 or IPv6")]
 
+    def __post_init__(self) -> None:
+        ipaddress.ip_network(self.destination, strict=False)
+
 
 class VmProperties(msgspec.Struct, frozen=True):
     """A VM type with its extensions and AZ."""
@@ -66,6 +70,12 @@ class VmProperties(msgspec.Struct, frozen=True):
     root_disk: Annotated[RootDisk, Described(description="see below")] = RootDisk()
     metadata_options: Annotated[dict[str, Any], Described(description="over those of the configuration")] = {}
     tags: Annotated[dict[str, str], Described(description="of the VM, its disks and its network interfaces, from birth")] = {}
+
+    @property
+    def vm_types(self) -> tuple[str, ...]:
+        """The types to try, in order."""
+        one = (self.instance_type,) if self.instance_type else ()
+        return tuple(dict.fromkeys((*one, *self.instance_types)))
 
 
 class DiskProperties(msgspec.Struct, frozen=True):

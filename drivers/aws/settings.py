@@ -80,7 +80,6 @@ MEANINGLESS: Final = frozenset(
         "ssl_ca_file",
         "ssl_ca_path",
         "debug",
-        "strict_properties",
     }
 )
 

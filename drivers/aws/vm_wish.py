@@ -51,12 +51,6 @@ class Wish:
         """The image: a light stemcell's CID has a word after it."""
         return self.stemcell_cid.split()[0]
 
-    @property
-    def vm_types(self) -> tuple[str, ...]:
-        """The types to try, in order."""
-        one = (self.properties.instance_type,) if self.properties.instance_type else ()
-        return tuple(dict.fromkeys((*one, *self.properties.instance_types)))
-
     def client_token(self, *parts: object) -> str:
         """The same for the same token and the same parts: EC2 answers a repeat with what it made before."""
         return hashlib.sha256("\0".join([self.seed, *map(str, parts)]).encode()).hexdigest()
@@ -82,7 +76,7 @@ def read_wish(
     properties = read_cloud_properties(VmProperties, cloud_properties, strict=strict)
     plan = interfaces.plan(networks, strict=strict)
     wish = Wish(agent_id, stemcell_cid, properties, networks, plan, disk_cids, env or {}, token, token or uuid.uuid4().hex)
-    if not wish.vm_types:
+    if not wish.properties.vm_types:
         raise errors.CpiError("cloud properties have faults:\n  cloud_properties.instance_type: is missing (or instance_types)")
     if properties.auto_assign_public_ip and not plan.made_at_launch:
         raise errors.CpiError("auto_assign_public_ip: EC2 gives a public address to VMs with one network only; use a vip network")
@@ -96,7 +90,7 @@ def candidates(account: Account, wish: Wish) -> list[Candidate]:
     markets = [False]
     if wish.properties.spot_bid_price:
         markets = [True, False] if wish.properties.spot_ondemand_fallback else [True]
-    return [Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wish.vm_types, zones)]
+    return [Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wish.properties.vm_types, zones)]
 
 
 def _check_user_data(account: Account, wish: Wish) -> None:
@@ -105,6 +99,6 @@ def _check_user_data(account: Account, wish: Wish) -> None:
 
     macs = {} if wish.plan.made_at_launch else dict.fromkeys(wish.networks, "02:00:00:00:00:00")
     root = RootDisk("/dev/xvda", None)
-    kind = vm_types.shipped(wish.vm_types[0]) or vm_types.guessed(wish.vm_types[0])
+    kind = vm_types.shipped(wish.properties.vm_types[0]) or vm_types.guessed(wish.properties.vm_types[0])
     disks = born_disks(wish.properties, root, kind, account.settings)
     user_data(wish.agent_id, wish.networks, macs, wish.env, account.config.agent, disks, root.device)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -113,6 +113,20 @@ def test_unknown_cloud_properties_are_told_of_and_passed_over(caplog: pytest.Log
         "cloud_properties.endpont: is not known here; is 'endpoint' meant?",
         "cloud_properties.zone.nam: is not known here; is 'name' meant?",
     ]
+
+
+class _Described(msgspec.Struct, frozen=True):
+    zone: Annotated[Zone | None, msgspec.Meta(description="with a description")] = None
+    zones: Annotated[tuple[Zone, ...], msgspec.Meta(description="as well")] = ()
+
+
+def test_fields_with_a_description_are_looked_into_as_others() -> None:
+    """Unknown keys inside them are found."""
+    document = {"zone": {"name": "a", "nam": "b"}, "zones": [{"name": "c", "siz": 1}]}
+    with pytest.raises(errors.CpiError) as caught:
+        read_settings(_Described, document, "block")
+    assert "block.zone.nam: is not known here; is 'name' meant?" in caught.value.message
+    assert "block.zones[0].siz: is not known here; is 'size' meant?" in caught.value.message
 
 
 def test_unknown_cloud_properties_are_refused_where_that_is_wished(caplog: pytest.LogCaptureFixture) -> None:

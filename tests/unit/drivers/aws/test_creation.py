@@ -178,6 +178,32 @@ def test_networks_that_make_no_sense_are_explained_before_any_call(
     assert aws.proxy.counts() == {}
 
 
+@pytest.mark.parametrize(
+    ("properties", "fault"),
+    [
+        ({"instance_type": 7}, "instance_type: Expected `str | null`, got `int`"),
+        ({"instance_type": None}, "instance_type: is missing"),
+        ({"advertised_routes": [{"table_id": "rtb-1", "destination": "all"}]}, r"advertised_routes\[0\]: 'all' does not appear"),
+        ({"advertised_routes": [{"table_id": "rtb-1"}]}, r"advertised_routes\[0\].destination: is missing"),
+        ({"ephemeral_disk": {"use_instance_storage": True, "size": 1024}}, "excludes every other key"),
+        ({"ephemeral_disk": {"use_instance_storage": True}, "raw_instance_storage": True}, "excludes raw_instance_storage"),
+        ({"ephemeral_disk": {"use_instance_storage": True}}, "m5.large has no instance store"),
+        ({"tenancy": "host"}, "tenancy"),
+        ({"ephemeral_disk": {"sise": 1}}, "ephemeral_disk.sise: is not known here; is 'size' meant?"),
+    ],
+)
+def test_properties_that_make_no_sense_are_explained_before_any_call(
+    aws: Lab, bench: Bench, properties: dict[str, Any], fault: str
+) -> None:
+    """With the key; what is not known is refused where the configuration says strict_properties."""
+    config = aws.config()
+    config["cloud"]["properties"]["strict_properties"] = True
+    wanted = {"instance_type": "m5.large", **properties}
+    with cpi.connect(config) as strict, pytest.raises(errors.CpiError, match=fault):
+        strict.create_vm(AgentId("agent"), bench.stemcell, wanted, bench.manual())
+    assert aws.proxy.counts() == {}
+
+
 def test_user_data_over_16_kib_are_refused_before_any_call(aws: Lab, bench: Bench, cloud: Cloud) -> None:
     """With what is largest in them."""
     env = {"bosh": {"authorized_keys": ["k" * 17000], "password": "not shown"}}

@@ -4,16 +4,18 @@ import ast
 import json
 from pathlib import Path
 
+import botocore.exceptions
 import pytest
 
-import cpi
 from cpi.contract import errors as contract
 from cpi.contract.cloud import Cloud
-from cpi.contract.operator import Examines
-from drivers.aws import errors, examining, policy
+from cpi.contract.ids import DiskCid
+from cpi.contract.operator import Examines, ExaminesVmTypes
+from drivers.aws import errors, permissions, policy
 from drivers.aws.operations import OPERATIONS
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
+from fixtures.clouds.aws.least import only_what_is_permitted
 from fixtures.proxy import Rule, effects
 
 _DRIVER = Path(errors.__file__).parent
@@ -65,14 +67,14 @@ def test_every_call_in_the_table_is_made_somewhere_and_no_other() -> None:
     """So the least IAM policy is what the driver needs, no more and no less."""
     made = set()
     for path in _DRIVER.glob("*.py"):
-        if path.name in ("operations.py", "examining.py"):
+        if path.name in ("operations.py", "examining.py", "permissions.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in OPERATIONS:
                 made.add(node.value)
     only_by_doctor = {"GetCallerIdentity", "DescribeAccountAttributes"}
     assert set(OPERATIONS) == made | only_by_doctor
-    assert set(examining.SAMPLES) <= set(OPERATIONS)
+    assert set(permissions.SAMPLES) <= set(OPERATIONS)
 
 
 def test_the_short_description_of_ec2_has_every_call() -> None:
@@ -97,7 +99,10 @@ def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud
     findings = {finding.subject: finding for finding in cloud.examine()}
     assert "123456789012" in findings["identity"].detail
     assert ZONES[0] in findings["region eu-west-1"].detail
-    assert findings["permissions by dry run"].verdict == "good"
+    untold = findings["permissions not told"].detail
+    assert "StartSnapshot (not asked: it has no dry run" in untold
+    assert not {"PutSnapshotBlock", "RegisterTargets", "RegisterInstancesWithLoadBalancer", "RunInstances"} & set(untold.split())
+    assert findings["permissions asked for"].verdict == "good"
     document = json.loads(findings["least IAM policy"].detail)
     assert document["Statement"][0]["Action"] == policy.actions()
     assert "ec2:RunInstances" in policy.actions()
@@ -110,12 +115,39 @@ def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud
 
 
 @pytest.mark.slow
-def test_doctor_names_what_is_not_allowed(aws: Lab, cloud: Cloud) -> None:
-    """Each call by its name."""
-    aws.proxy.inject(Rule("ModifyVolume", effects.decided(lambda _: refusal("UnauthorizedOperation", "no", 403))))
+@pytest.mark.parametrize(
+    ("action", "verdict", "told"),
+    [
+        ("ec2:ModifyVolume", "fault", "not allowed: ModifyVolume; the least IAM policy is told below"),
+        ("ebs:PutSnapshotBlock", "warning", "not allowed, needed to upload heavy stemcells only: PutSnapshotBlock"),
+        ("elasticloadbalancing:RegisterTargets", "warning", "not allowed, needed for lb_target_groups only: RegisterTargets"),
+    ],
+)
+def test_doctor_names_what_is_not_allowed(aws: Lab, cloud: Cloud, action: str, verdict: str, told: str) -> None:
+    """Each call by its name; by dry run, or where there is none by asking for what does not exist."""
+    document = policy.least_policy()
+    document["Statement"][0]["Action"].remove(action)
+    aws.proxy.inject(Rule("*", only_what_is_permitted(document)))
     assert isinstance(cloud, Examines)
-    faults = [finding for finding in cloud.examine() if finding.verdict == "fault"]
-    assert [finding.detail for finding in faults] == ["not allowed: ModifyVolume; the least IAM policy is told below"]
+    bad = [finding for finding in cloud.examine() if finding.subject == "permissions"]
+    assert [finding.verdict for finding in bad] == [verdict]
+    assert told in bad[0].detail
+
+
+def test_the_least_policy_is_held_in_every_test(aws: Lab, cloud: Cloud) -> None:
+    """The proxy refuses what it does not allow, here and in the whole conformance: a missing action would fail those."""
+    with pytest.raises(errors.Denied, match=r"DescribeInstanceStatus.*cpi doctor"):
+        _as_the_driver(aws, "describe_instance_status")
+    assert cloud.has_disk(DiskCid("vol-00000000000000000")) is False
+
+
+def _as_the_driver(aws: Lab, call: str) -> None:
+    """A call that is not in the policy, through the proxy."""
+    try:
+        getattr(aws.client("ec2", aws.proxy.url), call)()
+    except botocore.exceptions.ClientError as error:
+        fault = error.response["Error"]
+        raise errors.refusal("DescribeInstanceStatus", fault["Code"], fault["Message"]) from error
 
 
 def test_doctor_tells_credentials_that_are_refused(aws: Lab, cloud: Cloud) -> None:
@@ -127,12 +159,33 @@ def test_doctor_tells_credentials_that_are_refused(aws: Lab, cloud: Cloud) -> No
     assert "check the keys" in findings[0].detail
 
 
-def test_doctor_looks_at_the_networks_of_a_vm_type(aws: Lab, cloud: Cloud) -> None:
-    """Its subnet and its security groups."""
-    subnet = aws.subnets()[ZONES[0]]
-    account = cloud._account  # type: ignore[attr-defined]  # the face for this is not in the contract
-    good = list(examining.examine_vm_type(account, subnet, ["default"]))
-    assert [finding.verdict for finding in good] == ["good", "good"]
-    bad = list(examining.examine_vm_type(account, subnet, ["no-such-group"]))
-    assert "no security group named no-such-group" in bad[-1].detail
-    assert cpi.drivers()
+def test_doctor_looks_at_what_a_vm_type_and_its_networks_name(aws: Lab, cloud: Cloud) -> None:
+    """Types, zones, subnets, security groups, target groups; nothing is made."""
+    assert isinstance(cloud, ExaminesVmTypes)
+    subnet, before = aws.subnets()[ZONES[0]], aws.census()
+    good = list(cloud.examine_vm_type({"instance_type": "m5.large"}, [{"subnet": subnet, "security_groups": ["default"]}]))
+    assert {finding.verdict for finding in good} == {"good"}
+    assert {finding.subject for finding in good} >= {"instance type m5.large", f"subnet {subnet}", "availability zone"}
+    assert aws.census() == before
+
+
+@pytest.mark.parametrize(
+    ("vm_type", "network", "told"),
+    [
+        ({"instance_type": "m5.lrge"}, {}, "m5.lrge"),
+        ({}, {}, "names no instance_type"),
+        ({"instance_type": "m5.large", "availability_zone": ZONES[1]}, {}, "is in eu-west-1a"),
+        ({"instance_type": "m5.large"}, {"security_groups": ["no-such-group"]}, "no security group named no-such-group"),
+        ({"instance_type": "m5.large"}, {"security_groups": ["sg-00000000000000000"]}, "sg-00000000000000000"),
+        ({"instance_type": "m5.large"}, {"subnet": "subnet-00000000000000000"}, "subnet-00000000000000000"),
+        ({"instance_type": "m5.large", "lb_target_groups": ["nobody"]}, {}, "nobody"),
+        ({"instance_type": 7}, {}, "cloud_properties.instance_type: Expected `str | null`, got `int`"),
+    ],
+)
+def test_doctor_names_what_a_vm_type_names_wrongly(
+    aws: Lab, cloud: Cloud, vm_type: dict[str, object], network: dict[str, object], told: str
+) -> None:
+    """Each fault by what was named."""
+    assert isinstance(cloud, ExaminesVmTypes)
+    findings = cloud.examine_vm_type(vm_type, [{"subnet": aws.subnets()[ZONES[0]], **network}])
+    assert told in "\n".join(finding.detail for finding in findings if finding.verdict == "fault")

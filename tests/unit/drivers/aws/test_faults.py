@@ -1,5 +1,6 @@
 """Exactly the k-th API call fails, for every k: nothing is left behind, the error is honest, and the same token serves again."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import Network, Networks
 from cpi.contract.units import MiB
+from drivers.aws.account import Patience
 from fixtures.clouds.aws.answers import json_refusal, refusal
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab
@@ -109,8 +111,13 @@ def test_attach_disk_leaves_nothing_wrong_whichever_call_fails(aws: Lab, bench: 
 
 
 @pytest.mark.parametrize("properties", [{"type": "io1", "iops": 200}, {"encrypted": True}], ids=["in place", "by a copy"])
-def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(aws: Lab, cloud: Cloud, properties: dict[str, object]) -> None:
+def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
+    aws: Lab, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, properties: dict[str, object]
+) -> None:
     """One disk remains, of the new kind, and nothing else."""
+    account = cloud._account  # type: ignore[attr-defined]  # what the driver itself uses
+    hasty = dataclasses.replace(account, patience=Patience(not_yet_visible=2))
+    monkeypatch.setattr(cloud, "_account", hasty)
     before = aws.census()
     for k in range(_MOST_CALLS):
         disk_cid = cloud.create_disk(_GIB, {})

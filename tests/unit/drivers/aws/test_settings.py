@@ -1,6 +1,8 @@
 """The configuration: the official CPI's keys, every fault at once; credentials from every source."""
 
 import datetime as dt
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import cpi
 from cpi.contract import errors
 from cpi.contract.model import CallContext
+from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import Lab
 from fixtures.proxy import Answer, Request, Rule, effects
 
@@ -123,6 +126,50 @@ def test_a_role_is_assumed_on_top_once_for_many_calls(aws: Lab) -> None:
     assert token
 
 
+def _with_role(aws: Lab, **own: Any) -> None:
+    with cpi.connect(aws.config(role_arn="arn:aws:iam::123456789012:role/cpi", **own)) as cloud:
+        cloud.has_vm(cpi.VmCid("i-1"))
+
+
+def _kept(folder: Path) -> list[Path]:
+    return list(folder.glob("multicpi/aws/role-*.json"))
+
+
+def test_a_roles_credentials_are_kept_for_the_next_process(aws: Lab, tmp_path: Path) -> None:
+    """STS is asked once for many processes; by another caller, again. Nobody else can read the file."""
+    for _ in range(3):
+        _with_role(aws)
+    assert aws.proxy.counts() == {"AssumeRole": 1, "DescribeInstances": 3}
+    (file,) = _kept(tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "example-of-a-secret-key" not in file.read_text() + file.name
+    _with_role(aws, secret_access_key="of somebody else")  # noqa: S106 - not secret
+    assert aws.proxy.counts()["AssumeRole"] == 2
+
+
+@pytest.mark.parametrize("spoil", ["soon over", "readable by others", "no JSON", "refused"])
+def test_kept_credentials_that_are_no_good_are_not_used(aws: Lab, tmp_path: Path, spoil: str) -> None:
+    """The role is assumed anew."""
+    _with_role(aws)
+    (file,) = _kept(tmp_path)
+    content = json.loads(file.read_text())
+    if spoil == "soon over":
+        soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=10)
+        file.write_text(json.dumps({**content, "expiry_time": soon.isoformat()}))
+    elif spoil == "readable by others":
+        file.chmod(0o644)
+    elif spoil == "no JSON":
+        file.write_text("{")
+    else:
+        aws.proxy.inject(Rule("DescribeInstances", effects.decided(lambda _: refusal("AuthFailure", "revoked", 401)), times=1))
+        with pytest.raises(errors.CloudError, match="revoked"):
+            _with_role(aws)
+        assert _kept(tmp_path) == []
+    aws.proxy.forget_calls()
+    _with_role(aws)
+    assert aws.proxy.counts()["AssumeRole"] == 1
+
+
 def test_an_instance_profile_is_asked_of_the_metadata_service(aws: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """env_or_profile on a VM of AWS."""
     soon = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -171,8 +218,6 @@ def test_proxies_and_ca_of_the_configuration_are_used() -> None:
     client = Client(AwsSettings(region="eu-west-1", env=env, connection_options=ConnectionOptions(ca_cert="-----BEGIN…")))
     assert client._config("sts").proxies == {"https": "http://proxy.example:3128"}
     assert client._config("ec2").proxies == {}
-    from pathlib import Path
-
     bundle = Path(str(client._ca_bundle))
     assert bundle.read_text(encoding="utf-8") == "-----BEGIN…"
     client.close()

@@ -59,6 +59,26 @@ def test_only_blocks_that_hold_something_are_uploaded_and_all_are_checked(
     assert aws.tags(aws.snapshots()[0]["SnapshotId"])["team"] == "blue"
 
 
+@pytest.mark.parametrize(
+    ("properties", "wanted"),
+    [
+        ({}, {"RootDeviceName": "/dev/xvda", "EnaSupport": "true", "SriovNetSupport": "simple", "BootMode": "legacy-bios"}),
+        ({"boot_mode": "uefi", "architecture": "arm64"}, {"BootMode": "uefi", "Architecture": "arm64"}),
+        (
+            {"virtualization_type": "paravirtual", "kernel_id": "aki-1"},
+            {"RootDeviceName": "/dev/sda1", "KernelId": "aki-1", "EnaSupport": None, "BootMode": None},
+        ),
+    ],
+)
+def test_an_image_is_registered_as_its_manifest_says(
+    aws: Lab, cloud: Cloud, tmp_path: Path, properties: dict[str, object], wanted: dict[str, str | None]
+) -> None:
+    """With the drivers of every Nitro VM where it can have them."""
+    cloud.create_stemcell(str(bootable_image(tmp_path / "image")), {"disk": 1024, **properties}, {})
+    form = next(call.request.form for call in aws.proxy.calls if call.action == "RegisterImage")
+    assert {key: form.get(key) for key in wanted} == wanted
+
+
 def test_an_upload_that_was_killed_goes_on_where_it_was(aws: Lab, cloud: Cloud, tmp_path: Path) -> None:
     """The journal remembers what arrived; nothing is uploaded twice, and one snapshot remains."""
     image = bootable_image(tmp_path / "image")
