@@ -41,8 +41,9 @@ class Attachments:
         except Missing:
             self._explain_not_attached(vm_cid, disk_cid)
         except Refused as error:
-            # The call before this one, killed or unanswered, may have begun it: then there is nothing left but to wait.
-            if "detaching" not in str(self._volumes.existing(disk_cid)["status"]):
+            # The call before this one, killed or unanswered, may have begun or done it: then there is nothing left but to wait.
+            volume = self._volumes.existing(disk_cid)
+            if vm_cid in holders(volume) and volume["status"] != "detaching":
                 raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.said}") from error
         self._waits.until(f"detach_disk: disk {disk_cid} at VM {vm_cid}", lambda: self._detached(vm_cid, disk_cid))
 
@@ -72,6 +73,8 @@ class Attachments:
         except Refused as error:
             # A disk that is just being detached, or was a moment ago, will be free.
             volume = self._volumes.settled(disk_cid, "attach_disk")
+            if vm_cid in holders(volume):  # by a call before this one, whose answer was lost
+                return {"device": holders(volume)[vm_cid]}
             if holders(volume):
                 raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {', '.join(holders(volume))}") from error
             if volume["status"] == "available" and (isinstance(error, Conflicting) or "status must be" in error.said):

@@ -32,6 +32,7 @@ class Balancing:
             pool_id = self._pool_named(pool.name)
             member_id = self._add(pool_id, pool, name, address)
             undo.push(f"member {member_id} of pool {pool.name}", partial(self._remove, pool_id, member_id))
+            self._settle(pool_id)
             joined[f"{_KEY}{number}"] = f"{pool_id}/{member_id}"
         return joined
 
@@ -74,9 +75,7 @@ class Balancing:
                 return self._member(path, name) if "exist" in error.said.lower() else None  # otherwise the balancer is busy
             return made
 
-        made = self._waits.until(f"create_vm: pool {pool.name} takes no member", post)
-        self._settle(pool_id)
-        return str(made["id"])
+        return str(self._waits.until(f"create_vm: pool {pool.name} takes no member", post)["id"])
 
     def _member(self, path: str, name: str) -> Document | None:
         members = self._client.get("load-balancer", path, {"name": name})["members"]

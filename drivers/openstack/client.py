@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -22,7 +23,7 @@ from cpi.contract import errors
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from drivers.openstack import connection_options, token_cache
-from drivers.openstack.errors import AnswerLost, Passing, refusal, words_of
+from drivers.openstack.errors import AnswerLost, Passing, refusal, tells_of_quota, words_of
 from drivers.openstack.settings import OpenStackSettings
 
 Service = Literal["compute", "volume", "network", "image", "load-balancer"]
@@ -44,6 +45,7 @@ _UNAUTHORIZED: Final = 401
 _BROKEN: Final = 500
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _CID: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_SPOILT: Final = (ValueError, KeyError, TypeError, AttributeError, AssertionError)  # what keystoneauth raises for no token at all
 
 _log = logging.getLogger(__name__)
 
@@ -67,13 +69,12 @@ class Client:
         )
         self._cache = token_cache.TokenCache(self._folder, _credentials(settings))
         self._auth = _login(settings)
-        self._auth.set_auth_state(self._cache.read())
-        self._kept = self._auth.auth_ref
+        self._kept = self._take_up(self._cache.read())
         self._session = self._connected()
         self._local = threading.local()
 
     @property
-    def folder(self) -> Any:
+    def folder(self) -> Path:
         """Where caches and locks lie."""
         return self._folder
 
@@ -140,7 +141,7 @@ class Client:
             attempts=rule.max_attempts,
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, rule.sleep_duration),
             longest_pause_seconds=rule.sleep_duration,
-            at_least=lambda error: getattr(error, "after_seconds", 0.0),
+            at_least=lambda error: min(getattr(error, "after_seconds", 0.0), self._settings.state_timeout),
         )
 
     def upload(self, path: str, file: "BinaryFile") -> None:
@@ -209,6 +210,18 @@ class Client:
             f"it has: {', '.join(sorted(catalogue.get_endpoints())) or 'nothing'}"
         )
 
+    def _take_up(self, state: str | None) -> Any:
+        """What was kept of a login; what can not be understood is as if it were not there."""
+        try:
+            self._auth.set_auth_state(state)
+            if self._auth.auth_ref is not None:
+                self._auth.auth_ref.will_expire_soon()
+                self._auth.auth_ref.service_catalog.get_endpoints()
+        except _SPOILT as error:
+            _log.warning("the token that was kept is not used: %s", type(error).__name__)
+            self._auth.invalidate()
+        return self._auth.auth_ref
+
     def _keep_token(self) -> None:
         if self._auth.auth_ref is self._kept:
             return
@@ -237,7 +250,7 @@ class Client:
             return options.ca_cert or options.ssl_ca_file or True
         pem = options.ca_cert or ""
         path = self._folder / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
-        path.write_text(pem)
+        token_cache.write_whole(path, pem)
         return str(path)
 
 
@@ -311,7 +324,7 @@ def _microversion(service: Service, microversion: str | None) -> dict[str, str]:
 
 def _document(answer: requests.Response, asked: _Asked) -> Any:
     status, said = answer.status_code, words_of(answer.content) if answer.status_code >= _REFUSED else ""
-    if status in _NOT_DONE:
+    if status in _NOT_DONE and not tells_of_quota(status, said):
         raise Passing(f"{asked.text}: {status} {said}", after_seconds=_retry_after(answer))
     if status >= _BROKEN:
         if asked.may_be_repeated:

@@ -41,11 +41,9 @@ class DiskChanges:
         volume = self._volumes.settled(disk_cid, "update_disk")
         refuse_attached(volume, "update it")
         gib = _growth(volume, size)
-        kind = wish.type or self._settings.default_volume_type
-        retyped = kind is not None and kind != volume.get("volume_type")
-        if retyped:
-            self._refuse_unreachable(str(kind), volume)
-            self._retype(volume, str(kind))
+        wished = wish.type or self._settings.default_volume_type
+        if wished and wished != volume.get("volume_type"):
+            self._retype(volume, self._known_type(wished, volume))
         self._grow(volume, gib)
         return disk_cid
 
@@ -56,15 +54,20 @@ class DiskChanges:
         self._act(volume, {"os-extend": {"new_size": gib}}, microversion, lambda now: bool(now["size"] >= gib))
 
     def _retype(self, volume: Document, kind: str) -> None:
+        if kind == volume.get("volume_type"):
+            return
         wish = {"new_type": kind, "migration_policy": self._settings.retype_migration_policy}
         self._act(volume, {"os-retype": wish}, None, lambda now: now.get("volume_type") == kind)
 
-    def _refuse_unreachable(self, kind: str, volume: Document) -> None:
-        types = {found["name"]: found for found in self._client.pages("volume", "/types", "volume_types")}
-        if kind not in types:
-            raise errors.NotSupported(
-                f"the disk {volume['id']} can not become of type {kind!r}: there is none; there are: {', '.join(sorted(types))}"
-            )
+    def _known_type(self, wished: str, volume: Document) -> str:
+        """The name of a type that was given by its name or its id."""
+        types = {found["name"]: found["id"] for found in self._client.pages("volume", "/types", "volume_types")}
+        for name, cid in types.items():
+            if wished in {name, cid}:
+                return str(name)
+        raise errors.NotSupported(
+            f"the disk {volume['id']} can not become of type {wished!r}: there is none; there are: {', '.join(sorted(types))}"
+        )
 
     def _act(self, volume: Document, action: dict[str, Any], microversion: str | None, done: Callable[[Document], bool]) -> None:
         cid, name = volume["id"], next(iter(action))
@@ -79,7 +82,7 @@ class DiskChanges:
             raise errors.NotSupported(f"{name}: the cloud can not do this to disk {cid}: {error.said}") from error
         now = self._volumes.reached(cid, volume["status"], name)
         if not done(now):
-            raise failed(f"{name}: the cloud took the wish and did not fulfil it; disk {cid}", now)
+            raise errors.NotSupported(f"{name}: the cloud took the wish for disk {cid} and left the disk as it was")
 
 
 def _growth(volume: Document, size: MiB) -> int:

@@ -8,6 +8,7 @@ from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
+from cpi.kit.undo import Undo
 from drivers.openstack import locks, naming
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import AnswerLost, Missing, Refused
@@ -15,7 +16,7 @@ from drivers.openstack.properties import DiskProperties
 from drivers.openstack.servers import Servers
 from drivers.openstack.settings import OpenStackSettings
 from drivers.openstack.states import Document, Waits, failed
-from drivers.openstack.volumes import AVAILABLE, Volumes
+from drivers.openstack.volumes import AVAILABLE, IN_USE, Volumes
 
 
 class Disks:
@@ -58,7 +59,8 @@ class Disks:
         except Missing:
             return
         except Refused as error:
-            raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {error.said}") from error
+            if self.has(disk_cid):
+                raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {error.said}") from error
         self._waits.gone(f"delete_disk: disk {disk_cid} is still there", lambda: self._not_failed(disk_cid))
 
     def has(self, disk_cid: DiskCid) -> bool:
@@ -85,9 +87,7 @@ class Disks:
                 raise
             return found
         except Refused as error:
-            if error.is_quota:
-                raise errors.NoDiskSpace(f"no disk of {body['size']} GiB: the project's quota: {error.said}") from error
-            raise
+            raise _refused(body, error) from error
         return made
 
     def _with_token(self, token: str) -> Document | None:
@@ -102,16 +102,26 @@ class Disks:
         return None
 
     def _ready(self, volume: Document) -> DiskCid:
-        try:
-            if volume["status"] not in {AVAILABLE, "in-use"}:
-                self._volumes.reached(volume["id"], AVAILABLE, "create_disk")
-        except errors.CloudError:
-            self._client.delete("volume", f"/volumes/{volume['id']}")
-            raise
-        return DiskCid(volume["id"])
+        disk_cid = DiskCid(volume["id"])
+        with Undo() as undo:
+            undo.push(f"volume {disk_cid}", lambda: self.delete(disk_cid))
+            if volume["status"] not in {AVAILABLE, IN_USE}:
+                self._volumes.reached(disk_cid, AVAILABLE, "create_disk")
+        return disk_cid
 
     def _not_failed(self, disk_cid: DiskCid) -> Document:
         volume = self._volumes.look(disk_cid)
         if volume["status"] != "deleting":
             raise failed(f"delete_disk: disk {disk_cid}", volume)
         return volume
+
+
+def _refused(wish: dict[str, Any], error: Refused) -> errors.Error:
+    asked = f"no disk of {wish['size']} GiB" + (f" of the type {wish['volume_type']!r}" if "volume_type" in wish else "")
+    if error.is_quota:
+        return errors.NoDiskSpace(f"{asked}: the project's quota: {error.said}")
+    zone = wish.get("availability_zone")
+    advice = ""
+    if zone and "zone" in error.said.lower():
+        advice = f"; the VM is in {zone!r}: if Cinder has other zones than Nova, set ignore_server_availability_zone: true"
+    return errors.CloudError(f"{asked}: {error.said}{advice}")

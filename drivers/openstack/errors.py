@@ -23,7 +23,7 @@ class Refused(errors.CloudError):
     @property
     def is_quota(self) -> bool:
         """Whether the project may not have more, as against the cloud having no more."""
-        return self.status in {403, 413, 409} and bool(_QUOTA.search(self.said))
+        return tells_of_quota(self.status, self.said)
 
 
 class Missing(Refused):
@@ -50,6 +50,11 @@ def refusal(asked: str, status: int, said: str) -> Refused:
     """The error for a status of the 400s."""
     kind = {404: Missing, 409: Conflicting}.get(status, Refused)
     return kind(asked, status, said)
+
+
+def tells_of_quota(status: int, said: str) -> bool:
+    """Nova says 403, Neutron 409, and Cinder 413, which is also a gateway's word for "later"."""
+    return status in {403, 409, 413} and bool(_QUOTA.search(said))
 
 
 def words_of(body: bytes) -> str:

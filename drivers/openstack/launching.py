@@ -19,12 +19,13 @@ from drivers.openstack.vm_wish import VmWish
 _NOT_ACCEPTABLE: Final = 406
 _NO_ZONE: Final = re.compile(r"availability zone", re.IGNORECASE)
 _GROUP_FULL: Final = re.compile(r"servers in group|server_group_members", re.IGNORECASE)
+_HINTS: Final = "OS-SCH-HNT:scheduler_hints"
 
 _log = logging.getLogger(__name__)
 
 
 class NoRoom(Exception):
-    """There is no host for the server in this zone; nothing of it is left."""
+    """The server did not come up in this place, for want of room mostly; nothing of it is left."""
 
 
 class Launching:
@@ -35,12 +36,15 @@ class Launching:
         self._settings = settings
         self._servers = servers
 
-    def launch(self, body: Mapping[str, Any], hints: Mapping[str, Any], wish: VmWish, undo: Undo) -> Document:
-        """The server, active; undo removes it. Raises NoRoom; VMCreationFailed; Refused; AnswerLost."""
+    def launch(self, body: Mapping[str, Any], group: str | None, wish: VmWish, undo: Undo) -> Document:
+        """The server, active; undo removes it. group: the server group that we made for it.
+
+        Raises NoRoom; VMCreationFailed; Refused; AnswerLost.
+        """
         attempt = Undo()
         with attempt:
             attempt.push(f"servers named {wish.name}", lambda: self._remove_named(wish.name))
-            server = self._post(dict(body), hints, wish)
+            server = self._post(body, group, wish)
             attempt.push(f"server {server['id']}", lambda: self._remove(server["id"]))
             try:
                 active = self._servers.active(server["id"], "create_vm")
@@ -50,21 +54,22 @@ class Launching:
         undo.push(f"server {server['id']}", lambda: self._remove(server["id"]))
         return active
 
-    def _post(self, body: dict[str, Any], hints: Mapping[str, Any], wish: VmWish) -> Document:
-        if "group" in hints:
-            body["metadata"] = {**body["metadata"], server_groups.METADATA_KEY: str(hints["group"])}
-        request: dict[str, Any] = {"server": body, **({"OS-SCH-HNT:scheduler_hints": dict(hints)} if hints else {})}
+    def _post(self, body: Mapping[str, Any], group: str | None, wish: VmWish) -> Document:
+        hints, server = dict(wish.properties.scheduler_hints), dict(body)
+        if group:
+            hints["group"] = group
+            server["metadata"] = {**body["metadata"], server_groups.METADATA_KEY: group}
         try:
-            return self._tagged(request, wish)
+            return self._tagged({"server": server, **({_HINTS: hints} if hints else {})}, wish)
         except AnswerLost:
             found = self._servers.named(wish.name)
             if not found:
                 raise
             return found[0]
         except Refused as error:
-            if hints.get("group") and _GROUP_FULL.search(error.said):
+            if group and _GROUP_FULL.search(error.said):
                 _log.warning("the VM goes without anti-affinity: %s", error.said)
-                return self._post(body, {key: value for key, value in hints.items() if key != "group"}, wish)
+                return self._post(body, None, wish)
             if error.is_quota:
                 raise errors.VMCreationFailed(f"the project's quota, not the cloud's capacity: {error.said}") from error
             if _NO_ZONE.search(error.said):
@@ -98,7 +103,7 @@ class Launching:
 
 
 def _why(error: errors.CloudError, *, clean: bool) -> Exception:
-    """A server that did not become active: for want of room, or for another reason that a repeat may not meet again."""
-    if clean and "No valid host" in error.message:
-        return NoRoom(f"the cloud has no room: {error.message}")
-    return errors.VMCreationFailed(error.message, ok_to_retry=clean)
+    """A server that did not become active: for want of room, or for another reason that another place may not have."""
+    if not clean:
+        return errors.VMCreationFailed(f"{error.message}; and it could not be removed")
+    return NoRoom(f"the cloud has no room: {error.message}" if "No valid host" in error.message else error.message)

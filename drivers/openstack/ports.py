@@ -24,11 +24,11 @@ class Ports:
         self._client = client
 
     def make(self, nic: Nic, name: str, groups: Sequence[str], wish: VmProperties, undo: Undo, context: CallContext) -> Document:
-        """A port with the NIC's addresses, removed by undo."""
+        """A port with the NIC's addresses, removed by undo; name is that of its VM."""
         self._demand_vrrp_port(nic, wish)
         body: dict[str, Any] = {
             "network_id": nic.net_id,
-            "name": name,
+            "name": f"{name}/{nic.names[0]}",
             "description": " ".join(f"{key}={value}" for key, value in naming.metadata_at_birth(context, None).items()),
         }
         if nic.addresses:
@@ -47,6 +47,13 @@ class Ports:
             self._client.delete("network", f"/ports/{port_id}")
         except Missing:
             return
+
+    def remove_unused(self, nics: Sequence[Nic], name: str) -> None:
+        """What a killed call made for a VM of that name, which has none: ports with an address are found by their address."""
+        for nic in nics:
+            for port in [] if nic.addresses else self._find(name=f"{name}/{nic.names[0]}"):
+                if _is_nobodys(port):
+                    self.remove(port["id"])
 
     def mark(self, port: Document, vm_cid: str) -> None:
         """Write the VM on the port: its port is found by that when the VM is gone. Clouds without tags go without."""

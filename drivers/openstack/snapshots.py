@@ -3,6 +3,7 @@
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import CallContext, Metadata
+from cpi.kit.undo import Undo
 from drivers.openstack import naming
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import AnswerLost, Missing, Refused
@@ -27,13 +28,11 @@ class Snapshots:
             "description": "/".join(str(metadata.get(key, "")) for key in ("deployment", "job", "index")).strip("/"),
             "metadata": naming.metadata_at_birth(context, None, metadata),
         }
-        snapshot = self._make(disk_cid, wish)
-        try:
-            self._waits.until(f"snapshot_disk: snapshot {snapshot['id']}", lambda: self._ready(snapshot["id"]))
-        except errors.CloudError:
-            self._client.delete("volume", f"/snapshots/{snapshot['id']}")
-            raise
-        return SnapshotCid(snapshot["id"])
+        snapshot_cid = SnapshotCid(self._make(disk_cid, wish)["id"])
+        with Undo() as undo:
+            undo.push(f"snapshot {snapshot_cid}", lambda: self.delete(snapshot_cid))
+            self._waits.until(f"snapshot_disk: snapshot {snapshot_cid}", lambda: self._ready(snapshot_cid))
+        return snapshot_cid
 
     def delete(self, snapshot_cid: SnapshotCid) -> None:
         """Gone when this returns; what was not there is gone."""
@@ -41,6 +40,9 @@ class Snapshots:
             self._client.delete("volume", f"/snapshots/{segment(snapshot_cid)}")
         except Missing:
             return
+        except Refused as error:
+            if self._is_there(snapshot_cid):
+                raise errors.CloudError(f"the snapshot {snapshot_cid} can not be deleted: {error.said}") from error
         self._waits.gone(f"delete_snapshot: snapshot {snapshot_cid} is still there", lambda: self._not_failed(snapshot_cid))
 
     def _make(self, disk_cid: DiskCid, wish: dict[str, object]) -> Document:
@@ -55,6 +57,12 @@ class Snapshots:
                 raise
             made = found[0]
         return made
+
+    def _is_there(self, snapshot_cid: SnapshotCid) -> bool:
+        try:
+            return bool(self._look(snapshot_cid)["status"] != "deleting")
+        except Missing:
+            return False
 
     def _look(self, snapshot_cid: str) -> Document:
         snapshot: Document = self._client.get("volume", f"/snapshots/{segment(snapshot_cid)}")["snapshot"]

@@ -10,7 +10,7 @@ from drivers.openstack.settings import OpenStackSettings
 
 Document = Mapping[str, Any]
 
-_FIRST_PAUSE_SECONDS: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.25
 
 
 class Waits:

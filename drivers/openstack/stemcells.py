@@ -84,8 +84,12 @@ class Stemcells:
 
     def _upload(self, image_id: str, path: Path) -> None:
         with Reading(path) as file:
-            self._client.upload(f"/images/{image_id}/file", file)
-        image = self._active(image_id, "create_stemcell")
+            try:
+                self._client.upload(f"/images/{image_id}/file", file)
+            except AnswerLost:
+                if self._look(image_id)["status"] == "queued":  # nothing of it arrived
+                    raise
+            image = self._active(image_id, frozenset({"saving"}))
         wrong = mismatch(image, file)
         if wrong:
             raise errors.CloudError(f"the image {image_id} is not what was sent: {wrong}")
@@ -95,17 +99,17 @@ class Stemcells:
         if "web-download" not in offered:
             raise errors.CpiError(f"source_url: this cloud's image service does not download; it offers: {', '.join(offered)}")
         self._client.post("image", f"/images/{image_id}/import", {"method": {"name": "web-download", "uri": url}})
-        self._active(image_id, "create_stemcell")
+        self._active(image_id, frozenset({"queued", "importing", "saving"}))
 
-    def _active(self, image_id: str, what: str) -> Document:
+    def _active(self, image_id: str, on_the_way: frozenset[str]) -> Document:
         def look() -> Document | None:
             image = self._look(image_id)
             said = image.get("os_glance_failed_import")
-            if image["status"] in {"killed", "deleted", "pending_delete", "deactivated"} or said:
-                raise failed(f"{what}: image {image_id}" + (f" (import from {said} failed)" if said else ""), image)
+            if image["status"] not in {"active", *on_the_way} or said:
+                raise failed(f"create_stemcell: image {image_id}" + (f" (import to {said} failed)" if said else ""), image)
             return image if image["status"] == "active" else None
 
-        return self._waits.until(f"{what}: image {image_id}", look)
+        return self._waits.until(f"create_stemcell: image {image_id}", look)
 
     def _look(self, image_id: str) -> Document:
         image: Document = self._client.get("image", f"/images/{segment(image_id)}")

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cpi.contract import errors
+
 _log = logging.getLogger(__name__)
 
 
@@ -20,12 +22,31 @@ def folder(wished: str | None) -> Path:
     """Where this user's caches lie; made if it is missing, closed to others."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - it never fails
     path = Path(wished) if wished else Path(root) / "multicpi"
+    if not _usable(path):
+        path = Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}"
+        if not _usable(path) or path.stat().st_uid != os.getuid():
+            raise errors.CpiError(f"no folder for tokens: {path} belongs to somebody else; name one in cache_folder")
+    return path
+
+
+def _usable(path: Path) -> bool:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
-        path = Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}"
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+        return False
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A file that only its owner can read, whole or not at all, whoever else writes it at the same time."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+    try:
+        with open(number, "w") as file:  # noqa: PTH123 - a file descriptor
+            file.write(text)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 class TokenCache:
@@ -49,10 +70,7 @@ class TokenCache:
     def write(self, state: str) -> None:
         """Keep it, whole or not at all."""
         try:
-            number, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}")
-            with open(number, "w") as file:  # noqa: PTH123 - a file descriptor
-                file.write(state)
-            Path(name).replace(self._path)
+            write_whole(self._path, state)
         except OSError as error:
             _log.info("the token is not kept: %s", error)
 

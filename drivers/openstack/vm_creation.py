@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
@@ -12,7 +12,7 @@ from cpi.kit.undo import Undo
 from drivers.openstack import locks, naming, placement, server_groups
 from drivers.openstack.balancing import Balancing
 from drivers.openstack.client import Client
-from drivers.openstack.errors import AnswerLost, Refused
+from drivers.openstack.errors import AnswerLost, Passing, Refused
 from drivers.openstack.flavors import Flavors
 from drivers.openstack.floating_ips import FloatingIps
 from drivers.openstack.launching import Launching, NoRoom
@@ -94,13 +94,11 @@ class VmCreation:
             try:
                 self._servers.active(server["id"], "create_vm")
                 ports = in_order(wish.wired, self._ports.of(server["id"]))
+                with Undo() as undo:
+                    return self._finish(server, ports, wish, self._floating_ip(wish), undo)
             except errors.CloudError as error:
                 _log.warning("the VM %s of an earlier call with this token is removed: %s", server["id"], error)
                 self._vms.delete(VmCid(server["id"]))
-                continue
-            if wish.wired.floating:
-                self._floating_ips.move(self._floating_ips.find(wish.wired.floating), ports[0])
-            return Vm(VmCid(server["id"]), as_turned_out(wish.networks, wish.wired, ports))
         return None
 
     def _made(self, order: Order, wish: VmWish) -> Vm:
@@ -112,7 +110,7 @@ class VmCreation:
             raise errors.VMCreationFailed(self._told(order, error), ok_to_retry=error.ok_to_retry and undo.clean) from error
         except AnswerLost as error:
             raise errors.VMCreationFailed(self._told(order, error)) from error
-        except Refused as error:
+        except (Refused, Passing) as error:
             raise errors.CloudError(self._told(order, error)) from error
 
     def _make(self, order: Order, wish: VmWish, undo: Undo) -> Vm:
@@ -120,10 +118,16 @@ class VmCreation:
         zones = placement.zones(
             wish.properties, self._disk_zones(order.disk_cids), ignore_server_zone=self._settings.ignore_server_availability_zone
         )
-        floating_ip = self._floating_ips.find(wish.wired.floating) if wish.wired.floating else None
-        hints = self._hints(wish)
+        floating_ip = self._floating_ip(wish)
+        group = self._own_group(wish)
+        if order.token:
+            self._ports.remove_unused(wish.wired.nics, wish.name)
         ports = self._make_ports(wish, undo)
-        server = self._launch(wish, [(flavor, zone) for flavor in flavors for zone in zones], ports, hints, undo)
+        server = self._launch(wish, [(flavor, zone) for flavor in flavors for zone in zones], ports, group, undo)
+        return self._finish(server, ports, wish, floating_ip, undo)
+
+    def _finish(self, server: Document, ports: list[Document], wish: VmWish, floating_ip: Document | None, undo: Undo) -> Vm:
+        """What follows once the server runs. All of it can be done again."""
         for port in ports:
             self._ports.mark(port, server["id"])
         if floating_ip is not None:
@@ -138,7 +142,7 @@ class VmCreation:
         wish: VmWish,
         places: Sequence[tuple[Document, str | None]],
         ports: list[Document],
-        hints: Mapping[str, Any],
+        group: str | None,
         undo: Undo,
     ) -> Document:
         """In the first flavour and zone that has room. Raises VMCreationFailed with what was said of each."""
@@ -146,7 +150,7 @@ class VmCreation:
         for flavor, zone in places:
             body = wish.body(flavor, zone, ports, self._settings)
             try:
-                return self._launching.launch(body, hints, wish, undo)
+                return self._launching.launch(body, group, wish, undo)
             except NoRoom as error:
                 said.append(f"{flavor['name']} in {zone or 'any zone'}: {error}")
         raise errors.VMCreationFailed("; ".join(said), ok_to_retry=True)
@@ -163,13 +167,13 @@ class VmCreation:
             for nic, names in zip(wish.wired.nics, groups, strict=True)
         ]
 
-    def _hints(self, wish: VmWish) -> Mapping[str, Any]:
-        hints = dict(wish.properties.scheduler_hints)
-        if self._settings.anti_affinity_per_instance_group and "group" not in hints:
-            group = server_groups.ServerGroups(self._client).for_instance_group(wish.env)
-            if group:
-                hints["group"] = group
-        return hints
+    def _floating_ip(self, wish: VmWish) -> Document | None:
+        return self._floating_ips.find(wish.wired.floating) if wish.wired.floating else None
+
+    def _own_group(self, wish: VmWish) -> str | None:
+        if not self._settings.anti_affinity_per_instance_group or "group" in wish.properties.scheduler_hints:
+            return None
+        return server_groups.ServerGroups(self._client).for_instance_group(wish.env)
 
     def _disk_zones(self, disk_cids: Sequence[DiskCid]) -> dict[str, str]:
         return {cid: self._volumes.existing(cid)["availability_zone"] for cid in disk_cids}

@@ -1,5 +1,6 @@
 """VMs that exist: found, restarted, described, deleted."""
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,7 +18,8 @@ from drivers.openstack.settings import OpenStackSettings
 from drivers.openstack.states import Document, Waits
 
 _OFF: Final = frozenset({"SHUTOFF", "STOPPED"})
-_FORBIDDEN: Final = 403
+
+_log = logging.getLogger(__name__)
 
 
 class Vms:
@@ -57,8 +59,8 @@ class Vms:
                 self.ports.remove(port["id"])
             except errors.CloudError as error:
                 faults.append(error.message)
-        if server["metadata"].get(METADATA_KEY) and self._settings.anti_affinity_per_instance_group:
-            ServerGroups(self._client).remove_if_empty(server["metadata"][METADATA_KEY])
+        if server["metadata"].get(METADATA_KEY):
+            self._remove_empty_group(server["metadata"][METADATA_KEY])
         if faults:
             raise errors.CloudError(f"the VM {vm_cid} is gone, but not all that was its own: " + "; ".join(faults))
 
@@ -105,6 +107,12 @@ class Vms:
         for port in self.ports.left_by(vm_cid):
             if not port.get("device_id") or port["device_id"] == vm_cid:
                 self.ports.remove(port["id"])
+
+    def _remove_empty_group(self, group_id: str) -> None:
+        try:
+            ServerGroups(self._client).remove_if_empty(group_id)
+        except Refused as error:
+            _log.warning("the empty server group %s stays: %s", group_id, error)
 
     def _act(self, vm_cid: VmCid, action: Mapping[str, object]) -> None:
         self._client.post("compute", f"/servers/{segment(vm_cid)}/action", action)

@@ -71,6 +71,11 @@ def _logged_in(project: Lab, folder: str, *, attempts: int) -> Iterator[Cloud]:
 @pytest.fixture
 def make_vm(project: Lab, stemcell_cid: StemcellCid) -> MakeVm:
     """A VM with one manual network; the caller deletes it."""
+    return vm_maker(project, stemcell_cid)
+
+
+def vm_maker(project: Lab, stemcell_cid: StemcellCid) -> MakeVm:
+    """As make_vm, for another project."""
 
     def make(cloud: Cloud, token: str | None = None, networks: dict[str, Network] | None = None, **properties: Any) -> Vm:
         agent_id = AgentId(str(uuid.uuid4()))
