@@ -21,7 +21,7 @@ LIGHT: Final = " light"
 
 _HYPERVISORS: Final = {"xen": "XenServer", "xenserver": "XenServer", "kvm": "KVM", "vmware": "VMware", "hyperv": "Hyperv"}
 _FORMATS: Final = {"XenServer": "VHD", "KVM": "QCOW2", "VMware": "OVA", "Hyperv": "VHDX"}
-_PASSING: Final = ("", "not uploaded", "upload", "download", "install", "creating", "processing", "scanning")
+_PASSING: Final = ("not uploaded", "upload", "download", "install", "creating", "processing", "scanning")
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ class Stemcells:
             row = next((row for row in self._rows(name) if row["zoneid"] == zone_id), None)
             if row is None:
                 raise errors.CloudError(f"create_stemcell: the template {name} is gone from the zone {zone}")
-            if not row["isready"] and not str(row.get("status", "")).lower().startswith(_PASSING):
+            status = str(row.get("status") or "not uploaded").lower()
+            if not row["isready"] and not status.startswith(_PASSING):
                 raise errors.CloudError(f"create_stemcell: the template {name}: {row['status']}")
             return row if row["isready"] else None
 
