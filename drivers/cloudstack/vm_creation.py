@@ -1,0 +1,195 @@
+"""create_vm as one transaction: a VM with its disks, rules and addresses, or nothing."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
+from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.contract.units import MiB, gib_from_mib
+from cpi.kit.settings import read_cloud_properties
+from cpi.kit.undo import Undo
+from cpi.kit.waiting import Overdue
+from drivers.cloudstack import caching, naming, tags, user_data
+from drivers.cloudstack.affinity import AffinityGroups, refused
+from drivers.cloudstack.balancing import Balancing
+from drivers.cloudstack.client import Client, Document
+from drivers.cloudstack.errors import AddressTaken, AnswerLost, Failed, NoCapacity, QuotaReached
+from drivers.cloudstack.inventory import Inventory
+from drivers.cloudstack.launching import Launching
+from drivers.cloudstack.networks import Wiring, as_parameters, as_turned_out, wiring
+from drivers.cloudstack.offerings import Offerings
+from drivers.cloudstack.properties import VmProperties
+from drivers.cloudstack.settings import CloudStackSettings
+from drivers.cloudstack.stemcells import template_of
+from drivers.cloudstack.vms import EPHEMERAL, Vms
+
+_USABLE: Final = frozenset({"Running", "Starting"})
+
+_log = logging.getLogger(__name__)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What create_vm was called with."""
+
+    agent_id: AgentId
+    stemcell_cid: StemcellCid
+    cloud_properties: CloudProperties
+    networks: Networks
+    disk_cids: Sequence[DiskCid]
+    env: Env | None
+    token: str | None
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """An order, read."""
+
+    order: Order
+    name: str
+    properties: VmProperties
+    wired: Wiring
+
+
+class VmCreation:
+    """From an order to a VM."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: CloudStackSettings,
+        inventory: Inventory,
+        vms: Vms,
+        defaults: AgentDefaults,
+        context: CallContext,
+        *,
+        strict: bool,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._inventory = inventory
+        self._vms = vms
+        self._defaults = defaults
+        self._context = context
+        self._strict = strict
+        self._offerings = Offerings(client, settings, inventory)
+        self._groups = AffinityGroups(client, settings, inventory, context)
+        self._balancing = Balancing(client, inventory)
+        self._launching = Launching(client, inventory)
+
+    def create(self, order: Order) -> Vm:
+        """The VM, running, with its addresses."""
+        wish = Wish(
+            order,
+            naming.name_of("vm", order.token),
+            read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict),
+            wiring(order.networks, strict=self._strict),
+        )
+        for network in wish.properties.routes:
+            if network not in order.networks:
+                raise errors.CpiError(f"routes: the VM has no network {network!r}")
+        self._user_data(wish, "", order.networks)  # too much of it is told before anything is asked
+        with caching.held(self._client.folder, order.token):
+            return self._found(wish) or self._made(wish)
+
+    def _found(self, wish: Wish) -> Vm | None:
+        """What a call with the same token has made; what it could not finish is removed."""
+        vm = self._inventory.vm(wish.name) if wish.order.token else None
+        if vm is None or vm["state"] not in _USABLE:
+            self._vms.delete(wish.name) if vm else None
+            return None
+        try:
+            return self._finished(wish, self._launching.running(wish.name), has_ephemeral_disk=True)
+        except errors.CloudError as error:
+            _log.warning("the VM %s of an earlier call with this token is removed: %s", wish.name, error)
+            self._vms.delete(wish.name)
+            return None
+
+    def _made(self, wish: Wish) -> Vm:
+        undo, stemcell = Undo(), wish.order.stemcell_cid
+        group: str | None = None
+        try:
+            with undo:
+                parameters = self._parameters(wish)
+                group = parameters.get("affinitygroupnames")
+                return self._make(wish, parameters, undo)
+        except NoCapacity as error:
+            told = refused(group, error)
+            raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {told}", ok_to_retry=undo.clean) from error
+        except Failed as error:
+            told = error.message
+            raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {told}", ok_to_retry=undo.clean) from error
+        except (AddressTaken, QuotaReached, AnswerLost, Overdue) as error:
+            raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {error.message}") from error
+
+    def _make(self, wish: Wish, parameters: dict[str, Any], undo: Undo) -> Vm:
+        undo.push(f"VM {wish.name}", lambda: self._vms.delete(wish.name))
+        vm = self._launching.launch(wish.name, parameters)
+        if len(wish.wired.nics) > 1:
+            # The agent tells NICs apart by their MACs, which are known only now.
+            told = self._user_data(wish, str(vm["hypervisor"]), as_turned_out(wish.order.networks, wish.wired, vm))
+            vm = self._launching.start(vm, told)
+        return self._finished(wish, vm, has_ephemeral_disk="diskofferingid" in parameters)
+
+    def _finished(self, wish: Wish, vm: Document, *, has_ephemeral_disk: bool) -> Vm:
+        """What a running VM still lacks: tags, rules, an address."""
+        told = dict(self._balancing.join(wish.properties.lbs, vm))
+        if wish.wired.vip:
+            self._balancing.lead_here(wish.wired.vip, vm)
+        if EPHEMERAL not in tags.of(vm):
+            told[EPHEMERAL] = " ".join(self._born_with(vm) if has_ephemeral_disk else ()) or "none"
+        bosh = ((wish.order.env or {}).get("bosh") or {}).get("tags")
+        given = bosh if isinstance(bosh, Mapping) else {}
+        tags.add(self._client, "UserVm", vm, naming.at_birth(self._context, wish.order.token, {**given, **told}))
+        return Vm(VmCid(wish.name), as_turned_out(wish.order.networks, wish.wired, vm))
+
+    def _born_with(self, vm: Document) -> list[str]:
+        return [str(disk["id"]) for disk in self._inventory.data_disks(vm) if naming.is_ephemeral(str(disk["name"]))]
+
+    def _parameters(self, wish: Wish) -> dict[str, Any]:
+        properties, settings = wish.properties, self._settings
+        zone = properties.zone or settings.default_zone
+        zone_id, basic = self._inventory.zone_id(zone), self._inventory.is_basic(zone)
+        self._check_disks(wish.order.disk_cids, zone_id, zone)
+        template = template_of(self._client, self._inventory, wish.order.stemcell_cid, zone_id, zone)
+        placed, _ = as_parameters(self._client, self._inventory, wish.wired, zone_id, basic=basic)
+        ephemeral = self._offerings.ephemeral(properties)
+        groups = properties.security_groups or wish.wired.security_groups or settings.default_security_groups
+        return {
+            "name": wish.name,
+            "zoneid": zone_id,
+            "templateid": template["id"],
+            **self._offerings.compute(properties),
+            **ephemeral,
+            **placed,
+            "rootdisksize": gib_from_mib(MiB(properties.root_disk_size)) if properties.root_disk_size else None,
+            "keypair": properties.key_name or settings.default_key_name,
+            "securitygroupnames": list(groups) if basic else None,
+            "affinitygroupnames": self._groups.of(properties, wish.order.env),
+            "startvm": None if len(wish.wired.nics) == 1 else False,
+            "userdata": self._user_data(wish, str(template["hypervisor"]), wish.order.networks),
+            **self._inventory.scope,
+        }
+
+    def _user_data(self, wish: Wish, hypervisor: str, networks: Networks) -> str:
+        settings = user_data.document(
+            wish.order.agent_id,
+            wish.name,
+            networks,
+            wish.order.env,
+            self._defaults,
+            hypervisor=hypervisor,
+            has_ephemeral_disk=bool(wish.properties.disk or wish.properties.ephemeral_disk_offering),
+            routes=wish.properties.routes,
+        )
+        return user_data.encoded(settings)
+
+    def _check_disks(self, disk_cids: Sequence[DiskCid], zone_id: str, zone: str) -> None:
+        for cid in disk_cids:
+            disk = self._inventory.existing_disk(cid)
+            if disk["zoneid"] != zone_id:
+                raise errors.CloudError(
+                    f"the disk {cid} lies in the zone {disk.get('zonename')}, not in {zone}: the VM could not have it"
+                )

@@ -1,0 +1,111 @@
+"""VMs that exist: found, restarted, described, deleted."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cpi.contract import errors
+from cpi.contract.ids import VmCid
+from cpi.contract.model import Metadata
+from drivers.cloudstack import naming, tags, user_data
+from drivers.cloudstack.affinity import AffinityGroups
+from drivers.cloudstack.balancing import Balancing
+from drivers.cloudstack.client import Client, Document
+from drivers.cloudstack.errors import Missing, Refused
+from drivers.cloudstack.inventory import Inventory
+from drivers.cloudstack.settings import CloudStackSettings
+
+EPHEMERAL: Final = "multicpi-ephemeral-disks"
+"""The tag of a VM that names the disks which came with it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Vms:
+    """With what belongs to them alone."""
+
+    def __init__(
+        self, client: Client, settings: CloudStackSettings, inventory: Inventory, balancing: Balancing, groups: AffinityGroups
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._inventory = inventory
+        self._balancing = balancing
+        self._groups = groups
+
+    def has(self, vm_cid: VmCid) -> bool:
+        """False for what is gone or going."""
+        return self._inventory.vm(vm_cid) is not None
+
+    def delete(self, vm_cid: str) -> None:
+        """All of it is gone when this returns; its persistent disks are free."""
+        vm = self._inventory.vm(vm_cid)
+        if vm is None:
+            return
+        self._balancing.leave(vm)
+        if not self._settings.expunge_vm:
+            self._balancing.lead_nowhere(vm)
+        disks = self._inventory.data_disks(vm)
+        own = _own(vm, disks)
+        for disk in disks:
+            if disk["id"] not in own:
+                self._detach(vm, disk)
+        self._destroy(vm, own)
+        self._remove(own)
+        self._groups.leave(vm)
+
+    def reboot(self, vm_cid: VmCid) -> None:
+        """It runs when this returns; one that is off is started."""
+        vm = self._inventory.existing_vm(vm_cid)
+        command = "startVirtualMachine" if vm["state"] == "Stopped" else "rebootVirtualMachine"
+        self._client.run(command, f"reboot_vm: VM {vm_cid}", "reboot_vm", twice=True, id=vm["id"])
+
+    def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
+        """Added to what is there."""
+        tags.add(self._client, "UserVm", self._inventory.existing_vm(vm_cid), metadata)
+
+    def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
+        """What it was given as user data."""
+        vm = self._inventory.existing_vm(vm_cid)
+        answer = self._client.call("getVirtualMachineUserData", virtualmachineid=vm["id"])
+        return user_data.decoded(str(answer["virtualmachineuserdata"].get("userdata", "")))
+
+    def _detach(self, vm: Document, disk: Document) -> None:
+        what = f"delete_vm: disk {disk['name']} at VM {vm['name']}"
+        try:
+            self._client.run("detachVolume", what, "detach_volume", twice=True, id=disk["id"])
+        except Refused:
+            now = self._inventory.disk(str(disk["id"]))
+            if now is not None and now.get("virtualmachineid") == vm["id"]:
+                raise
+
+    def _destroy(self, vm: Document, own: Sequence[str]) -> None:
+        what, wish = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunge_vm, "volumeids": own}
+        try:
+            self._client.run("destroyVirtualMachine", what, "delete_vm", twice=True, **wish)
+        except Refused as error:
+            if self._inventory.vm(str(vm["id"])) is not None:
+                raise errors.CloudError(f"the VM {vm['name']} can not be deleted: {error.said}") from error
+
+    def _remove(self, own: Sequence[str]) -> None:
+        """A CloudStack before 4.12 passes over volumeids; and what the job of a VM can not delete it leaves without a word."""
+        for disk in self._inventory.disks_with_ids(list(own)) if own else ():
+            _log.info("the ephemeral disk %s outlived its VM", disk["name"])
+            try:
+                self._client.call("deleteVolume", twice=True, id=disk["id"])
+            except Missing:
+                continue
+
+
+def _own(vm: Document, disks: Sequence[Document]) -> list[str]:
+    """The ids of the disks that go with the VM: those it was born with, by its tag; without one, by their names."""
+    told = tags.of(vm).get(EPHEMERAL)
+    if told is not None:
+        return [str(disk["id"]) for disk in disks if disk["id"] in told.split()]
+    return [str(disk["id"]) for disk in disks if naming.is_ephemeral(str(disk["name"]))]
+
+
+def persistent(vm: Document, disks: Sequence[Document]) -> list[Document]:
+    """The disks that outlive the VM."""
+    own = _own(vm, disks)
+    return [disk for disk in disks if disk["id"] not in own]

@@ -1,0 +1,105 @@
+"""How many API calls each method makes: looks at jobs not counted, and the zone known from an earlier call."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+import cpi
+from cpi.contract.cloud import Cloud
+from cpi.contract.units import MiB
+from fixtures.clouds.cloudstack.lab import Lab, lab
+from tests.unit.drivers.cloudstack.conftest import Bench
+
+T = TypeVar("T")
+
+_FLEET = 2000
+_GIB = MiB(1024)
+
+CALLS = {
+    "create_vm": {
+        "listTemplates": 1,
+        "listNetworks": 1,
+        "listDiskOfferings": 1,
+        "listServiceOfferings": 1,
+        "deployVirtualMachine": 1,
+        "listVolumes": 1,
+        "createTags": 1,
+    },
+    "has_vm": {"listVirtualMachines": 1},
+    "create_disk": {"listDiskOfferings": 1, "createVolume": 1, "createTags": 1},
+    "has_disk": {"listVolumes": 1},
+    "attach_disk": {"listVirtualMachines": 1, "listVolumes": 1, "attachVolume": 1},
+    "get_disks": {"listVirtualMachines": 1, "listVolumes": 1},
+    "snapshot_disk": {"listVolumes": 1, "createSnapshot": 1},
+    "delete_snapshot": {"deleteSnapshot": 1},
+    "set_vm_metadata": {"listVirtualMachines": 1, "createTags": 1},
+    "set_disk_metadata": {"listVolumes": 1, "createTags": 1},
+    "reboot_vm": {"listVirtualMachines": 1, "rebootVirtualMachine": 1},
+    "detach_disk": {"listVolumes": 1, "detachVolume": 1},
+    "resize_disk": {"listVolumes": 1, "listDiskOfferings": 1, "resizeVolume": 1},
+    "update_disk": {"listVolumes": 1, "listDiskOfferings": 1, "changeOfferingForVolume": 1},
+    "delete_disk": {"listVolumes": 1, "deleteVolume": 1},
+    "delete_vm": {"listVirtualMachines": 1, "listVolumes": 2, "destroyVirtualMachine": 1},
+}
+
+
+def test_each_method_makes_these_calls(cloudstack: Lab, cloud: Cloud, bench: Bench) -> None:
+    """And no other."""
+    bench.vm(cloud)  # the zone is known from here on
+    assert _counted(cloudstack, cloud, bench) == CALLS
+
+
+@pytest.mark.slow
+def test_with_2000_vms_every_method_makes_the_same_calls(crowded: Lab, tmp_path: str) -> None:
+    """No list of everything."""
+    with cpi.connect(crowded.config(cache_folder=str(tmp_path))) as cloud:
+        bench = Bench(crowded)
+        first = bench.vm(cloud)
+        assert _counted(crowded, cloud, bench) == CALLS
+        cloud.delete_vm(first.cid)
+
+
+def test_a_zone_is_looked_up_once_for_many_processes(cloudstack: Lab, bench: Bench, tmp_path: str) -> None:
+    """Its id does not change."""
+    for looked_up in (1, 0):
+        with cpi.connect(cloudstack.config(cache_folder=str(tmp_path))) as cloud:
+            cloudstack.proxy.forget_calls()
+            cloud.delete_disk(cloud.create_disk(_GIB, {}))
+            assert cloudstack.calls()["listZones"] == looked_up
+
+
+@pytest.fixture
+def crowded() -> Iterator[Lab]:
+    """With 2,000 VMs and 4,000 disks."""
+    with lab(_FLEET) as found:
+        yield found
+
+
+def _counted(cloudstack: Lab, cloud: Cloud, bench: Bench) -> dict[str, dict[str, int]]:
+    """Of every method, in the order of a VM's life."""
+    found: dict[str, dict[str, int]] = {}
+
+    def count(method: str, call: Callable[[], T]) -> T:
+        cloudstack.proxy.forget_calls()
+        answer = call()
+        found[method] = dict(cloudstack.calls())
+        return answer
+
+    vm = count("create_vm", lambda: bench.vm(cloud, disk=1024)).cid
+    count("has_vm", lambda: cloud.has_vm(vm))
+    disk = count("create_disk", lambda: cloud.create_disk(_GIB, {}))
+    count("has_disk", lambda: cloud.has_disk(disk))
+    count("attach_disk", lambda: cloud.attach_disk(vm, disk))
+    count("get_disks", lambda: cloud.get_disks(vm))
+    snapshot = count("snapshot_disk", lambda: cloud.snapshot_disk(disk, {}))
+    count("delete_snapshot", lambda: cloud.delete_snapshot(snapshot))
+    count("set_vm_metadata", lambda: cloud.set_vm_metadata(vm, {"job": "db"}))
+    count("set_disk_metadata", lambda: cloud.set_disk_metadata(disk, {"job": "db"}))
+    count("reboot_vm", lambda: cloud.reboot_vm(vm))
+    count("detach_disk", lambda: cloud.detach_disk(vm, disk))
+    count("resize_disk", lambda: cloud.resize_disk(disk, MiB(2048)))
+    count("update_disk", lambda: cloud.update_disk(disk, MiB(2048), {"disk_offering": "fast.custom"}))
+    count("delete_disk", lambda: cloud.delete_disk(disk))
+    count("delete_vm", lambda: cloud.delete_vm(vm))
+    return found
