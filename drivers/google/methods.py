@@ -20,6 +20,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "compute.images.delete": ("compute.images.delete",),
     "compute.images.get": ("compute.images.get",),
     "compute.images.getFromFamily": ("compute.images.getFromFamily",),
+    "compute.images.list": ("compute.images.list",),
     "compute.images.insert": ("compute.images.create", "compute.images.setLabels"),
     "compute.instanceGroups.addInstances": ("compute.instanceGroups.update", "compute.instances.use"),
     "compute.instanceGroups.removeInstances": ("compute.instanceGroups.update",),

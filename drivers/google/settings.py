@@ -49,8 +49,11 @@ class GoogleSettings(msgspec.Struct, frozen=True):
     impersonate_service_account: Annotated[
         str | None, Described(description="service account to act as, on top of either (ours)")
     ] = None
+    default_zone: Annotated[str | None, Described(description="zone of VMs and disks that name none (ours)")] = None
     user_agent_prefix: Annotated[str, Described(description="before our own user agent")] = ""
-    default_root_disk_size_gb: Annotated[int, Described(description="root disk of VMs that name none; 0: the stemcell's size")] = 0
+    default_root_disk_size_gb: Annotated[
+        int, Described(description="root disk of VMs that name none; 0: the stemcell's size")
+    ] = 0
     default_root_disk_type: Annotated[str, Described(description="type of root disks; empty: pd-standard")] = ""
     snapshot_storage_location: Annotated[
         str | None, Described(description="region or multi-region of snapshots; else the nearest multi-region (ours)")
@@ -72,7 +75,7 @@ class GoogleSettings(msgspec.Struct, frozen=True):
 
 
 # Taken by the official CPI and without meaning here.
-MEANINGLESS: Final = frozenset({"registry", "stemcell", "ssh_user", "default_zone", "strict_properties"})
+MEANINGLESS: Final = frozenset({"registry", "stemcell", "ssh_user", "strict_properties"})
 
 
 def read(config: CloudConfig) -> GoogleSettings:
