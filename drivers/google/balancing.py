@@ -53,8 +53,9 @@ def leave(account: Account, item: Item) -> None:
     if "target_pool" in told:
         _leave_pool(account, naming.region_of(zone), told["target_pool"], body)
     if "backend_service" in told:
+        service, scheme = told["backend_service"]
         try:
-            group = _group(account, *told["backend_service"], zone)
+            group = _group(account, service, scheme, zone)
         except errors.Missing:
             return
         _leave_group(account, zone, group, body)

@@ -68,7 +68,8 @@ class Client:
         try:
             return attempt()
         except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            return self._repeated(name, attempt, first)
+            answer: Item = self._repeated(name, attempt, first)
+            return answer
 
     def do(self, method: str, body: Item | None = None, **parameters: Any) -> Item:
         """A call that begins an operation, and the operation's end. Raises what the operation failed with."""
@@ -144,8 +145,10 @@ class Client:
 
     def _waited(self, told: Item) -> Item:
         scope = next((kind for kind in ("zone", "region") if kind in told), "global")
-        place = {} if scope == "global" else {scope: told[scope].rpartition("/")[2]}
-        return self.call(f"{scope}Operations.wait", operation=told["name"], **place)
+        wanted: dict[str, Any] = {"operation": told["name"]}
+        if scope != "global":
+            wanted[scope] = told[scope].rpartition("/")[2]
+        return self.call(f"{scope}Operations.wait", **wanted)
 
     def _attempt(self, name: str, arguments: dict[str, Any]) -> Item:
         api, resource, method = name.split(".")
@@ -209,7 +212,7 @@ class Client:
             return self._services[api]
 
     def _line(self) -> Any:
-        """This thread's connection: those of the SDK are no good to two threads at once."""
+        """The connection of this thread: those of the SDK are no good to two threads at once."""
         line = getattr(self._here, "line", None)
         if line is None:
             line = self._here.line = _Line(self._new_http(), self._authorised(), self._lock, self._user_agent())
@@ -264,7 +267,7 @@ class Client:
 
             made = service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]  # as above
             # Signed here, without asking Google for a token first.
-            return made if self._settings.impersonate_service_account else made.with_always_use_jwt_access(True)
+            return made if self._settings.impersonate_service_account else made.with_always_use_jwt_access(True)  # noqa: FBT003 - the SDK's own
         request = google_auth_httplib2.Request(self._new_http())
         if key:
             return google.auth.load_credentials_from_dict(key, scopes=SCOPES, request=request)[0]  # type: ignore[no-untyped-call]  # as above

@@ -4,7 +4,7 @@ Snapshot and new disk name the old one (label REPLACES). What was taken before t
 any more, which Google's own times tell.
 """
 
-import datetime
+import datetime as dt
 import logging
 from typing import Any
 
@@ -86,11 +86,11 @@ def _mark(account: Account, old: DiskCid, new: DiskCid) -> None:
         _log.error("%s could not be labelled as an orphan: %s", old, error.message)
 
 
-def _born(item: Item) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(item["creationTimestamp"])
+def _born(item: Item) -> dt.datetime:
+    return dt.datetime.fromisoformat(item["creationTimestamp"])
 
 
-def _last_written(item: Item) -> datetime.datetime:
+def _last_written(item: Item) -> dt.datetime:
     """Nothing was written to it since it was last detached; one that never was holds what it was born with."""
     times = [item[key] for key in ("lastAttachTimestamp", "lastDetachTimestamp", "creationTimestamp") if item.get(key)]
-    return max(map(datetime.datetime.fromisoformat, times))
+    return max(map(dt.datetime.fromisoformat, times))

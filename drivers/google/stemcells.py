@@ -57,7 +57,8 @@ def _light(account: Account, url: str) -> StemcellCid:
     parts = naming.partial(url).split("/")
     if len(parts) not in (5, 6) or parts[0] != "projects" or parts[2:4] != ["global", "images"]:
         raise contract_errors.CpiError(
-            f"cloud_properties.image_url: {url!r} is no URL of an image: …/projects/PROJECT/global/images/NAME, or …/images/family/NAME"
+            f"cloud_properties.image_url: {url!r} is no URL of an image:"
+            " …/projects/PROJECT/global/images/NAME, or …/images/family/NAME"
         )
     if parts[4] == "family":
         found = account.client.call("images.getFromFamily", project=parts[1], family=parts[5])

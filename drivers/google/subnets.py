@@ -49,7 +49,7 @@ def _checked_range(definition: NetworkDefinition) -> ipaddress.IPv4Network:
     _checked_size(wanted.prefixlen)
     if definition.gateway and definition.gateway != str(wanted[1]):
         raise contract_errors.CpiError(
-            f"the gateway of {wanted} is {wanted[1]}: Google takes the first address and no other, {definition.gateway} was asked for"
+            f"the gateway of {wanted} is {wanted[1]}: Google takes the first address, {definition.gateway} was asked for"
         )
     return wanted
 

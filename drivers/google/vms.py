@@ -43,7 +43,7 @@ def describe_living(account: Account, vm_cid: VmCid) -> Item:
     return item
 
 
-def place(item: Item) -> dict[str, str]:
+def place(item: Item) -> Item:
     """Zone and name, as calls take them."""
     return {"zone": naming.last(item["zone"]), "instance": item["name"]}
 

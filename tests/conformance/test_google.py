@@ -1,4 +1,4 @@
-"""The Google driver keeps the contract, in this process and through the executable; a fake held against Google's schemas is the cloud."""
+"""The Google driver keeps the contract, in process and through the executable; a fake held to Google's schemas is the cloud."""
 
 import functools
 from collections.abc import Iterator
