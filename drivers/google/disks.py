@@ -103,11 +103,11 @@ def _made(account: Account, zone: str, body: Item, request: str, undo: Undo) -> 
     try:
         told = beginning(lambda: account.client.call("disks.insert", body, zone=zone, requestId=request), ours)
     except errors.Exists:
-        return _is_ready(account, disk_cid)
+        return is_ready(account, disk_cid)
     except errors.QuotaReached as error:
         raise errors.NoRoom(error.message) from error
     if told["status"] == "DONE":
-        return _is_ready(account, disk_cid)
+        return is_ready(account, disk_cid)
     ours()
     try:
         account.client.finished("disks.insert", told)
@@ -129,7 +129,7 @@ def beginning(call: Callable[[], Item], ours: Callable[[], None]) -> Item:
         raise
 
 
-def _is_ready(account: Account, disk_cid: DiskCid) -> bool:
+def is_ready(account: Account, disk_cid: DiskCid) -> bool:
     """Once it is; False if there is none."""
 
     def status() -> str | None:

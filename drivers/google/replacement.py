@@ -24,21 +24,41 @@ def find(account: Account, disk_cid: DiskCid) -> DiskCid | None:
     """The disk that took the place of one that is gone: the last copy, since earlier ones were never finished."""
     if not naming.is_name(disk_cid):
         return None
-    found = vms.everywhere(account, "disks", labels.having(labels.REPLACES, str(disk_cid)))
-    newest = max(found, key=_born, default=None)
+    newest = max(_copies_of(account, disk_cid), key=_born, default=None)
     return DiskCid(newest["name"]) if newest else None
 
 
 def replace(account: Account, item: Item, body: Item, properties: DiskProperties) -> DiskCid:
     """The CID of the copy. The old disk goes last, and that it can not go hides nothing."""
+    old = DiskCid(item["name"])
+    new = _made_before(account, item, body)
+    if new is None:
+        new = _copy(account, item, body, properties)
+    _remove(account, old, new)
+    return new
+
+
+def _copy(account: Account, item: Item, body: Item, properties: DiskProperties) -> DiskCid:
     old, zone = DiskCid(item["name"]), naming.last(item["zone"])
     snapshot_cid = _snapshot(account, item)
     kept = {key: value for key, value in item.get("labels", {}).items() if not key.startswith(MADE_BY)}
     born = {**labels.at_birth(account, {**kept, **properties.labels}), labels.REPLACES: str(old)}
     source = f"projects/{account.project}/global/snapshots/{snapshot_cid}"
-    new = disks.make(account, zone, {**body, "sourceSnapshot": source, "labels": born}, f"{snapshot_cid}{sorted(body.items())}")
-    _remove(account, old, new)
-    return new
+    request = {**body, "sourceSnapshot": source, "labels": born}
+    return disks.make(account, zone, request, f"{snapshot_cid}{sorted(body.items())}")
+
+
+def _made_before(account: Account, item: Item, body: Item) -> DiskCid | None:
+    """A whole copy, as wished, that an earlier call made and could not answer, or whose old disk would not go."""
+    for found in _copies_of(account, DiskCid(item["name"])):
+        as_wished = naming.last(found["type"]) == naming.last(body["type"]) and found["sizeGb"] == body["sizeGb"]
+        if as_wished and _born(found) > _last_written(item) and disks.is_ready(account, DiskCid(found["name"])):
+            return DiskCid(found["name"])
+    return None
+
+
+def _copies_of(account: Account, disk_cid: DiskCid) -> list[Item]:
+    return vms.everywhere(account, "disks", labels.having(labels.REPLACES, str(disk_cid)))
 
 
 def _snapshot(account: Account, item: Item) -> SnapshotCid:

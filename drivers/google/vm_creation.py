@@ -82,7 +82,7 @@ def _begun(account: Account, wish: Wish, candidate: Candidate, body: Item, reque
         )
     except errors.Exists:
         return True, _taken_up(account, wish, candidate)
-    if told["status"] == "DONE":
+    if told["status"] == "DONE" and (wish.token or not told.get("error")):
         return True, _taken_up(account, wish, candidate)
     ours()
     account.client.finished("instances.insert", told, deadline_seconds=account.patience.vm_running)
@@ -103,9 +103,9 @@ def _taken_up(account: Account, wish: Wish, candidate: Candidate) -> Item | None
     item = _until_running(account, wish, candidate.zone)
     if item is None:
         return None
-    if not wish.token or item.get("labels", {}).get(labels.TOKEN) != labels.spelled_token(wish.token):
+    if item.get("labels", {}).get(labels.TOKEN) != labels.spelled_token(wish.seed):
         raise errors.Exists(f"there is another VM named {wish.name} in {candidate.zone}")
-    _log.info("%s was made by an earlier call with this token", wish.name)
+    _log.info("%s was made by an earlier call", wish.name)
     return item
 
 

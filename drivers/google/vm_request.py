@@ -56,7 +56,7 @@ def _settings(account: Account, wish: Wish) -> list[Item]:
 def _labels(account: Account, wish: Wish) -> dict[str, str]:
     tags = wish.bosh.get("tags")
     given = {**(tags if isinstance(tags, dict) else {}), **wish.properties.labels}
-    return labels.at_birth(account, given, wish.token)
+    return labels.at_birth(account, given, wish.seed)
 
 
 def _root_disk(account: Account, wish: Wish, place: str, born: dict[str, str]) -> Item:
