@@ -102,7 +102,7 @@ class Client:
 
     def upload(self, bucket: str, name: str, path: str, told: Callable[[float], None]) -> None:
         """A file as an object, in chunks, each of which may be repeated; told is called with the share that has arrived."""
-        media = googleapiclient.http.MediaFileUpload(path, "application/gzip", chunksize=_CHUNK, resumable=True)
+        media = _ChunkedFile(path, "application/gzip", chunksize=_CHUNK, resumable=True)
         request = self._service("storage").objects().insert(bucket=bucket, name=name, media_body=media)
         done = None
         while done is None:
@@ -268,10 +268,19 @@ class Client:
             made = service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]  # as above
             # Signed here, without asking Google for a token first.
             return made if self._settings.impersonate_service_account else made.with_always_use_jwt_access(True)  # noqa: FBT003 - the SDK's own
-        request = google_auth_httplib2.Request(self._new_http())
+        asking = self._new_http()
+        self._lines.append(asking)
+        request = google_auth_httplib2.Request(asking)
         if key:
             return google.auth.load_credentials_from_dict(key, scopes=SCOPES, request=request)[0]  # type: ignore[no-untyped-call]  # as above
         return google.auth.default(scopes=SCOPES, request=request)[0]
+
+
+class _ChunkedFile(googleapiclient.http.MediaFileUpload):  # type: ignore[misc]  # the SDK has no types
+    """A file whose chunks are read before they are sent: a stream that broke off would be sent again from where it is."""
+
+    def has_stream(self) -> bool:
+        return False
 
 
 class _Line:
