@@ -92,13 +92,12 @@ class Client:
 
     def pages(self, method: str, **parameters: Any) -> Iterator[Item]:
         """The same call for every page of its answer."""
-        token: str | None = None
         while True:
-            answer = self.call(method, **parameters, **({"pageToken": token} if token else {}))
+            answer = self.call(method, **parameters)
             yield answer
-            token = answer.get("nextPageToken")
-            if not token:
+            if not answer.get("nextPageToken"):
                 return
+            parameters["pageToken"] = answer["nextPageToken"]
 
     def upload(self, bucket: str, name: str, path: str, told: Callable[[float], None]) -> None:
         """A file as an object, in chunks, each of which may be repeated; told is called with the share that has arrived."""

@@ -19,7 +19,7 @@ from fixtures.clouds.google.lab import Lab, service_account_key
 _VM = VmCid("vm-that-never-was")
 
 
-def _asked(google: Lab, **own: object) -> str:
+def _asked(google: Lab, **own: Any) -> str:
     """The token that has_vm carried."""
     with cpi.connect(google.config(**own)) as cloud:
         assert not cloud.has_vm(_VM)

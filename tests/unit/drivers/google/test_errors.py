@@ -57,5 +57,6 @@ def test_what_an_operation_failed_with(code: str, kind: type[errors.Refusal]) ->
 
 def test_every_kind_is_one_of_the_ten() -> None:
     """No other name can reach the wire."""
-    kinds = {kind for _, kind, _ in errors.TABLE} | {errors.VmMissing, errors.DiskMissing, errors.NetworkMissing, errors.NoRoom}
+    kinds: set[type[contract.Error]] = {kind for _, kind, _ in errors.TABLE}
+    kinds |= {errors.VmMissing, errors.DiskMissing, errors.NetworkMissing, errors.NoRoom, errors.NotAttached}
     assert {kind.wire_name for kind in kinds} <= {error.wire_name for error in contract.TEN}

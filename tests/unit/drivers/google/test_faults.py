@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def _was_injected(error: errors.Error) -> None:
     assert "injectedFault" in error.message, error.message
 
 
-def _balanced(google: Lab) -> dict[str, object]:
+def _balanced(google: Lab) -> dict[str, Any]:
     """A target pool and a backend service with a group in the zone."""
     region = "projects/a-project/regions/europe-west1"
     group = f"projects/a-project/zones/{ZONE}/instanceGroups/a-group"
