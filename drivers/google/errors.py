@@ -1,0 +1,172 @@
+"""From Google's reasons and codes to the director's ten errors: one table."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cpi.contract import errors
+
+
+class Refusal(errors.CloudError):
+    """What Google refused, with its code in the form of operations: NOT_FOUND."""
+
+    code = ""
+    status = 0
+    after_unclear = False
+    """An earlier attempt of the same call may have been carried out."""
+
+
+class Throttled(Refusal):
+    """Too many calls; this one was not carried out."""
+
+
+class Unreached(Refusal):
+    """No connection; the call was not carried out."""
+
+
+class Unclear(Refusal):
+    """No usable answer: the call may have been carried out."""
+
+
+class Denied(Refusal):
+    """The credentials, or what they allow."""
+
+
+class NoCapacity(Refusal):
+    """The zone has none of it at the moment: another time, type or zone may do."""
+
+
+class QuotaReached(Refusal):
+    """The project's limit: a repeat will not help before somebody raises it or makes room."""
+
+
+class NoRoom(errors.NoDiskSpace, Refusal):
+    """No room or quota for a disk."""
+
+
+class Missing(Refusal):
+    """No such thing."""
+
+
+class VmMissing(errors.VMNotFound, Missing):
+    """No such VM."""
+
+
+class DiskMissing(errors.DiskNotFound, Missing):
+    """No such disk."""
+
+
+class NotAttached(errors.DiskNotAttached, Refusal):
+    """The disk is not attached to that VM."""
+
+
+class NetworkMissing(errors.NetworkNotFound, Missing):
+    """No such network, subnetwork or address."""
+
+
+class Exists(Refusal):
+    """The name is taken."""
+
+
+class InUse(Refusal):
+    """Another resource uses it, or its address."""
+
+
+class Stale(Refusal):
+    """The fingerprint is of an earlier state: read again."""
+
+
+class NotReady(Refusal):
+    """It is being made, changed or deleted."""
+
+
+_CREDENTIALS = "check json_key, and that the service account and its key still exist"
+_PERMISSION = "`cpi doctor` prints the permissions that the driver needs"
+_QUOTA = "raise the quota, or delete what is not needed"
+_CAPACITY = "list further zones or machine_types, or try again later"
+
+# The first pattern that matches the whole code decides; what is added says what to do.
+TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
+    (r"(RESOURCE_)?NOT_FOUND", Missing, ""),
+    (r"(RESOURCE_)?ALREADY_EXISTS|CONFLICT|MEMBER_ALREADY_EXISTS", Exists, ""),
+    (r"(RESOURCE|IP)_IN_USE_BY_ANOTHER_RESOURCE|EXTERNAL_IP_IN_USE", InUse, ""),
+    (r"CONDITION_NOT_MET|RESOURCE_FINGERPRINT_CHANGED|INVALID_FINGERPRINT", Stale, ""),
+    (r"RESOURCE_NOT_READY", NotReady, ""),
+    (r"ZONE_RESOURCE_POOL_EXHAUSTED(_WITH_DETAILS)?|RESOURCE_POOL_EXHAUSTED.*|STOCKOUT", NoCapacity, _CAPACITY),
+    (r"QUOTA_EXCEEDED|LIMIT_EXCEEDED|DAILY_LIMIT_EXCEEDED", QuotaReached, _QUOTA),
+    (r"(USER_)?RATE_LIMIT_EXCEEDED|TOO_MANY_REQUESTS|OPERATION_RATE_EXCEEDED|RESOURCE_OPERATION_RATE_EXCEEDED", Throttled, ""),
+    (r"AUTH_ERROR|REQUIRED_LOGIN|UNAUTHORIZED", Denied, _CREDENTIALS),
+    (r"FORBIDDEN|ACCESS_NOT_CONFIGURED|INSUFFICIENT_PERMISSIONS|PERMISSIONS_ERROR|ACCOUNT_DISABLED", Denied, _PERMISSION),
+    (r"BACKEND_ERROR|INTERNAL_ERROR|INTERNAL_SERVER_ERROR", Unclear, ""),
+)
+_BY_STATUS: Final[Mapping[int, type[Refusal]]] = {401: Denied, 403: Denied, 404: Missing, 409: Exists, 412: Stale, 429: Throttled}
+_KINDS: Final[Mapping[str, type[Refusal]]] = {
+    "instances": VmMissing,
+    "disks": DiskMissing,
+    "networks": NetworkMissing,
+    "subnetworks": NetworkMissing,
+    "addresses": NetworkMissing,
+}
+_PATH: Final = re.compile(r"projects/[^/']+/(?:zones/[^/']+|regions/[^/']+|global)/(\w+)/")
+_SERVER_FAULTS: Final = 500
+
+
+def code_of(reason: str) -> str:
+    """`resourceNotReady` as operations write it: RESOURCE_NOT_READY."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).upper()
+
+
+def refusal(method: str, status: int, reason: str, message: str) -> Refusal:
+    """What Google answered to a call."""
+    code = code_of(reason)
+    text = f"Google refused {method} ({reason or 'no reason'}, HTTP {status}): {_tidy(message)}"
+    return _made(_kind(code, message, status), code, text, status)
+
+
+def failed(method: str, told: Mapping[str, Any]) -> Refusal:
+    """An operation that ended badly."""
+    faults = told.get("error", {}).get("errors") or [{}]
+    code = str(faults[0].get("code") or "UNKNOWN")
+    messages = "; ".join(_tidy(str(one.get("message") or one.get("code") or "")) for one in faults)
+    status = int(told.get("httpErrorStatusCode", 0))
+    return _made(_kind(code, messages, 0), code, f"Google failed at {method} ({code}): {messages}", status)
+
+
+def denied(reason: object) -> Refusal:
+    """No token for the credentials."""
+    return _made(Denied, "", f"Google does not accept the credentials: {_tidy(str(reason))}; {_CREDENTIALS}", 401)
+
+
+def unreached(method: str, reason: object) -> Refusal:
+    """No connection was made."""
+    return _made(Unreached, "", f"Google can not be reached for {method}: {reason}; check network, proxy and endpoints", 0)
+
+
+def unclear(method: str, reason: object) -> Refusal:
+    """The connection broke, or the answer was none."""
+    return _made(Unclear, "", f"Google gave no usable answer to {method}: {reason}; it may have been carried out", 0)
+
+
+def _kind(code: str, message: str, status: int) -> tuple[type[Refusal], str]:
+    for pattern, kind, advice in TABLE:
+        if re.fullmatch(pattern, code):
+            return (_missing(message) if kind is Missing else kind), advice
+    if status >= _SERVER_FAULTS:
+        return Unclear, ""
+    return _BY_STATUS.get(status, Refusal), ""
+
+
+def _missing(message: str) -> type[Refusal]:
+    found = _PATH.search(message)
+    return _KINDS.get(found[1], Missing) if found else Missing
+
+
+def _made(kind: type[Refusal] | tuple[type[Refusal], str], code: str, message: str, status: int) -> Refusal:
+    kind, advice = kind if isinstance(kind, tuple) else (kind, "")
+    error = kind(message + (f"; {advice}" if advice else ""))
+    error.code, error.status = code, status
+    return error
+
+
+def _tidy(message: str) -> str:
+    return " ".join(message.split()) or "no reason given"

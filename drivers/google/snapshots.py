@@ -1,0 +1,65 @@
+"""Snapshots of persistent disks."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cpi.contract import errors as contract_errors
+from cpi.contract.ids import DiskCid, SnapshotCid
+from cpi.contract.model import Metadata
+from cpi.kit.undo import Undo
+from drivers.google import disks, errors, labels, naming
+from drivers.google.account import Account
+
+Item = dict[str, Any]
+
+_DESCRIBING: Final = ("deployment", "job", "index")
+
+
+def create(account: Account, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:
+    """A ready snapshot that carries metadata."""
+    parts = [str(metadata[key]) for key in _DESCRIBING if metadata.get(key) is not None]
+    snapshot_cid = new_cid()
+    take(account, disk_cid, snapshot_cid, "/".join(parts), labels.at_birth(account, metadata))
+    return snapshot_cid
+
+
+def new_cid() -> SnapshotCid:
+    """Of a snapshot that is to be taken."""
+    return SnapshotCid(f"snapshot-{uuid.uuid4()}")
+
+
+def take(account: Account, disk_cid: DiskCid, snapshot_cid: SnapshotCid, description: str, born: Mapping[str, str]) -> None:
+    """A snapshot of that name; what fails leaves none."""
+    if not naming.is_name(disk_cid):
+        raise errors.DiskMissing(f"there is no disk {disk_cid}")
+    where = account.settings.snapshot_storage_location
+    body: Item = {"name": str(snapshot_cid), "description": description, "labels": dict(born)}
+    body |= {"storageLocations": [where]} if where else {}
+    with Undo() as undo:
+        zone = disks.zone_of(account, disk_cid)
+        undo.push(f"snapshot {snapshot_cid}", lambda: delete(account, snapshot_cid))
+        told = account.client.call("disks.createSnapshot", body, zone=zone, disk=str(disk_cid))
+        account.client.finished("disks.createSnapshot", told, deadline_seconds=account.patience.snapshot)
+
+
+def wait_until_ready(account: Account, snapshot_cid: SnapshotCid) -> None:
+    """Raises CloudError if Google gave it up."""
+
+    def ready() -> bool:
+        status = account.client.call("snapshots.get", snapshot=str(snapshot_cid))["status"]
+        if status in ("FAILED", "DELETING"):
+            raise contract_errors.CloudError(f"Google could not make the snapshot {snapshot_cid}: it is {status}")
+        return bool(status == "READY")
+
+    account.wait(ready, f"the snapshot {snapshot_cid} is not ready", account.patience.snapshot)
+
+
+def delete(account: Account, snapshot_cid: SnapshotCid) -> None:
+    """One that is gone is success."""
+    if not naming.is_name(snapshot_cid):
+        return
+    try:
+        account.client.do("snapshots.delete", snapshot=str(snapshot_cid))
+    except errors.Missing:
+        return

@@ -1,0 +1,122 @@
+"""A Google Cloud for one worker, emptied before each test."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cpi
+from cpi.contract.cloud import Cloud
+from cpi.contract.ids import AgentId, DiskCid, StemcellCid
+from cpi.contract.model import Network, Networks, Vm
+from cpi.contract.units import MiB
+from fixtures.clouds.google.images_to_upload import packed_image
+from fixtures.clouds.google.lab import ZONE, Lab, lab
+from fixtures.proxy import Answer
+
+GIB = MiB(1024)
+WAIT = "POST operations/{name}/wait"
+
+Counted = Callable[[Callable[[], object]], Counter[str]]
+
+
+@pytest.fixture(scope="session")
+def running_lab() -> Iterator[Lab]:
+    """The fake and the proxy, started once."""
+    with lab() as running:
+        yield running
+
+
+@pytest.fixture
+def google(running_lab: Lab) -> Iterator[Lab]:
+    """An empty project. What the fake answers wrongly fails the test."""
+    running_lab.proxy.withdraw_all()
+    running_lab.reset(operation_seconds=0.005)
+    running_lab.proxy.forget_calls()
+    yield running_lab
+    running_lab.census()
+
+
+@pytest.fixture
+def cloud(google: Lab) -> Iterator[Cloud]:
+    """The driver."""
+    with cpi.connect(google.config()) as connected:
+        yield connected
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    """A heavy stemcell's image."""
+    return str(packed_image(tmp_path / "image"))
+
+
+class Bench:
+    """Short ways to make things."""
+
+    def __init__(self, google: Lab, cloud: Cloud) -> None:
+        self.google, self.cloud = google, cloud
+        self.stemcell = StemcellCid("stemcell-of-the-bench")
+        google.make_image(self.stemcell)
+        self._addresses = google.free_addresses()
+
+    def manual(self, **properties: object) -> Networks:
+        """One manual network with an address of its own."""
+        return {"default": Network(ip=next(self._addresses), cloud_properties={"subnetwork_name": "default", **properties})}
+
+    def vm(
+        self,
+        *,
+        networks: Networks | None = None,
+        token: str | None = None,
+        disk_cids: tuple[DiskCid, ...] = (),
+        env: dict[str, Any] | None = None,
+        **properties: object,
+    ) -> Vm:
+        """A VM."""
+        wanted = {"machine_type": "n1-standard-1", "zone": ZONE, **properties}
+        found = {key: value for key, value in wanted.items() if value is not None}
+        return self.cloud.create_vm(
+            AgentId("agent"), self.stemcell, found, networks or self.manual(), disk_cids, env or {}, token
+        )
+
+    def disk(self, **properties: object) -> DiskCid:
+        """A disk of 1 GiB."""
+        return self.cloud.create_disk(GIB, {"zone": ZONE, **properties})
+
+    def settings(self, vm_cid: str) -> dict[str, Any]:
+        """The agent's settings in a VM's metadata, read beside the driver."""
+        items = self.google.see("instances", vm_cid)["metadata"]["items"]
+        found: dict[str, Any] = json.loads(next(item["value"] for item in items if item["key"] == "bosh_settings"))
+        return found
+
+
+@pytest.fixture
+def bench(google: Lab, cloud: Cloud) -> Bench:
+    """A stemcell and a network to make VMs with."""
+    made = Bench(google, cloud)
+    google.proxy.forget_calls()
+    return made
+
+
+@pytest.fixture
+def counted(google: Lab) -> Counted:
+    """Counts the calls of what is done; waits for operations are left out."""
+
+    def count(action: Callable[[], object]) -> Counter[str]:
+        google.proxy.forget_calls()
+        action()
+        counts = google.proxy.counts()
+        del counts[WAIT]
+        return counts
+
+    return count
+
+
+def refusal(reason: str, status: int = 400, message: str = "") -> Answer:
+    """An error as Google answers it."""
+    told = {"message": message or reason, "domain": "global", "reason": reason}
+    body = json.dumps({"error": {"code": status, "message": message or reason, "errors": [told]}}).encode()
+    return Answer(status, body, {"Content-Type": "application/json"})

@@ -1,0 +1,291 @@
+"""What create_vm asks of Google, read from what the fake holds afterwards."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.model import Network, Networks
+from fixtures.clouds.google.lab import ZONE, Lab
+from tests.unit.drivers.google.conftest import Bench
+
+_REGION = "projects/a-project/regions/europe-west1"
+_ROOT = "https://www.googleapis.com/compute/v1/"
+
+
+def _made(google: Lab, bench: Bench, **properties: Any) -> dict[str, Any]:
+    made: dict[str, Any] = google.see("instances", bench.vm(**properties).cid)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("properties", "name"),
+    [
+        ({"machine_type": None, "cpu": 2, "ram": 4096}, "custom-2-4096"),
+        ({"machine_type": None, "cpu": 2, "ram": 4096, "machine_series": "n2"}, "n2-custom-2-4096"),
+        ({"machine_type": "n1-standard-1"}, "n1-standard-1"),
+    ],
+)
+def test_machine_types_are_predefined_or_custom(google: Lab, bench: Bench, properties: dict[str, Any], name: str) -> None:
+    """The series is the prefix of a custom type, but for n1."""
+    assert _made(google, bench, **properties)["machineType"].endswith(f"/machineTypes/{name}")
+
+
+def test_the_root_disk_is_of_the_size_type_and_speed_wished(google: Lab, bench: Bench) -> None:
+    """It goes with the VM and carries its labels."""
+    vm = _made(
+        google,
+        bench,
+        root_disk_size_gb=20,
+        root_disk_type="hyperdisk-balanced",
+        root_disk_iops=4000,
+        root_disk_throughput=200,
+        labels={"team": "blue"},
+    )
+    root = google.see("disks", vm["name"])
+    assert (root["sizeGb"], root["type"].rpartition("/")[2]) == ("20", "hyperdisk-balanced")
+    assert (root["provisionedIops"], root["provisionedThroughput"]) == ("4000", "200")
+    assert root["labels"]["team"] == vm["labels"]["team"] == "blue"
+    assert vm["disks"][0]["autoDelete"] is True
+
+
+def test_defaults_of_the_configuration_are_for_vms_that_name_nothing(google: Lab, bench: Bench) -> None:
+    """Size and type of the root disk."""
+    import cpi
+
+    config = google.config(default_root_disk_size_gb=30, default_root_disk_type="pd-ssd")
+    with cpi.connect(config) as bench.cloud:
+        root = google.see("disks", _made(google, bench)["name"])
+    assert (root["sizeGb"], root["type"].rpartition("/")[2]) == ("30", "pd-ssd")
+
+
+@pytest.mark.parametrize(("machine_type", "count"), [("n1-standard-1", 1), ("n2-standard-16", 2), ("n2d-standard-96", 8)])
+def test_local_ssds_are_as_many_as_the_machine_type_needs(google: Lab, bench: Bench, machine_type: str, count: int) -> None:
+    """The first is the agent's ephemeral disk; none of them is a persistent disk."""
+    vm = _made(google, bench, machine_type=machine_type, ephemeral_disk_type="local-ssd")
+    assert sum(disk["type"] == "SCRATCH" for disk in vm["disks"]) == count
+    assert bench.settings(vm["name"])["disks"]["ephemeral"] == "/dev/nvme0n1"
+    assert list(bench.cloud.get_disks(vm["name"])) == []
+
+
+def test_preemptible_and_spot_vms_are_neither_restarted_nor_migrated(google: Lab, bench: Bench) -> None:
+    """Google would refuse them otherwise. A node group does not go with SPOT."""
+    preemptible = _made(google, bench, preemptible=True, automatic_restart=True)["scheduling"]
+    assert preemptible == {"automaticRestart": False, "onHostMaintenance": "TERMINATE", "preemptible": True}
+    spot = _made(google, bench, provisioning_model="SPOT", node_group="a-group")["scheduling"]
+    assert spot == {"automaticRestart": False, "onHostMaintenance": "TERMINATE", "provisioningModel": "SPOT"}
+    sole = _made(google, bench, node_group="a-group", automatic_restart=True)["scheduling"]
+    affinity = {"key": "compute.googleapis.com/node-group-name", "operator": "IN", "values": ["a-group"]}
+    assert sole == {"automaticRestart": True, "onHostMaintenance": "MIGRATE", "nodeAffinities": [affinity]}
+
+
+def test_accelerators_end_migration(google: Lab, bench: Bench) -> None:
+    """Google can not migrate a VM with GPUs."""
+    vm = _made(google, bench, accelerators=[{"type": "nvidia-tesla-t4", "count": 2}])
+    assert vm["guestAccelerators"][0]["acceleratorType"].endswith(f"{ZONE}/acceleratorTypes/nvidia-tesla-t4")
+    assert vm["scheduling"]["onHostMaintenance"] == "TERMINATE"
+
+
+@pytest.mark.parametrize(
+    ("properties", "account"),
+    [
+        ({"service_account": "a@b"}, {"email": "a@b", "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}),
+        (
+            {"service_scopes": ["devstorage.read_write", "https://www.googleapis.com/auth/compute"]},
+            {
+                "email": "default",
+                "scopes": ["https://www.googleapis.com/auth/devstorage.read_write", "https://www.googleapis.com/auth/compute"],
+            },
+        ),
+    ],
+)
+def test_service_accounts_have_scopes(google: Lab, bench: Bench, properties: dict[str, Any], account: dict[str, Any]) -> None:
+    """Short names are made whole."""
+    assert _made(google, bench, **properties)["serviceAccounts"] == [account]
+
+
+def test_tags_are_those_of_the_vm_its_networks_and_its_groups(google: Lab, bench: Bench) -> None:
+    """Groups are made to fit Google's grammar."""
+    env = {"bosh": {"groups": ["Director_1", "9-lives", "x" * 80, "vm"], "tags": {"Deployment": "Blue Team"}}}
+    vm = _made(google, bench, networks=bench.manual(tags=["net"]), tags=["vm"], env=env)
+    assert vm["tags"]["items"] == ["vm", "net", "director-1", "n9-lives", "x" * 63]
+    assert vm["labels"]["deployment"] == "blue-team"
+
+
+def test_public_addresses_and_forwarding_come_from_the_vm_or_its_network(google: Lab, bench: Bench) -> None:
+    """The VM's word counts more."""
+    public = bench.manual(ephemeral_external_ip=True, ip_forwarding=True)
+    vm = _made(google, bench, networks=public)
+    assert vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
+    assert vm["canIpForward"] is True
+    vm = _made(google, bench, networks=bench.manual(ephemeral_external_ip=True), ephemeral_external_ip=False, ip_forwarding=False)
+    assert "accessConfigs" not in vm["networkInterfaces"][0]
+    assert not vm.get("canIpForward")
+
+
+def test_a_vip_is_the_vms_public_address(google: Lab, bench: Bench) -> None:
+    """One that is not reserved is refused by Google, and nothing is left."""
+    google.control("add", path=f"{_REGION}/addresses/an-address", item={"address": "198.51.100.7"})
+    networks = {**bench.manual(), "vip": Network(type="vip", ip="198.51.100.7")}
+    vm = _made(google, bench, networks=networks)
+    assert vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"] == "198.51.100.7"
+    before = google.census()
+    with pytest.raises(errors.VMCreationFailed, match=r"198\.51\.100\.8"):
+        bench.vm(networks={**bench.manual(), "vip": Network(type="vip", ip="198.51.100.8")})
+    assert google.census() == before
+
+
+def _second_network(google: Lab, *, stack: str = "IPV4_ONLY") -> None:
+    network = "projects/a-project/global/networks/second"
+    google.control("add", path=network, item={"autoCreateSubnetworks": False})
+    item = {"network": _ROOT + network, "ipCidrRange": "10.200.0.0/24", "gatewayAddress": "10.200.0.1", "stackType": stack}
+    google.control("add", path=f"{_REGION}/subnetworks/second", item={**item, "region": _ROOT + _REGION, "purpose": "PRIVATE"})
+
+
+def test_several_interfaces_are_told_to_the_agent_by_their_macs(google: Lab, bench: Bench) -> None:
+    """The one with the gateway comes first; Google makes a MAC of the address."""
+    _second_network(google)
+    second = Network(ip="10.200.0.9", default=("gateway",), cloud_properties={"subnetwork_name": "second"})
+    networks: Networks = {**bench.manual(), "second": second}
+    vm = _made(google, bench, networks=networks)
+    assert [nic["networkIP"] for nic in vm["networkInterfaces"]] == ["10.200.0.9", networks["default"].ip]
+    assert bench.settings(vm["name"])["networks"]["second"]["mac"] == "42:01:0a:c8:00:09"
+    with pytest.raises(errors.CpiError, match="needs a manual IPv4 address"):
+        bench.vm(networks={**bench.manual(), "second": Network(type="dynamic")})
+
+
+def test_ipv4_and_ipv6_lie_on_one_interface(google: Lab, bench: Bench) -> None:
+    """Two networks of one nic_group, or one that says dual_stack."""
+    _second_network(google, stack="IPV4_IPV6")
+    properties = {"subnetwork_name": "second"}
+    networks = {
+        "four": Network(ip="10.200.0.9", nic_group="a", cloud_properties=properties),
+        "six": Network(ip="fd20::9", nic_group="a", cloud_properties=properties),
+    }
+    nic = _made(google, bench, networks=networks)["networkInterfaces"][0]
+    assert (nic["stackType"], nic["ipv6Address"], nic["networkIP"]) == ("IPV4_IPV6", "fd20::9", "10.200.0.9")
+    dynamic = {"one": Network(type="dynamic", cloud_properties={**properties, "dual_stack": True})}
+    assert _made(google, bench, networks=dynamic)["networkInterfaces"][0]["stackType"] == "IPV4_IPV6"
+
+
+def test_a_shared_vpc_is_the_host_projects(google: Lab, bench: Bench) -> None:
+    """Network and subnetwork."""
+    networks = bench.manual(xpn_host_project_id="a-host-project", network_name="default")
+    nic = _made(google, bench, networks=networks)["networkInterfaces"][0]
+    assert "/a-host-project/regions/europe-west1/subnetworks/default" in nic["subnetwork"]
+
+
+def test_a_placement_policy_keeps_vms_apart(google: Lab, bench: Bench) -> None:
+    """By its name, in the VM's region."""
+    google.control("add", path=f"{_REGION}/resourcePolicies/apart", item={})
+    assert _made(google, bench, placement_policy="apart")["resourcePolicies"] == [f"{_REGION}/resourcePolicies/apart"]
+
+
+def test_the_name_is_the_operators_to_choose(google: Lab, bench: Bench) -> None:
+    """A taken one is refused; one that Google would not take is refused before any call."""
+    assert bench.vm(name="my-vm").cid == "my-vm"
+    with pytest.raises(errors.VMCreationFailed, match="another VM named my-vm") as caught:
+        bench.vm(name="my-vm")
+    assert not caught.value.ok_to_retry
+    with pytest.raises(errors.CpiError, match="My VM"):
+        bench.vm(name="My VM")
+
+
+def test_labels_are_there_at_birth(google: Lab) -> None:
+    """Who made it, for which director, by which request."""
+    import cpi
+    from cpi.contract.model import CallContext
+
+    context = CallContext(director_uuid="director-1", request_id="cpi-1")
+    with cpi.connect(google.config(), context=context) as cloud:
+        labels = google.see("instances", Bench(google, cloud).vm(token="my token").cid)["labels"]  # noqa: S106 - not secret
+    assert labels["multicpi"] == "1"
+    assert (labels["multicpi-director"], labels["multicpi-request"]) == ("director-1", "cpi-1")
+    assert "my token" not in json.dumps(labels)
+
+
+def test_zones_and_machine_types_are_tried_in_turn(google: Lab, bench: Bench) -> None:
+    """Every type in the first zone, then the next zone. Nothing is left of what could not be had."""
+    google.set(exhausted=["europe-west1-b", "europe-west1-c/n1-standard-1"])
+    properties = {"zone": None, "zones": ["europe-west1-b", "europe-west1-c"], "machine_types": ["n1-standard-2"]}
+    vm = _made(google, bench, **properties)
+    assert vm["zone"].endswith("europe-west1-c")
+    assert vm["machineType"].endswith("n1-standard-2")
+    assert google.census()["instances"] == google.census()["disks"] == 1
+
+
+def test_missing_capacity_and_quota_are_told_apart(google: Lab, bench: Bench) -> None:
+    """A repeat may help against the one, and not against the other."""
+    google.set(exhausted=[ZONE])
+    with pytest.raises(errors.VMCreationFailed, match="ZONE_RESOURCE_POOL_EXHAUSTED") as caught:
+        bench.vm()
+    assert caught.value.ok_to_retry
+    google.set(exhausted=[], quotas={"CPUS": 1})
+    with pytest.raises(errors.VMCreationFailed, match=r"Quota 'CPUS' exceeded.*raise the quota") as caught:
+        bench.vm(machine_type="n1-standard-2", machine_types=["n1-standard-4"])
+    assert not caught.value.ok_to_retry
+    assert google.census()["instances"] == google.census()["disks"] == 0
+
+
+def test_a_token_finds_its_vm_in_another_zone(google: Lab, bench: Bench) -> None:
+    """The first zone had no room then, and has now."""
+    google.set(exhausted=["europe-west1-c"])
+    properties: dict[str, Any] = {"zones": ["europe-west1-c", "europe-west1-d"], "zone": None}
+    networks = bench.manual()
+    first = bench.vm(networks=networks, token="a token", **properties)  # noqa: S106 - not secret
+    google.set(exhausted=[])
+    assert bench.vm(networks=networks, token="a token", **properties) == first  # noqa: S106 - not secret
+    assert google.see("instances", first.cid)["zone"].endswith("europe-west1-d")
+
+
+def test_disks_decide_the_zone(google: Lab, bench: Bench, cloud: Cloud) -> None:
+    """A contradiction is explained before anything is made."""
+    near = (bench.disk(zone="europe-west1-d"),)
+    assert _made(google, bench, disk_cids=near, zone=None)["zone"].endswith("europe-west1-d")
+    with pytest.raises(errors.CpiError, match=r"no zone suits the VM.*(?s:.*)europe-west1-d"):
+        bench.vm(disk_cids=near)
+    with pytest.raises(errors.CpiError, match="no zone suits the VM"):
+        bench.vm(disk_cids=(*near, bench.disk()), zone=None)
+
+
+def test_backend_services_are_joined_by_the_group_in_the_vms_zone(google: Lab, bench: Bench, cloud: Cloud) -> None:
+    """A regional one by its scheme. Without a group in the zone nothing is left."""
+    group = f"projects/a-project/zones/{ZONE}/instanceGroups/a-group"
+    google.control("add", path=group, item={"_members": []})
+    service = {"backends": [{"group": _ROOT + group}]}
+    google.control("add", path=f"{_REGION}/backendServices/inside", item=service)
+    vm = bench.vm(backend_service={"name": "inside", "scheme": "INTERNAL"})
+    assert google.see("instanceGroups")["_members"] == [f"projects/a-project/zones/{ZONE}/instances/{vm.cid}"]
+    cloud.delete_vm(vm.cid)
+    assert google.see("instanceGroups")["_members"] == []
+    before = google.census()
+    with pytest.raises(errors.VMCreationFailed, match="no instance group in europe-west1-c"):
+        bench.vm(zone="europe-west1-c", backend_service={"name": "inside", "scheme": "INTERNAL"})
+    assert google.census() == before
+
+
+def test_a_vm_of_the_official_cpi_leaves_its_target_pool(google: Lab, bench: Bench, cloud: Cloud) -> None:
+    """It keeps no record of it: the pools are looked through."""
+    google.control("populate", vms=1, zone=ZONE)
+    member = f"{_ROOT}projects/a-project/zones/{ZONE}/instances/vm-of-the-fleet-0"
+    google.control("add", path=f"{_REGION}/targetPools/a-pool", item={"instances": [member]})
+    cloud.delete_vm(member.rpartition("/")[2])  # type: ignore[arg-type]  # a CID
+    assert google.see("targetPools")["instances"] == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "fault"),
+    [
+        ({"machine_type": None}, "machine_type: is missing"),
+        ({"cpu": 2, "ram": 4096}, "excludes cpu and ram"),
+        ({"zone": None}, "zone: is missing"),
+        ({"provisioning_model": "CHEAP"}, "provisioning_model"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_any_call(google: Lab, bench: Bench, properties: dict[str, Any], fault: str) -> None:
+    """It names the property."""
+    with pytest.raises(errors.CpiError, match=fault):
+        bench.vm(**properties)
+    assert google.proxy.counts() == {}

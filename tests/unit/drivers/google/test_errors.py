@@ -1,0 +1,62 @@
+"""From Google's words to the director's errors."""
+
+import pytest
+
+from cpi.contract import errors as contract
+from drivers.google import errors
+
+_PLACE = "projects/p/zones/z"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message", "kind"),
+    [
+        (404, "notFound", f"The resource '{_PLACE}/instances/x' was not found", contract.VMNotFound),
+        (404, "notFound", f"The resource '{_PLACE}/disks/x' was not found", contract.DiskNotFound),
+        (404, "notFound", "The resource 'projects/p/regions/r/subnetworks/x' was not found", contract.NetworkNotFound),
+        (404, "notFound", "The resource 'projects/p/global/images/x' was not found", errors.Missing),
+        (409, "alreadyExists", "The resource already exists", errors.Exists),
+        (400, "resourceInUseByAnotherResource", "used", errors.InUse),
+        (412, "conditionNotMet", "stale", errors.Stale),
+        (403, "quotaExceeded", "Quota 'CPUS' exceeded", errors.QuotaReached),
+        (403, "rateLimitExceeded", "slow down", errors.Throttled),
+        (429, "", "slow down", errors.Throttled),
+        (403, "forbidden", "no", errors.Denied),
+        (401, "authError", "who?", errors.Denied),
+        (503, "", "", errors.Unclear),
+        (500, "somethingNew", "", errors.Unclear),
+        (400, "invalid", "Invalid value", errors.Refusal),
+    ],
+)
+def test_what_a_call_was_refused_with(status: int, reason: str, message: str, kind: type[contract.Error]) -> None:
+    """The reason decides, then the HTTP status; what is missing is told by its path."""
+    error = errors.refusal("compute.disks.get", status, reason, message)
+    assert isinstance(error, kind)
+    assert type(error) is kind or kind.__module__ != errors.__name__
+    assert "compute.disks.get" in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ZONE_RESOURCE_POOL_EXHAUSTED", errors.NoCapacity),
+        ("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", errors.NoCapacity),
+        ("QUOTA_EXCEEDED", errors.QuotaReached),
+        ("RESOURCE_NOT_FOUND", errors.Missing),
+        ("IP_IN_USE_BY_ANOTHER_RESOURCE", errors.InUse),
+        ("INTERNAL_ERROR", errors.Unclear),
+        ("SOMETHING_NEW", errors.Refusal),
+    ],
+)
+def test_what_an_operation_failed_with(code: str, kind: type[errors.Refusal]) -> None:
+    """Its own words are told."""
+    error = errors.failed("instances.insert", {"error": {"errors": [{"code": code, "message": "as Google has it"}]}})
+    assert type(error) is kind
+    assert f"({code}): as Google has it" in error.message
+
+
+def test_every_kind_is_one_of_the_ten() -> None:
+    """No other name can reach the wire."""
+    kinds: set[type[contract.Error]] = {kind for _, kind, _ in errors.TABLE}
+    kinds |= {errors.VmMissing, errors.DiskMissing, errors.NetworkMissing, errors.NoRoom, errors.NotAttached}
+    assert {kind.wire_name for kind in kinds} <= {error.wire_name for error in contract.TEN}
