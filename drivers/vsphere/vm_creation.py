@@ -1,5 +1,6 @@
 """create_vm as one transaction: whatever fails, what was made is removed."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -157,8 +158,9 @@ class VmCreation:
         options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options)
         folder = site.folder(site.datacenter.vm_folder)
-        undo.push(f"VM {wish.name}", lambda: self._vms.delete(VmCid(wish.name)))
-        vm = self._clone(wish, template, folder, spec)
+        cloning: list[Reference] = []
+        undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
+        vm = self._clone(wish, template, folder, spec, cloning)
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
@@ -166,14 +168,29 @@ class VmCreation:
             self._upgrade(site, vm)
         self._vms.switch_on(site, vm)
 
-    def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any) -> Reference:
-        what, name = f"cloning the VM {wish.name}", naming.escaped(wish.name)
-        made = wish.site.client.done(
-            template, "CloneVM_Task", what, if_lost=("DuplicateName",), folder=folder, name=name, spec=spec
-        )
-        if made is not None:
-            return made
+    def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference]) -> Reference:
+        """The VM. When the start's answer was lost it is started again: the vCenter takes a name once, so the first one is found."""
+        what, client, lost = f"cloning the VM {wish.name}", wish.site.client, False
+        arguments = {"folder": folder, "name": naming.escaped(wish.name), "spec": spec}
+        try:
+            cloning.append(client.call(template, "CloneVM_Task", **arguments))
+        except AnswerLost:
+            _log.info("%s: the answer was lost, asked again", what)
+            lost = True
+            cloning.append(client.call(template, "CloneVM_Task", **arguments))
+        try:
+            return client.finished(cloning[-1], what)
+        except Refused as error:
+            if not lost or error.fault != "DuplicateName":
+                raise
         return wait_until(lambda: wish.site.vm(wish.name), what, deadline_seconds=wish.site.vcenter.task_timeout)
+
+    def _withdraw(self, wish: Wish, cloning: Sequence[Reference]) -> None:
+        """A clone that is still under way is no VM yet: it is waited for and removed."""
+        for task in cloning:
+            with contextlib.suppress(Refused):
+                wish.site.client.finished(task, f"cloning the VM {wish.name}")
+        self._vms.delete(VmCid(wish.name))
 
     def _tell(self, wish: Wish, vm: Reference) -> None:
         """The agent's settings: MACs are known only now."""

@@ -91,7 +91,7 @@ def _root(wish: VmProperties, template: Sequence[Any]) -> list[Any]:
     root, wanted = root_disk(template), wish.root_disk_size_gb * _GIB_IN_KIB
     if wanted < root.capacityInKB:
         raise errors.CpiError(
-            f"root_disk_size_gb: the stemcell's root disk has {root.capacityInKB >> 20} GiB, it can not be {wish.root_disk_size_gb}"
+            f"root_disk_size_gb: {wish.root_disk_size_gb}, the stemcell's root disk has {root.capacityInKB >> 20} GiB already"
         )
     root.capacityInKB, root.capacityInBytes = wanted, wanted << 10
     return [vim.vm.device.VirtualDeviceSpec(operation="edit", device=root)]
