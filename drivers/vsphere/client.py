@@ -237,9 +237,12 @@ class Client:
         def log_in() -> tuple[Any, Mapping[str, Any]]:
             about, content = self._content()
             stub = self._new_stub(_newest_known(about.apiVersion))
-            manager = content.sessionManager
-            arguments = {"userName": self._settings.user, "password": self._settings.password.reveal()}
-            self._attempt(stub, manager, "Login", arguments)
+            try:
+                arguments = {"userName": self._settings.user, "password": self._settings.password.reveal()}
+                self._attempt(stub, content.sessionManager, "Login", arguments)
+            except errors.Error:
+                stub.DropConnections()
+                raise
             managers = {
                 name: (VmomiSupport.GetWsdlName(type(getattr(content, name))), getattr(content, name)._moId)  # noqa: SLF001 - as above
                 for name in _MANAGERS

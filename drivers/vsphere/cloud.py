@@ -1,6 +1,6 @@
 """vSphere as a Cloud: the methods of the contract, each handed to the room that knows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from cpi.contract import errors
@@ -8,8 +8,9 @@ from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
+from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
-from drivers.vsphere import STEMCELL_FORMATS, settings
+from drivers.vsphere import STEMCELL_FORMATS, doctor, settings
 from drivers.vsphere.attachments import Attachments
 from drivers.vsphere.disk_changes import DiskChanges
 from drivers.vsphere.disks import Disks
@@ -139,3 +140,7 @@ class VsphereCloud(Cloud):
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """What the VM's agent was given."""
         return self._vms.agent_settings(vm_cid)
+
+    def examine(self) -> Iterator[Finding]:
+        """As `cpi doctor` shows it."""
+        return doctor.examine(self._sites)

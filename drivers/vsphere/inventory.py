@@ -39,6 +39,7 @@ _WANTED: Final[Mapping[Any, Sequence[str]]] = {
     vim.DistributedVirtualSwitch: ("name", "uuid"),
     **WANTED,
 }
+_GROUPS: Final = "configurationEx.group"
 _MIB: Final = 20
 
 
@@ -66,6 +67,9 @@ class Cluster(msgspec.Struct, frozen=True):
     networks: frozenset[Any]
     places_itself: bool
     """Whether DRS chooses hosts."""
+
+    host_groups: Mapping[str, frozenset[Any]] = {}
+    """Hosts by the names of their groups, if those were asked for."""
 
 
 class Net(msgspec.Struct, frozen=True):
@@ -100,9 +104,10 @@ class Inventory(msgspec.Struct, frozen=True):
         return min(wished, key=lambda net: net.switch is not None)
 
 
-def look(site: Site) -> Inventory:
-    """In one call, however many VMs there are."""
-    found = site.client.read([site.reference], _WANTED, _STEPS)
+def look(site: Site, *, with_groups: bool = False) -> Inventory:
+    """In one call, however many VMs there are. with_groups: those of hosts too; those of VMs come with them."""
+    wanted = {**_WANTED, vim.ClusterComputeResource: (*_WANTED[vim.ClusterComputeResource], _GROUPS)} if with_groups else _WANTED
+    found = site.client.read([site.reference], wanted, _STEPS)
     clusters = {seen["name"]: _cluster(item, seen, found) for item, seen in _of_kind(found, vim.ClusterComputeResource)}
     nets = [_net(item, seen, found) for item, seen in _of_kind(found, vim.Network)]
     return Inventory(clusters, tuple(stores_in(found)), tuple(nets))
@@ -117,7 +122,8 @@ def _cluster(item: Reference, seen: Mapping[str, Any], found: Mapping[Reference,
     pools = {pool["name"]: ref for ref, pool in _of_kind(found, vim.ResourcePool) if _is_under(ref, root, found)}
     hosts = [_host(ref, found[ref]) for ref in seen["host"] if ref in found and _is_usable(found[ref])]
     drs = bool(seen.get("configurationEx.drsConfig.enabled"))
-    return Cluster(item, seen["name"], root, pools, tuple(hosts), frozenset(seen["network"]), drs)
+    groups = {group.name: frozenset(group.host) for group in seen.get(_GROUPS, ()) if isinstance(group, vim.cluster.HostGroup)}
+    return Cluster(item, seen["name"], root, pools, tuple(hosts), frozenset(seen["network"]), drs, groups)
 
 
 def _is_under(pool: Reference, root: Reference, found: Mapping[Reference, Mapping[str, Any]]) -> bool:

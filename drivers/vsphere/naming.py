@@ -22,7 +22,7 @@ def name_of(kind: str, token: str | None) -> str:
 
 def readable_name(env: Env | None, plain: str) -> str:
     """`db_cf_<12 characters>` where env names group and deployment; else plain. The tail is that of plain."""
-    groups = ((env or {}).get("bosh") or {}).get("groups") or ()
+    groups: Sequence[Any] = ((env or {}).get("bosh") or {}).get("groups") or ()
     if len(groups) < 3:  # noqa: PLR2004 - director, deployment, instance group, and what is made of them
         return plain
     words = (re.sub(r"[^\w-]", "-", str(word), flags=re.ASCII) for word in (groups[2], groups[1]))

@@ -35,6 +35,7 @@ class Place(msgspec.Struct, frozen=True):
     """Chosen only where DRS does not."""
 
     store: Store
+    options: ClusterOptions = ClusterOptions()
 
 
 def places(inventory: Inventory, wished: Mapping[str, ClusterOptions], choice: Choice, need: Need) -> list[Place]:
@@ -64,24 +65,29 @@ def _in(
     missing = [net.name for net in need.nets if net.reference not in cluster.networks]
     if missing:
         return [], f"the networks {', '.join(missing)} do not reach it"
-    hosts = [host for host in cluster.hosts if host.free_mib >= need.ram + _SPARE_MEMORY]
+    if options.hosts and options.hosts.name not in cluster.host_groups:
+        return [], f"no host group {options.hosts.name!r}; there are: {', '.join(sorted(cluster.host_groups)) or 'none'}"
+    meant = cluster.host_groups[options.hosts.name] if options.hosts else None
+    among = [host for host in cluster.hosts if meant is None or host.reference in meant]
+    hosts = [host for host in among if host.free_mib >= need.ram + _SPARE_MEMORY]
     if not hosts:
-        return [], f"no host that is connected has {need.ram + _SPARE_MEMORY} MiB of memory free"
+        of_group = f" of the group {options.hosts.name}" if options.hosts else ""
+        return [], f"no host{of_group} that is connected has {need.ram + _SPARE_MEMORY} MiB of memory free"
     needed = (need.disk + need.ram + _SPARE_DISK) << _MIB
     roomy = [store for store in stores if store.free >= needed]
     if not roomy:
         told = ", ".join(f"{store.name} {store.free >> _MIB}" for store in stores) or "none"
         return [], f"no datastore whose {choice} has {needed >> _MIB} MiB free: {told}"
-    found = [place for store in roomy for place in _on(cluster, pool, hosts, store)]
+    found = [place for store in roomy for place in _on(cluster, pool, hosts, store, options)]
     return found, f"its hosts reach none of {', '.join(store.name for store in roomy)}"
 
 
-def _on(cluster: Cluster, pool: Any, hosts: Sequence[Host], store: Store) -> list[Place]:
+def _on(cluster: Cluster, pool: Any, hosts: Sequence[Host], store: Store, options: ClusterOptions) -> list[Place]:
     reaching = [host for host in hosts if store.id in host.stores]
     if not reaching:
         return []
     best = None if cluster.places_itself else max(reaching, key=lambda host: host.free_mib)
-    return [Place(cluster, pool, best, store)]
+    return [Place(cluster, pool, best, store, options)]
 
 
 def _score(place: Place, need: Need) -> tuple[float, ...]:

@@ -39,6 +39,12 @@ class VmProperties(msgspec.Struct, frozen=True):
     datastores: tuple[str, ...] = ()
     """Names of datastores instead of datastore_pattern."""
 
+    vm_group: str | None = None
+    """A DRS VM group that it joins; made if there is none, removed with its last VM."""
+
+    disable_drs: bool = False
+    """DRS leaves it where it is."""
+
     cpu_hot_add_enabled: bool = False
     """CPUs can be added while it runs."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -28,11 +28,47 @@ class ConnectionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """false: any certificate is taken."""
 
 
+class HostGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The hosts of a cluster on which VMs belong."""
+
+    name: str
+    """The name of a host group that exists."""
+
+    drs_rule: str = "SHOULD"
+    """MUST or SHOULD: whether VMs may run elsewhere when they have to."""
+
+    @property
+    def is_must(self) -> bool:
+        """In any spelling."""
+        return self.drs_rule.upper() == "MUST"
+
+
+class DrsRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of DRS."""
+
+    name: str
+    """Its name; made if there is none."""
+
+    type: Literal["separate_vms"]
+    """separate_vms: the VMs in it are kept on hosts of their own."""
+
+
 class ClusterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of a cluster."""
 
     resource_pool: str | None = None
     """The resource pool, by its name, in which VMs lie. Default: the cluster's own."""
+
+    host_group: str | HostGroup | None = None
+    """The host group on which VMs belong: its name, or an object."""
+
+    drs_rules: tuple[DrsRule, ...] = ()
+    """DRS rules that VMs join."""
+
+    @property
+    def hosts(self) -> HostGroup | None:
+        """The host group as an object."""
+        return HostGroup(self.host_group) if isinstance(self.host_group, str) else self.host_group
 
 
 Clusters = tuple[str | Mapping[str, ClusterOptions], ...]
@@ -129,6 +165,9 @@ class VCenter(msgspec.Struct, frozen=True):
 
     enable_human_readable_name: bool = False
     """VMs are called after their instance group and deployment, where env names them."""
+
+    enable_auto_anti_affinity_drs_rules: bool = False
+    """The VMs of each instance group are kept on hosts of their own, by a DRS rule of its name."""
 
     vmx_options: Mapping[str, Any] = {}
     """Options of every VM's extraConfig."""

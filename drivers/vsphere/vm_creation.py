@@ -12,7 +12,7 @@ from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN, birth_tags
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
-from drivers.vsphere import devices, environment, inventory, locks, naming, nics, placement, vm_spec
+from drivers.vsphere import devices, drs, environment, inventory, locks, naming, nics, placement, vm_spec
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.conflicts import refuse_taken
@@ -118,14 +118,15 @@ class VmCreation:
     def _made(self, order: Order, site: Site, name: str, properties: VmProperties) -> Vm:
         self._stemcells.source(order.stemcell_cid, site)
         disks = self._persistent(order.disk_cids)
-        seen = inventory.look(site)
+        clusters = _clusters(site, properties)
+        seen = inventory.look(site, with_groups=any(options.hosts for options in clusters.values()))
         nets = nics.wired(order.networks, seen, strict=self._strict)
         refuse_taken(site, order.networks, [net for _, net in nets])
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks)
         choice = named(properties.datastores) if properties.datastores else site.vm_stores
         wish = Wish(order, site, name, properties, nets)
         said: list[str] = []
-        for place in placement.places(seen, _clusters(site, properties), choice, need):
+        for place in placement.places(seen, clusters, choice, need):
             try:
                 return self._attempt(wish, place)
             except _NoPlace as error:
@@ -156,11 +157,14 @@ class VmCreation:
         site = wish.site
         template, seen = self._stemcells.on(wish.order.stemcell_cid, site, place)
         options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
+        rules = _rules(wish, place)
+        options.update(drs.memory(rules, place.cluster.reference))
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options)
         folder = site.folder(site.datacenter.vm_folder)
         cloning: list[Reference] = []
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
+        drs.join(site, place.cluster.reference, vm, rules)
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
@@ -169,7 +173,7 @@ class VmCreation:
         self._vms.switch_on(site, vm)
 
     def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference]) -> Reference:
-        """The VM. When the start's answer was lost it is started again: the vCenter takes a name once, so the first one is found."""
+        """The VM. A start whose answer was lost is repeated: the vCenter takes a name once, so the first clone is found."""
         what, client, lost = f"cloning the VM {wish.name}", wish.site.client, False
         arguments = {"folder": folder, "name": naming.escaped(wish.name), "spec": spec}
         try:
@@ -232,6 +236,14 @@ class _NoPlace(errors.CloudError):
 def _clusters(site: Site, properties: VmProperties) -> dict[str, ClusterOptions]:
     wished = properties.datacenters[0].clusters if properties.datacenters else ()
     return clusters_by_name(wished) if wished else clusters_by_name(site.datacenter.clusters)
+
+
+def _rules(wish: Wish, place: Place) -> drs.Wish:
+    own = ((wish.order.env or {}).get("bosh") or {}).get("group")
+    automatic = wish.site.vcenter.enable_auto_anti_affinity_drs_rules and own
+    apart = [*(rule.name for rule in place.options.drs_rules), *([str(own)] if automatic else [])]
+    properties = wish.properties
+    return drs.Wish(properties.vm_group, tuple(apart), place.options.hosts, properties.disable_drs)
 
 
 def _wished(own: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says

@@ -9,7 +9,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
-from drivers.vsphere import devices, environment
+from drivers.vsphere import devices, drs, environment
 from drivers.vsphere.attachments import Attachments
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
@@ -44,9 +44,10 @@ class Vms:
     def remove(self, site: Site, vm: Reference) -> None:
         """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
         try:
-            seen = site.client.read([vm], {vim.VirtualMachine: devices.PATHS})[vm]
+            seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig")})[vm]
             if seen.get("runtime.powerState") != "poweredOff":
                 self._switch_off(site, vm)
+            drs.leave(site, vm, seen.get("config.extraConfig") or ())
             self._attachments.release(site, vm, devices.persistent(seen, Vmdks(site).folder))
             site.client.done(vm, "Destroy_Task", f"deleting the VM {seen['name']}", if_lost=("ManagedObjectNotFound",))
         except Refused as error:

@@ -4,6 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyVmomi import vim
@@ -78,7 +79,7 @@ class Bench:
         maker = cloud or self.cloud
         return maker.create_vm(AgentId("agent"), self.stemcell, wanted, networks or self.manual(), (), env or {}, token)
 
-    def real(self, vm_cid: VmCid) -> vim.VirtualMachine:
+    def real(self, vm_cid: VmCid) -> Any:
         """What the vCenter has of a VM."""
         return self.vcenter.vm(vm_cid)
 

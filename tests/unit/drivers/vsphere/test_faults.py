@@ -28,13 +28,17 @@ def _each_call(vcenter: Lab, action: Callable[[], object], check: Callable[[int,
             action()
         except errors.Error as error:
             vcenter.proxy.withdraw(rule)
-            assert "SystemError" in error.message or "answered 500" in error.message, error.message
+            _was_injected(error)
             check(k, error)
         else:
             vcenter.proxy.withdraw(rule)
             if not rule.met:
                 return k
     raise AssertionError
+
+
+def _was_injected(error: errors.Error) -> None:
+    assert "SystemError" in error.message or "answered 500" in error.message, error.message
 
 
 def _whole(census: Mapping[str, int]) -> Mapping[str, int]:

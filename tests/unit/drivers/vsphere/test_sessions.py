@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None
     from fixtures.clouds.vcsim.process import vcsim
 
     with vcsim("-tls") as url:
-        block = {
+        block: dict[str, Any] = {
             "host": url,
             "user": process.USER,
             "password": process.PASSWORD,
