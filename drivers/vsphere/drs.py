@@ -150,8 +150,11 @@ def _together(seen: Mapping[str, Any], name: str, vm: Reference) -> list[Any]:
     rule = _rule(seen, name)
     if rule is None:
         return []
-    rule.vm = [other for other in rule.vm if other != vm]
-    return [vim.cluster.RuleSpec(operation="edit", info=rule) if rule.vm else _rule_removed(rule)]
+    vms = [other for other in rule.vm if other != vm]
+    if not vms:
+        return [_rule_removed(rule)]
+    rule.vm = vms
+    return [vim.cluster.RuleSpec(operation="edit", info=rule)]
 
 
 def _rule_removed(rule: Any) -> Any:

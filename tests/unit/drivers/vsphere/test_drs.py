@@ -13,7 +13,7 @@ from tests.unit.drivers.vsphere.conftest import Bench
 _CLUSTER = "DC0_C0"
 
 
-def _az(**options: object) -> dict[str, object]:
+def _az(**options: object) -> dict[str, Any]:
     return {"datacenters": [{"name": "DC0", "clusters": [{_CLUSTER: options}]}]}
 
 
