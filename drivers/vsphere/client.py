@@ -1,6 +1,7 @@
 """The API itself: the only file that imports the SDK, but for errors.py."""
 
 import http.client
+import http.cookies
 import logging
 import re
 import threading
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 vim: Any = pyVmomi.vim
 vmodl: Any = pyVmomi.vmodl
+pbm: Any = pyVmomi.pbm
 
 Reference = Any
 """A managed object of the SDK; nothing of it is read but through Client.read."""
@@ -58,6 +60,7 @@ class Client:
         self._settings = settings
         self._lock = threading.RLock()
         self._stub: Any = None
+        self._closing: list[Any] = []
         self._state: Mapping[str, Any] = {}
         self.where = reaching.address(settings)
         self.trust = reaching.trust(settings)
@@ -189,6 +192,20 @@ class Client:
         finally:
             connection.close()
 
+    def pbm(self) -> Any:
+        """The content of the service of storage policies, which knows this session. It is asked by pbm_call."""
+        stub = self._new_stub("pbm.version.version2", path="/pbm/sdk")
+        connected = self._connected()
+        stub.cookie = connected.cookie
+        session = http.cookies.SimpleCookie(connected.cookie).get("vmware_soap_session")
+        stub.requestContext = {"vcSessionCookie": session.value if session else ""}
+        self._closing.append(stub)
+        return _spoken("PbmRetrieveServiceContent", pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent)
+
+    def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
+        """The answer of the service of storage policies, of which nothing is changed."""
+        return _spoken(operation, lambda: getattr(target, operation)(**arguments))
+
     def renew(self) -> None:
         """Log in again."""
         with self._lock:
@@ -200,9 +217,10 @@ class Client:
     def close(self) -> None:
         """Let go of connections; the session stays for the next process."""
         with self._lock:
-            if self._stub is not None:
-                self._stub.DropConnections()
-                self._stub = None
+            for stub in (self._stub, *self._closing):
+                if stub is not None:
+                    stub.DropConnections()
+            self._stub, self._closing = None, []
 
     def _authenticated(self, target: Reference, operation: str, arguments: Mapping[str, Any]) -> Any:
         stub = self._connected()
@@ -267,9 +285,10 @@ class Client:
             stub.DropConnections()
         return content.about, content
 
-    def _new_stub(self, version: str) -> Any:
+    def _new_stub(self, version: str, path: str = "/sdk") -> Any:
         return SoapStubAdapter(
             host=self.where.host,
+            path=path,
             port=self.where.port if self.where.secure else -self.where.port,
             version=version,
             sslContext=self.trust,

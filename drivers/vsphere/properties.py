@@ -21,6 +21,23 @@ class Place(msgspec.Struct, frozen=True):
     """The clusters that VMs may lie in. Default: those of the configuration."""
 
 
+class PciDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of PCI device."""
+
+    vendor_id: int | str
+    """A number, or hexadecimal as `0x10de`."""
+
+    device_id: int | str
+    """As vendor_id."""
+
+
+class StoragePolicy(msgspec.Struct, frozen=True):
+    """A storage policy of the vCenter."""
+
+    name: str
+    """Its name."""
+
+
 class VmProperties(msgspec.Struct, frozen=True):
     """A VM type with its extensions and its AZ."""
 
@@ -68,6 +85,39 @@ class VmProperties(msgspec.Struct, frozen=True):
 
     vmx_options: Mapping[str, Any] = {}
     """Options of its extraConfig; they win over those of the settings."""
+
+    pci_passthroughs: tuple[PciDevice, ...] = ()
+    """PCI devices of its host that are its own; they reserve all its memory."""
+
+    vgpus: tuple[str, ...] = ()
+    """Profiles of virtual GPUs; they reserve all its memory."""
+
+    storage_policy: StoragePolicy | None = None
+    """The storage policy of its home, root and ephemeral disk. Default: vm_storage_policy_name."""
+
+    device_groups: Any = None
+    """Must be absent: device groups of vSphere 8 are not supported."""
+
+    nsx: Any = None
+    """Must be absent: NSX-V has come to its end."""
+
+    nsxt: Any = None
+    """Must be absent: this driver does not speak to NSX-T yet, and a VM without its groups would not be protected by them."""
+
+    def __post_init__(self) -> None:
+        if self.nsx is not None:
+            raise errors.CpiError("nsx: NSX-V has come to its end and is not supported: use distributed port groups")
+        if self.device_groups:
+            raise errors.CpiError("device_groups: are not supported: name the devices in pci_passthroughs or vgpus")
+        if self.nsxt is not None:
+            raise errors.CpiError(
+                "nsxt: NSX-T's groups and server pools are not supported: put the VM on a segment, and into groups there"
+            )
+
+    @property
+    def has_devices(self) -> bool:
+        """Whether it holds devices of its host."""
+        return bool(self.pci_passthroughs or self.vgpus)
 
 
 class NetworkProperties(msgspec.Struct, frozen=True):

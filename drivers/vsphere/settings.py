@@ -104,6 +104,9 @@ class Datacenter(msgspec.Struct, frozen=True):
     persistent_datastore_cluster_pattern: str | None = None
     """As persistent_datastore_pattern, for names of datastore clusters."""
 
+    use_sub_folder: bool = False
+    """Must be false: VMs lie in vm_folder itself."""
+
     allow_mixed_datastores: Any = None
     """Means nothing, here as in the official CPI."""
 
@@ -117,6 +120,7 @@ class Datacenter(msgspec.Struct, frozen=True):
         named = {name: getattr(self, name) for name in (*patterns, "persistent_datastore_cluster_pattern")}
         return (
             (not self.clusters, "clusters: expected at least one"),
+            (self.use_sub_folder, "use_sub_folder: is not supported: name the folder in vm_folder"),
             (
                 self.datastore_pattern is None and self.datastore_cluster_pattern is None,
                 "datastore_pattern: is missing (or datastore_cluster_pattern)",
@@ -172,6 +176,21 @@ class VCenter(msgspec.Struct, frozen=True):
     vmx_options: Mapping[str, Any] = {}
     """Options of every VM's extraConfig."""
 
+    vm_storage_policy_name: str | None = None
+    """The storage policy of VMs that name none."""
+
+    default_hw_version: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    """The hardware version that VMs are upgraded to, as a number: 17, say. Default: the stemcell's."""
+
+    default_scsi_controller_type: Any = None
+    """Must be absent: the stemcell's controller is used."""
+
+    nsx: Any = None
+    """Must be absent: NSX-V has come to its end."""
+
+    nsxt: Any = None
+    """Must be absent: this driver does not speak to NSX-T yet. Its segments can be used as networks."""
+
     task_timeout: Positive = 3600.0
     """Seconds to wait for a task of the vCenter."""
 
@@ -189,6 +208,12 @@ class VCenter(msgspec.Struct, frozen=True):
     def _checks(self) -> tuple[tuple[bool, str], ...]:
         return (
             (not self.datacenters, "datacenters: expected at least one"),
+            (self.nsx is not None, "nsx: NSX-V has come to its end and is not supported: use distributed port groups"),
+            (self.nsxt is not None, "nsxt: is not supported; segments of NSX-T can be used as networks by their names"),
+            (
+                self.default_scsi_controller_type is not None,
+                "default_scsi_controller_type: is not supported, the stemcell's is used",
+            ),
             (
                 self.default_disk_type not in DISK_TYPES,
                 f"default_disk_type: expected one of {', '.join(DISK_TYPES)}, got {self.default_disk_type!r}",

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
@@ -12,7 +14,7 @@ from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN, birth_tags
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
-from drivers.vsphere import devices, drs, environment, inventory, locks, naming, nics, placement, vm_spec
+from drivers.vsphere import devices, drs, environment, inventory, locks, naming, nics, placement, policies, vm_spec
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.conflicts import refuse_taken
@@ -67,6 +69,8 @@ class Wish(NamedTuple):
     name: str
     properties: VmProperties
     nets: Sequence[tuple[str, Net]]
+    policy: str | None
+    """The id of its storage policy."""
 
 
 class VmCreation:
@@ -124,7 +128,11 @@ class VmCreation:
         refuse_taken(site, order.networks, [net for _, net in nets])
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks)
         choice = named(properties.datastores) if properties.datastores else site.vm_stores
-        wish = Wish(order, site, name, properties, nets)
+        policy = properties.storage_policy.name if properties.storage_policy else site.vcenter.vm_storage_policy_name
+        profile = policies.find(site.client, policy) if policy else None
+        if profile:
+            seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
+        wish = Wish(order, site, name, properties, nets, profile)
         said: list[str] = []
         for place in placement.places(seen, clusters, choice, need):
             try:
@@ -159,7 +167,7 @@ class VmCreation:
         options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
         rules = _rules(wish, place)
         options.update(drs.memory(rules, place.cluster.reference))
-        spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options)
+        spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
         folder = site.folder(site.datacenter.vm_folder)
         cloning: list[Reference] = []
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
@@ -168,8 +176,11 @@ class VmCreation:
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
-        if _wished(wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version):
-            self._upgrade(site, vm)
+        newest = wish.properties.has_devices or _wished(
+            wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
+        )
+        if newest or site.vcenter.default_hw_version:
+            self._upgrade(site, vm, None if newest else f"vmx-{site.vcenter.default_hw_version}")
         self._vms.switch_on(site, vm)
 
     def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference]) -> Reference:
@@ -221,9 +232,11 @@ class VmCreation:
         spec = vim.vm.ConfigSpec(deviceChange=[change], extraConfig=environment.guestinfo(settings))
         client.done(vm, "ReconfigVM_Task", f"telling the VM {wish.name} its settings", if_lost=("InvalidDeviceSpec",), spec=spec)
 
-    def _upgrade(self, site: Site, vm: Reference) -> None:
+    def _upgrade(self, site: Site, vm: Reference, version: str | None) -> None:
         try:
-            site.client.done(vm, "UpgradeVM_Task", "upgrading the hardware version", if_lost=("AlreadyUpgraded",))
+            site.client.done(
+                vm, "UpgradeVM_Task", "upgrading the hardware version", if_lost=("AlreadyUpgraded",), version=version
+            )
         except Refused as error:
             if error.fault != "AlreadyUpgraded":
                 raise

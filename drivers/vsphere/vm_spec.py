@@ -22,6 +22,7 @@ def clone(
     template: Mapping[str, Any],
     nets: Sequence[tuple[str, Net]],
     options: Mapping[str, str],
+    policy: str | None = None,
 ) -> Any:
     """A clone of a stemcell: linked, unless its root disk shall be larger."""
     whole = wish.root_disk_size_gb is not None
@@ -33,7 +34,9 @@ def clone(
     )
     config = _config(wish, vcenter, place, {**vcenter.vmx_options, **wish.vmx_options, **options})
     found = template["config.hardware.device"]
-    config.deviceChange = [*nics.changes(nets, found), *_disks(wish, place, found)]
+    if policy is not None:
+        config.vmProfile = location.profile = _profiles(policy)
+    config.deviceChange = [*nics.changes(nets, found), *_disks(wish, place, found, policy), *_host_devices(wish)]
     return vim.vm.CloneSpec(
         location=location,
         config=config,
@@ -54,7 +57,7 @@ def _config(wish: VmProperties, vcenter: VCenter, place: Place, options: Mapping
     )
     if _or(wish.cpu_reserve_full_mhz, default=vcenter.cpu_reserve_full_mhz):
         config.cpuAllocation = vim.ResourceAllocationInfo(reservation=_clock(place) * wish.cpu)
-    if _or(wish.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
+    if wish.has_devices or _or(wish.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
         config.memoryReservationLockedToMax = True
     return config
 
@@ -72,7 +75,11 @@ def _option(value: Any) -> str:
     return ("TRUE" if value else "FALSE") if isinstance(value, bool) else str(value)
 
 
-def _disks(wish: VmProperties, place: Place, template: Sequence[Any]) -> list[Any]:
+def _profiles(policy: str) -> list[Any]:
+    return [vim.vm.DefinedProfileSpec(profileId=policy)]
+
+
+def _disks(wish: VmProperties, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
     controller = devices.controller_of(template)
     unit = devices.free_unit(template, controller)
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
@@ -81,8 +88,25 @@ def _disks(wish: VmProperties, place: Place, template: Sequence[Any]) -> list[An
     made = vim.vm.device.VirtualDisk(
         key=-1, controllerKey=controller.key, unitNumber=unit, capacityInKB=wish.disk * _MIB_IN_KIB, backing=backing
     )
-    changes = [vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)]
-    return [*_root(wish, template), *changes]
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)
+    if policy is not None:
+        change.profile = _profiles(policy)
+    return [*_root(wish, template), change]
+
+
+def _host_devices(wish: VmProperties) -> list[Any]:
+    kind = vim.vm.device.VirtualPCIPassthrough
+    allowed = [
+        kind.AllowedDevice(vendorId=_number(one.vendor_id), deviceId=_number(one.device_id)) for one in wish.pci_passthroughs
+    ]
+    backings = [kind.DynamicBackingInfo(deviceName="", allowedDevice=[one]) for one in allowed]
+    backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wish.vgpus]
+    made = [kind(key=-400 - index, backing=backing) for index, backing in enumerate(backings)]
+    return [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in made]
+
+
+def _number(identity: int | str) -> int:
+    return identity if isinstance(identity, int) else int(identity, 16)
 
 
 def _root(wish: VmProperties, template: Sequence[Any]) -> list[Any]:
