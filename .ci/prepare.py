@@ -30,6 +30,14 @@ LEAST_PYTHON = (3, 11)
 EXTRAS = {"demo": [], "test": ["dev", "migration"]}
 DISKS = "disks with a file system of their own"
 LIVE = "moves of disks while their jobs run"
+VCENTER = "tests against a vCenter"
+GOCODE = Path("/usr/share/gocode/src")
+SOURCES = {
+    "github.com/vmware/govmomi": ("golang-github-vmware-govmomi-dev", VCENTER),
+    "github.com/google/uuid": ("golang-github-google-uuid-dev", VCENTER),
+    "golang.org/x/text": ("golang-golang-x-text-dev", VCENTER),
+    "gopkg.in/yaml.v3": ("golang-gopkg-yaml.v3-dev", VCENTER),
+}
 PROGRAMS = {
     "demo": {
         "losetup": ("mount", DISKS),
@@ -44,6 +52,7 @@ PROGRAMS = {
         "postgres": ("postgresql", "tests of fleets"),
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
+        "go": ("golang-go", VCENTER),
     },
 }
 
@@ -59,7 +68,7 @@ def main(purpose: str) -> None:
 
 def prepare_programs(purpose: str) -> None:
     """Install the programs that are missing, or tell what goes without them."""
-    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"]}
+    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"], **SOURCES}
     missing = {program: wanted[program] for program in wanted if not has_program(program)}
     if not missing:
         return
@@ -101,7 +110,9 @@ def make_venv() -> None:
 
 
 def has_program(name: str) -> bool:
-    """Whether a program is there; those for administrators are often not on the PATH of others."""
+    """Whether a program is there, or a source of Go's; those for administrators are often not on the PATH of others."""
+    if name in SOURCES:
+        return (GOCODE / name).is_dir()
     servers = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *servers])
     return shutil.which(name, path=path) is not None

@@ -1,0 +1,180 @@
+"""Disks on VMs."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import DiskHint
+from drivers.vsphere import devices, locks, naming
+from drivers.vsphere.client import Reference, Step, vim
+from drivers.vsphere.devices import Attached
+from drivers.vsphere.disks import Disks
+from drivers.vsphere.errors import AnswerLost, Refused
+from drivers.vsphere.records import Record
+from drivers.vsphere.site import Site
+from drivers.vsphere.sites import Sites
+from drivers.vsphere.stores import CLUSTER_STEP, WANTED, Choice, Store, roomiest, stores_in
+from drivers.vsphere.vmdks import Vmdk, Vmdks
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 5
+_REACHED: Final = {
+    "host": Step(vim.VirtualMachine, "runtime.host", ("datastores",)),
+    "datastores": Step(vim.HostSystem, "datastore", tuple(CLUSTER_STEP)),
+    **CLUSTER_STEP,
+}
+# Another process was faster: the unit was free when we looked.
+_UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "TaskInProgress", "ConcurrentAccess"})
+
+
+class Attachments:
+    """VMDKs on the SCSI controller of a VM, independent of its snapshots."""
+
+    def __init__(self, sites: Sites, disks: Disks) -> None:
+        self._sites = sites
+        self._disks = disks
+
+    def attach(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
+        """On the next free unit; moved to a datastore that fits first, if it is on none."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        vmdks = Vmdks(site)
+        name = naming.disk_name(disk_cid).file
+        with locks.held(site.client.folder, f"{vm_cid}"):
+            seen, stores = self._look(site, vm)
+            present = _on(seen, name, vmdks.folder)
+            if present is None:
+                vmdk = self._fitting(vmdks, disk_cid, stores)
+                record = vmdks.record_of(vmdk)
+                holder = vmdks.holder(vmdk, record) if record.attached_to not in {None, vm_cid} else None
+                if holder is not None:
+                    raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder}: detach it there first")
+                vmdks.keep(vmdk.store.name, name, msgspec.structs.replace(record, attached_to=str(vm_cid)))
+                present = self._connect(vmdks, vm, vmdk, disk_cid, seen)
+        return _hint(present, seen)
+
+    def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
+        """Its VMDK stays, under the name that it had."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        with locks.held(site.client.folder, f"{vm_cid}"):
+            seen = self._seen(site, vm)
+            attached = _on(seen, naming.disk_name(disk_cid).file, Vmdks(site).folder)
+            if attached is None:
+                self._disks.existing(disk_cid)
+                raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+            self.release(site, vm, [attached])
+
+    def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:
+        """The persistent ones."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        return [DiskCid(disk.cid) for disk in devices.persistent(self._seen(site, vm), Vmdks(site).folder)]
+
+    def release(self, site: Site, vm: Reference, attached: Sequence[Attached]) -> None:
+        """Take disks away from a VM, and put back under their names those that Storage vMotion has moved."""
+        if not attached:
+            return
+        spec = vim.vm.ConfigSpec(deviceChange=[devices.removal(disk.device) for disk in attached])
+        keys = [disk.property_key for disk in attached if disk.property_key is not None]
+        if keys:
+            spec.vAppConfig = vim.vApp.VmConfigSpec(property=[devices.forgetting(key) for key in keys])
+        site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec", "InvalidArgument"), spec=spec)
+        vmdks = Vmdks(site)
+        for disk in attached:
+            self._settle(vmdks, disk)
+
+    # ------------------------------------------------------------------
+
+    def _settle(self, vmdks: Vmdks, disk: Attached) -> None:
+        """Under its own name on the datastore where it is, with a record that says that nothing has it."""
+        name = naming.disk_name(disk.cid).file
+        store, home = _datastore(disk.path), _datastore(disk.home)
+        wanted = f"[{store}] {vmdks.folder}/{name}.vmdk"
+        if disk.path not in {disk.home, wanted}:
+            vmdks.files.make_folder(f"[{store}] {vmdks.folder}")
+            vmdks.rename(disk.path, wanted)
+        record = self._record(vmdks, home, name)
+        vmdks.keep(store, name, msgspec.structs.replace(record, attached_to=None))
+        if store != home:
+            vmdks.files.remove(f"[{home}] {vmdks.folder}/{name}.json")
+
+    def _record(self, vmdks: Vmdks, store: str, name: str) -> Record:
+        from drivers.vsphere import records
+
+        return records.read(vmdks.files, store, records.path_of(vmdks.folder, name))
+
+    def _look(self, site: Site, vm: Reference) -> tuple[Mapping[str, Any], list[Store]]:
+        found = site.client.read([vm], {vim.VirtualMachine: devices.PATHS, **WANTED}, _REACHED)
+        return found[vm], stores_in(found)
+
+    def _seen(self, site: Site, vm: Reference) -> Mapping[str, Any]:
+        return site.client.read([vm], {vim.VirtualMachine: devices.PATHS})[vm]
+
+    def _fitting(self, vmdks: Vmdks, disk_cid: DiskCid, stores: Sequence[Store]) -> Vmdk:
+        """The VMDK where the VM's host reaches it and the wish says it shall be. Raises DiskNotFound, NoDiskSpace."""
+        vmdk = vmdks.existing(disk_cid, stores)
+        pattern = naming.disk_name(disk_cid).pattern
+        choice = Choice(pattern) if pattern else vmdks.site.disk_stores
+        if vmdk.store.name in {store.name for store in stores} and (pattern is None or choice.fits(vmdk.store)):
+            return vmdk
+        vmdks.refuse_attached(vmdk, "move it to where the VM reaches it")
+        store = roomiest(choice.of(stores), vmdk.size, f"the disk {disk_cid} on {vmdk.store.name} must move", choice)
+        _log.info("the disk %s is moved from %s to %s", disk_cid, vmdk.store.name, store.name)
+        return vmdks.move(vmdk, store)
+
+    def _connect(self, vmdks: Vmdks, vm: Reference, vmdk: Vmdk, disk_cid: str, seen: Mapping[str, Any]) -> Attached:
+        client = vmdks.site.client
+        for changes in _on_units(vmdk, disk_cid, lambda: self._seen(vmdks.site, vm), seen):
+            try:
+                client.finished(client.call(vm, "ReconfigVM_Task", spec=changes), f"attaching the disk {disk_cid}")
+            except AnswerLost:
+                _log.info("attaching the disk %s: the answer was lost, looked again", disk_cid)
+            except Refused as error:
+                if error.fault not in _UNIT_TAKEN:
+                    raise _told(disk_cid, error) from error
+            else:
+                unit = changes.deviceChange[0].device.unitNumber
+                return Attached(disk_cid, changes.deviceChange[0].device, vmdk.path, vmdk.path, unit)
+            present = _on(self._seen(vmdks.site, vm), vmdk.name, vmdks.folder)
+            if present is not None:
+                return present
+        raise errors.CloudError(f"the disk {disk_cid} could not be attached: other calls took each unit that was free")
+
+
+def _on_units(vmdk: Vmdk, cid: str, look: Callable[[], Mapping[str, Any]], seen: Mapping[str, Any]) -> Iterator[Any]:
+    """The change for a free unit, looked for anew each time."""
+    for attempt in range(_ATTEMPTS):
+        now = look() if attempt else seen
+        controller = devices.controller_of(now["config.hardware.device"])
+        unit = devices.free_unit(now["config.hardware.device"], controller)
+        change = devices.existing_disk(vmdk.path, vmdk.store.reference, controller, unit)
+        memory = devices.memory_of(cid, vmdk.name, vmdk.path, unit)
+        yield vim.vm.ConfigSpec(deviceChange=[change], vAppConfig=vim.vApp.VmConfigSpec(property=[memory]))
+
+
+def _on(seen: Mapping[str, Any], name: str, folder: str) -> Attached | None:
+    found = (disk for disk in devices.persistent(seen, folder) if naming.disk_name(disk.cid).file == name)
+    return next(found, None)
+
+
+def _hint(attached: Attached, seen: Mapping[str, Any]) -> DiskHint:
+    """By the UUID where the guest can see it, else by the unit."""
+    uuid = getattr(attached.device.backing, "uuid", None)
+    if seen.get("config.flags.diskUuidEnabled") and uuid:
+        return DiskHint(id=str(uuid).lower())
+    return DiskHint(device=str(attached.device.unitNumber))
+
+
+def _datastore(path: str) -> str:
+    return path.partition("[")[2].partition("]")[0]
+
+
+def _told(disk_cid: str, error: Refused) -> errors.CloudError:
+    if error.fault == "FileLocked":
+        return errors.CloudError(f"the disk {disk_cid} can not be attached, a VM has it: {error.said}")
+    if error.fault == "FileNotFound":
+        return errors.DiskNotFound(f"the disk {disk_cid} does not exist: {error.said}")
+    return errors.CloudError(f"the disk {disk_cid} can not be attached: {error.message}")

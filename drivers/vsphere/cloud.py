@@ -1,0 +1,146 @@
+"""vSphere as a Cloud: the methods of the contract, each handed to the room that knows it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
+
+from cpi.contract import errors
+from cpi.contract.capability import Capability
+from cpi.contract.cloud import Cloud
+from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
+from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
+from cpi.contract.operator import Finding
+from cpi.contract.units import MiB
+from drivers.vsphere import STEMCELL_FORMATS, doctor, settings
+from drivers.vsphere.attachments import Attachments
+from drivers.vsphere.disk_changes import DiskChanges
+from drivers.vsphere.disks import Disks
+from drivers.vsphere.sites import Sites
+from drivers.vsphere.snapshots import Snapshots
+from drivers.vsphere.stemcells import Stemcells
+from drivers.vsphere.vm_creation import Order, VmCreation
+from drivers.vsphere.vms import Vms
+
+# vSphere's own maxima for one VM (8.0).
+_MOST_CPUS: Final = 768
+_MOST_RAM: Final = 24 << 20
+_MOST_DISK: Final = 62 << 20
+
+
+class VsphereCloud(Cloud):
+    """The datacenters of one vCenter, or of several."""
+
+    name: ClassVar[str] = "vsphere"
+    block: ClassVar[str] = "vcenters"
+    stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.NETWORKS}
+
+    def __init__(self, config: CloudConfig) -> None:
+        strict = config.strict_properties
+        self._sites = sites = Sites(settings.read(config))
+        self._disks = Disks(sites, config.context, strict=strict)
+        self._changes = DiskChanges(self._disks, strict=strict)
+        self._snapshots = Snapshots(sites, self._disks, config.context)
+        self._attachments = Attachments(sites, self._disks)
+        self._stemcells = Stemcells(sites, config.context)
+        self._vms = Vms(sites, self._attachments)
+        self._creation = VmCreation(sites, self._disks, self._stemcells, self._vms, config.agent, config.context, strict=strict)
+
+    @classmethod
+    def connect(cls, config: CloudConfig) -> Self:
+        """As the contract says; nothing is asked of the vCenter before it is needed."""
+        return cls(config)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._sites.close()
+
+    # ------------------------------------------------------------------ stemcells
+
+    def create_stemcell(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> StemcellCid:
+        return self._stemcells.create(image_path, tags)
+
+    def delete_stemcell(self, stemcell_cid: StemcellCid) -> None:
+        self._stemcells.delete(stemcell_cid)
+
+    # ------------------------------------------------------------------ VMs
+
+    def create_vm(
+        self,
+        agent_id: AgentId,
+        stemcell_cid: StemcellCid,
+        cloud_properties: CloudProperties,
+        networks: Networks,
+        disk_cids: Sequence[DiskCid] = (),
+        env: Env | None = None,
+        token: str | None = None,
+    ) -> Vm:
+        return self._creation.create(Order(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token))
+
+    def delete_vm(self, vm_cid: VmCid) -> None:
+        self._vms.delete(vm_cid)
+
+    def has_vm(self, vm_cid: VmCid) -> bool:
+        return self._vms.has(vm_cid)
+
+    def reboot_vm(self, vm_cid: VmCid) -> None:
+        self._vms.reboot(vm_cid)
+
+    def set_vm_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
+        self._vms.set_metadata(vm_cid, metadata)
+
+    def calculate_vm_cloud_properties(self, resources: VmResources) -> CloudProperties:
+        wished = {"cpu": resources.cpu, "ram": resources.ram, "disk": resources.ephemeral_disk_size}
+        most = {"cpu": _MOST_CPUS, "ram": _MOST_RAM, "disk": _MOST_DISK}
+        over = [f"{key} of {wished[key]}, {most[key]} at most" for key in wished if wished[key] > most[key]]
+        if over:
+            raise errors.NotSupported(f"vSphere has no VM so large: {'; '.join(over)}")
+        return wished
+
+    # ------------------------------------------------------------------ persistent disks
+
+    def create_disk(
+        self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None = None, token: str | None = None
+    ) -> DiskCid:
+        return self._disks.create(size, cloud_properties, vm_cid, token)
+
+    def delete_disk(self, disk_cid: DiskCid) -> None:
+        self._disks.delete(disk_cid)
+
+    def has_disk(self, disk_cid: DiskCid) -> bool:
+        return self._disks.has(disk_cid)
+
+    def attach_disk(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
+        return self._attachments.attach(vm_cid, disk_cid)
+
+    def detach_disk(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
+        self._attachments.detach(vm_cid, disk_cid)
+
+    def get_disks(self, vm_cid: VmCid) -> Sequence[DiskCid]:
+        return self._attachments.disks_of(vm_cid)
+
+    def set_disk_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
+        self._disks.set_metadata(disk_cid, metadata)
+
+    def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
+        self._changes.resize(disk_cid, size)
+
+    def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
+        return self._changes.update(disk_cid, size, cloud_properties)
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot_disk(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:
+        return self._snapshots.create(disk_cid, metadata)
+
+    def delete_snapshot(self, snapshot_cid: SnapshotCid) -> None:
+        self._snapshots.delete(snapshot_cid)
+
+    # ------------------------------------------------------------------ for people
+
+    def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
+        """What the VM's agent was given."""
+        return self._vms.agent_settings(vm_cid)
+
+    def examine(self) -> Iterator[Finding]:
+        """As `cpi doctor` shows it."""
+        return doctor.examine(self._sites)

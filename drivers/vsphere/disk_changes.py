@@ -1,0 +1,87 @@
+"""Disks that change: larger, of another type, on another datastore; in place or moved, never copied behind the caller's back."""
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.contract.model import CloudProperties
+from cpi.contract.units import MiB, bytes_from_mib
+from cpi.kit.settings import read_cloud_properties
+from drivers.vsphere import naming
+from drivers.vsphere.disks import Disks
+from drivers.vsphere.errors import Refused
+from drivers.vsphere.properties import DiskProperties
+from drivers.vsphere.records import Record
+from drivers.vsphere.stores import named, roomiest
+from drivers.vsphere.vmdks import Vmdk, Vmdks
+
+
+class DiskChanges:
+    """What vSphere can do to a VMDK without losing its data."""
+
+    def __init__(self, disks: Disks, *, strict: bool) -> None:
+        self._disks = disks
+        self._strict = strict
+
+    def resize(self, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns."""
+        vmdks, vmdk = self._disks.existing(disk_cid)
+        vmdks.refuse_attached(vmdk, "resize it")
+        self._grow(vmdks, vmdk, size)
+
+    def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
+        """Of the wished size, type and place when this returns; the CID changes with the place that it remembers."""
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        vmdks, vmdk = self._disks.existing(disk_cid)
+        record = vmdks.refuse_attached(vmdk, "update it")
+        kind = wish.type or vmdks.site.vcenter.default_disk_type
+        present = record.kind or ("thin" if vmdk.is_thin else "preallocated")
+        if kind == "thin" and present != "thin":
+            raise errors.NotSupported(
+                f"the disk {disk_cid} is {present} and can not become thin in place: copy the data to a new disk"
+            )
+        _refuse_shrinking(vmdk, size)
+        vmdk = self._placed(vmdks, vmdk, wish)
+        self._grow(vmdks, vmdk, size)
+        if kind != present:
+            self._convert(vmdks, vmdk, present, kind)
+            vmdks.keep(vmdk.store.name, vmdk.name, _of_kind(vmdks.record_of(vmdk), kind))
+        return DiskCid(naming.disk_cid(vmdk.name, wish.datastores))
+
+    def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wish: DiskProperties) -> Vmdk:
+        choice = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores
+        if choice.fits(vmdk.store):
+            return vmdk
+        what = f"the disk {vmdk.name} on {vmdk.store.name} must move"
+        return vmdks.move(vmdk, roomiest(choice.of(vmdks.stores()), vmdk.size, what, choice))
+
+    def _grow(self, vmdks: Vmdks, vmdk: Vmdk, size: MiB) -> None:
+        _refuse_shrinking(vmdk, size)
+        wanted = bytes_from_mib(size)
+        if wanted == vmdk.size:
+            return
+        if not vmdk.is_thin and vmdk.store.free < wanted - vmdk.size:
+            raise errors.NoDiskSpace(
+                f"the disk {vmdk.name} can not grow to {size} MiB: {vmdk.store.name} has {vmdk.store.free >> 20} MiB"
+            )
+        try:
+            vmdks.grow(vmdk, size)
+        except Refused as error:
+            raise errors.NotSupported(f"the disk {vmdk.name} can not grow here: {error.message}") from error
+
+    def _convert(self, vmdks: Vmdks, vmdk: Vmdk, present: str, kind: str) -> None:
+        if present == "thin":
+            vmdks.fill(vmdk)
+        elif kind == "eagerZeroedThick":
+            vmdks.zero(vmdk)
+
+
+def _refuse_shrinking(vmdk: Vmdk, size: MiB) -> None:
+    if not vmdk.size:
+        raise errors.NotSupported(f"the vCenter does not tell how large the disk {vmdk.name} is")
+    if bytes_from_mib(size) < vmdk.size:
+        raise errors.NotSupported(f"the disk {vmdk.name} has {vmdk.mib} MiB and can not shrink to {size} MiB")
+
+
+def _of_kind(record: Record, kind: str) -> Record:
+    return msgspec.structs.replace(record, kind=kind)

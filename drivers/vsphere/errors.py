@@ -1,0 +1,52 @@
+"""What vSphere's faults mean in the director's ten words."""
+
+from typing import Any, Final
+
+from pyVmomi import vmodl
+
+from cpi.contract import errors
+from cpi.kit.redaction import scrubbed
+
+SDK_FAULTS: Final[type[BaseException]] = vmodl.MethodFault
+
+_LONGEST_QUOTE: Final = 500
+_NO_ROOM: Final = frozenset({"NoDiskSpace", "InsufficientStorageSpace", "DatastoreNotWritableOnHost"})
+
+
+class Refused(errors.CloudError):
+    """The vCenter answered that it will not do it, or that it could not."""
+
+    def __init__(self, asked: str, fault: str, said: str) -> None:
+        super().__init__(f"{asked} was refused: {fault}: {said}".rstrip(": "))
+        self.fault = fault
+        self.said = said
+
+    @property
+    def is_no_room(self) -> bool:
+        """Whether a datastore is full."""
+        return self.fault in _NO_ROOM
+
+
+class AnswerLost(errors.CloudError):
+    """A call went out and no answer came, or one that tells nothing: it may have been done."""
+
+
+class NotReached(errors.CloudError):
+    """No connection: nothing was done."""
+
+
+def name_of(fault: Any) -> str:
+    """`FileNotFound` of a fault's type."""
+    return type(fault).__name__.rpartition(".")[2]
+
+
+def refusal(asked: str, fault: Any) -> Refused:
+    """The error for a SOAP fault, or for the fault of a task."""
+    return Refused(asked, name_of(fault), _said(fault))
+
+
+def _said(fault: Any) -> str:
+    details = [getattr(message, "message", None) for message in getattr(fault, "faultMessage", None) or ()]
+    parts = [getattr(fault, "localizedMessage", None) or getattr(fault, "msg", None), getattr(fault, "file", None), *details]
+    told = dict.fromkeys(str(part).strip() for part in parts if part)
+    return scrubbed("; ".join(text for text in told if text))[:_LONGEST_QUOTE]

@@ -1,0 +1,75 @@
+"""Names of what is made, and what a disk's CID says."""
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from cpi.contract.model import Env
+
+_NAMES: Final = uuid.UUID("8f0e6d3c-2f83-4a6e-9a57-1d6f1f9c0a11")
+_FILE_NAME: Final = re.compile(r"^[\w][\w.\-]*$", re.ASCII)
+_LONGEST_NAME: Final = 80
+_TAIL: Final = 13
+
+
+def name_of(kind: str, token: str | None) -> str:
+    """A name that nothing else has; the same one for the same token."""
+    return f"{kind}-{uuid.uuid5(_NAMES, token) if token else uuid.uuid4()}"
+
+
+def readable_name(env: Env | None, plain: str) -> str:
+    """`db_cf_<12 characters>` where env names group and deployment; else plain. The tail is that of plain."""
+    groups: Sequence[Any] = ((env or {}).get("bosh") or {}).get("groups") or ()
+    if len(groups) < 3:  # noqa: PLR2004 - director, deployment, instance group, and what is made of them
+        return plain
+    words = (re.sub(r"[^\w-]", "-", str(word), flags=re.ASCII) for word in (groups[2], groups[1]))
+    return "_".join(words)[: _LONGEST_NAME - _TAIL] + "_" + plain[-_TAIL + 1 :]
+
+
+def escaped(name: str) -> str:
+    """As a part of an inventory path."""
+    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+
+def replica_name(stemcell_cid: str, datastore_id: str) -> str:
+    """A stemcell's copy on another datastore, as the official CPI calls it."""
+    return f"{stemcell_cid} / {datastore_id}"
+
+
+class DiskName(NamedTuple):
+    """What a disk's CID says."""
+
+    cid: str
+    file: str
+    """The VMDK's name, without its ending."""
+
+    pattern: str | None
+    """A regular expression for datastores, if the disk was made with one."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether a file could be called so."""
+        return bool(_FILE_NAME.match(self.file))
+
+
+def disk_name(cid: str) -> DiskName:
+    """`disk-<uuid>`, or `disk-<uuid>.<base64 of {"target_datastore_pattern": …}>`."""
+    file, _, encoded = cid.partition(".")
+    try:
+        wish: Any = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if encoded else {}
+    except ValueError:
+        return DiskName(cid, cid, None)
+    if not isinstance(wish, Mapping):
+        return DiskName(cid, cid, None)
+    return DiskName(cid, file, wish.get("target_datastore_pattern"))
+
+
+def disk_cid(file: str, datastores: Sequence[str]) -> str:
+    """The CID that says it."""
+    if not datastores:
+        return file
+    wish = json.dumps({"target_datastore_pattern": f"^({'|'.join(re.escape(name) for name in datastores)})$"})
+    return f"{file}.{base64.urlsafe_b64encode(wish.encode()).decode().rstrip('=')}"

@@ -1,0 +1,144 @@
+"""What manifests may say: cloud_properties of VMs, disks, networks and stemcells."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from cpi.contract import errors
+from drivers.vsphere.settings import DISK_TYPES, Clusters
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A datacenter, as an AZ names it."""
+
+    name: str
+    """The name of a datacenter of the configuration."""
+
+    clusters: Clusters = ()
+    """The clusters that VMs may lie in. Default: those of the configuration."""
+
+
+class PciDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of PCI device."""
+
+    vendor_id: int | str
+    """A number, or hexadecimal as `0x10de`."""
+
+    device_id: int | str
+    """As vendor_id."""
+
+
+class StoragePolicy(msgspec.Struct, frozen=True):
+    """A storage policy of the vCenter."""
+
+    name: str
+    """Its name."""
+
+
+class VmProperties(msgspec.Struct, frozen=True):
+    """A VM type with its extensions and its AZ."""
+
+    cpu: Positive
+    """How many virtual CPUs."""
+
+    ram: Positive
+    """MiB of memory."""
+
+    disk: Positive
+    """MiB of the ephemeral disk."""
+
+    datacenters: tuple[Place, ...] = ()
+    """Where the VM may lie; the first is used. Default: the first of the configuration."""
+
+    datastores: tuple[str, ...] = ()
+    """Names of datastores instead of datastore_pattern."""
+
+    vm_group: str | None = None
+    """A DRS VM group that it joins; made if there is none, removed with its last VM."""
+
+    disable_drs: bool = False
+    """DRS leaves it where it is."""
+
+    cpu_hot_add_enabled: bool = False
+    """CPUs can be added while it runs."""
+
+    memory_hot_add_enabled: bool = False
+    """Memory can be added while it runs."""
+
+    cpu_reserve_full_mhz: bool | None = None
+    """Its CPUs' full clock is reserved. Default: the setting of the same name."""
+
+    memory_reservation_locked_to_max: bool | None = None
+    """All its memory is reserved. Default: the setting of the same name."""
+
+    upgrade_hw_version: bool | None = None
+    """It gets the newest hardware version that its host knows. Default: the setting of the same name."""
+
+    nested_hardware_virtualization: bool = False
+    """Hypervisors can run in it."""
+
+    root_disk_size_gb: Positive | None = None
+    """GiB of the root disk, if it shall be larger than the stemcell's: the VM is then a full clone."""
+
+    vmx_options: Mapping[str, Any] = {}
+    """Options of its extraConfig; they win over those of the settings."""
+
+    pci_passthroughs: tuple[PciDevice, ...] = ()
+    """PCI devices of its host that are its own; they reserve all its memory."""
+
+    vgpus: tuple[str, ...] = ()
+    """Profiles of virtual GPUs; they reserve all its memory."""
+
+    storage_policy: StoragePolicy | None = None
+    """The storage policy of its home, root and ephemeral disk. Default: vm_storage_policy_name."""
+
+    device_groups: Any = None
+    """Must be absent: device groups of vSphere 8 are not supported."""
+
+    nsx: Any = None
+    """Must be absent: NSX-V has come to its end."""
+
+    nsxt: Any = None
+    """Must be absent: this driver does not speak to NSX-T yet, and a VM without its groups would not be protected by them."""
+
+    def __post_init__(self) -> None:
+        if self.nsx is not None:
+            raise errors.CpiError("nsx: NSX-V has come to its end and is not supported: use distributed port groups")
+        if self.device_groups:
+            raise errors.CpiError("device_groups: are not supported: name the devices in pci_passthroughs or vgpus")
+        if self.nsxt is not None:
+            raise errors.CpiError(
+                "nsxt: NSX-T's groups and server pools are not supported: put the VM on a segment, and into groups there"
+            )
+
+    @property
+    def has_devices(self) -> bool:
+        """Whether it holds devices of its host."""
+        return bool(self.pci_passthroughs or self.vgpus)
+
+
+class NetworkProperties(msgspec.Struct, frozen=True):
+    """A network's."""
+
+    name: str
+    """A port group, a distributed one (also as `switch/port group`), or an NSX segment."""
+
+
+class DiskProperties(msgspec.Struct, frozen=True):
+    """A persistent disk's."""
+
+    type: str | None = None
+    """preallocated, thin, thick or eagerZeroedThick. Default: default_disk_type."""
+
+    datastores: tuple[str, ...] = ()
+    """Names of datastores instead of persistent_datastore_pattern; the disk's CID remembers them."""
+
+    name: str | None = None
+    """The disk's CID, which directors give to dynamic disks. Default: disk-<uuid>."""
+
+    def __post_init__(self) -> None:
+        if self.type is not None and self.type not in DISK_TYPES:
+            raise errors.CpiError(f"type: expected one of {', '.join(DISK_TYPES)}, got {self.type!r}")

@@ -1,0 +1,105 @@
+"""Datastores: which there are, and which are meant."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from drivers.vsphere.client import Client, Reference, Step, vim
+
+PATHS: Final = (
+    "name",
+    "browser",
+    "parent",
+    "summary.accessible",
+    "summary.freeSpace",
+    "summary.capacity",
+    "summary.maintenanceMode",
+)
+CLUSTER_STEP: Final = {"cluster of a datastore": Step(vim.Datastore, "parent")}
+"""From datastores to the datastore clusters that they are in."""
+
+WANTED: Final[Mapping[Any, Sequence[str]]] = {vim.Datastore: PATHS, vim.StoragePod: ("name",)}
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A datastore."""
+
+    reference: Any
+    name: str
+    browser: Any
+    free: int
+    """Bytes."""
+
+    usable: bool
+    """Reachable, and not being emptied."""
+
+    cluster: str | None
+    """The name of its datastore cluster."""
+
+    @property
+    def id(self) -> str:
+        """`datastore-7`."""
+        moid: str = self.reference._moId  # noqa: SLF001 - the id of an object has no public name in the SDK
+        return moid
+
+
+def stores_in(found: Mapping[Reference, Mapping[str, Any]]) -> list[Store]:
+    """The datastores among what was read, by name."""
+    read = [_store(reference, seen, found) for reference, seen in found.items() if isinstance(reference, vim.Datastore)]
+    return sorted(read, key=lambda store: store.name)
+
+
+def _store(reference: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Store:
+    usable = bool(seen.get("summary.accessible", True)) and seen.get("summary.maintenanceMode", "normal") == "normal"
+    pod = found.get(seen.get("parent"), {}) if isinstance(seen.get("parent"), vim.StoragePod) else {}
+    return Store(reference, seen["name"], seen["browser"], seen.get("summary.freeSpace", 0), usable, pod.get("name"))
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which datastores are meant: by their names, or by those of their clusters."""
+
+    pattern: str | None = None
+    cluster_pattern: str | None = None
+
+    def fits(self, store: Store) -> bool:
+        """Whether a datastore is meant."""
+        if self.pattern is not None and re.search(self.pattern, store.name):
+            return True
+        return (
+            self.cluster_pattern is not None
+            and store.cluster is not None
+            and bool(re.search(self.cluster_pattern, store.cluster))
+        )
+
+    def of(self, stores: Iterable[Store]) -> list[Store]:
+        """Those that are meant and usable."""
+        return [store for store in stores if store.usable and self.fits(store)]
+
+    def __str__(self) -> str:
+        told = (("name", self.pattern), ("cluster", self.cluster_pattern))
+        return " or ".join(f"{what} matches {pattern!r}" for what, pattern in told if pattern is not None)
+
+
+def named(names: Sequence[str]) -> Choice:
+    """Datastores by their names."""
+    return Choice(f"^({'|'.join(re.escape(name) for name in names)})$")
+
+
+def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:
+    """The one with most room. Raises NoDiskSpace naming what each has, or CloudError if there is none."""
+    if not stores:
+        raise errors.CloudError(f"{what}: there is no usable datastore whose {choice}")
+    best = max(stores, key=lambda store: (store.free, store.name))
+    if best.free < needed:
+        rooms = ", ".join(f"{store.name} has {store.free >> 20}" for store in stores)
+        raise errors.NoDiskSpace(f"{what}: {needed >> 20} MiB are needed; {rooms} MiB")
+    return best
+
+
+def all_of(client: Client, datacenter: Reference) -> list[Store]:
+    """Every datastore of a datacenter."""
+    steps = {"datastores": Step(vim.Datacenter, "datastore", tuple(CLUSTER_STEP)), **CLUSTER_STEP}
+    return stores_in(client.read([datacenter], WANTED, steps))

@@ -1,0 +1,111 @@
+"""VMs that exist: found, restarted, described, deleted."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import VmCid
+from cpi.contract.model import Metadata
+from drivers.vsphere import devices, drs, environment
+from drivers.vsphere.attachments import Attachments
+from drivers.vsphere.attributes import Attributes
+from drivers.vsphere.client import Reference, vim
+from drivers.vsphere.errors import Refused
+from drivers.vsphere.files import Files
+from drivers.vsphere.site import Site
+from drivers.vsphere.sites import Sites
+from drivers.vsphere.vmdks import Vmdks
+
+_log = logging.getLogger(__name__)
+
+_NO_TOOLS: Final = frozenset({"ToolsUnavailable", "InvalidState", "InvalidPowerState", "TaskInProgress", "NotSupported"})
+
+
+class Vms:
+    """Clones of stemcells, with the folder of files that is theirs alone."""
+
+    def __init__(self, sites: Sites, attachments: Attachments) -> None:
+        self._sites = sites
+        self._attachments = attachments
+
+    def has(self, vm_cid: VmCid) -> bool:
+        """Also if it is off."""
+        return self._sites.vm(vm_cid) is not None
+
+    def delete(self, vm_cid: VmCid) -> None:
+        """All of it is gone when this returns; its disks are free."""
+        found = self._sites.vm(vm_cid)
+        if found is not None:
+            self.remove(*found)
+
+    def remove(self, site: Site, vm: Reference) -> None:
+        """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
+        try:
+            seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig")})[vm]
+            if seen.get("runtime.powerState") != "poweredOff":
+                self._switch_off(site, vm)
+            drs.leave(site, vm, seen.get("config.extraConfig") or ())
+            self._attachments.release(site, vm, devices.persistent(seen, Vmdks(site).folder))
+            site.client.done(vm, "Destroy_Task", f"deleting the VM {seen['name']}", if_lost=("ManagedObjectNotFound",))
+        except Refused as error:
+            if error.fault != "ManagedObjectNotFound":
+                raise
+            return
+        folder = folder_of(seen)
+        if folder is not None:
+            Files(site.client, site).remove(folder)
+
+    def reboot(self, vm_cid: VmCid) -> None:
+        """Softly, else hard; started if it is off."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        state = site.client.read([vm], {vim.VirtualMachine: ("runtime.powerState",)})[vm]["runtime.powerState"]
+        if state != "poweredOn":
+            self.switch_on(site, vm)
+            return
+        try:
+            site.client.call(vm, "RebootGuest")
+        except Refused as error:
+            if error.fault not in _NO_TOOLS:
+                raise
+            _log.info("the guest of %s can not be asked to reboot (%s): it is reset", vm_cid, error.fault)
+            site.client.done(vm, "ResetVM_Task", f"resetting the VM {vm_cid}")
+
+    def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
+        """As custom attributes."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        Attributes(site.client).set(vm, metadata)
+
+    def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
+        """What lies in its folder."""
+        site, vm = self._sites.existing_vm(vm_cid)
+        seen = site.client.read([vm], {vim.VirtualMachine: ("config.files.vmPathName",)})[vm]
+        store, _, path = (folder_of(seen) or "").removeprefix("[").partition("] ")
+        content = Files(site.client, site).read(store, f"{path}/{environment.PLAIN}")
+        if content is None:
+            raise errors.CloudError(f"the VM {vm_cid} has no {environment.PLAIN} in its folder")
+        settings: Mapping[str, Any] = msgspec.json.decode(content)
+        return settings
+
+    def switch_on(self, site: Site, vm: Reference) -> None:
+        """Running when this returns."""
+        try:
+            site.client.done(vm, "PowerOnVM_Task", "switching the VM on", if_lost=("InvalidPowerState",))
+        except Refused as error:
+            if error.fault != "InvalidPowerState":
+                raise
+
+    def _switch_off(self, site: Site, vm: Reference) -> None:
+        try:
+            site.client.done(vm, "PowerOffVM_Task", "switching the VM off", if_lost=("InvalidPowerState",))
+        except Refused as error:
+            if error.fault != "InvalidPowerState":
+                raise
+
+
+def folder_of(seen: Mapping[str, Any]) -> str | None:
+    """`[datastore] folder` of a VM's own files; None if they lie in the datastore's root, which is not its own."""
+    folder = str(seen.get("config.files.vmPathName") or "").rpartition("/")[0]
+    return folder if "] " in folder else None

@@ -1,0 +1,67 @@
+"""The vSphere driver keeps the contract, in this process and through the executable; vcsim is the vCenter."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
+from cpi.contract.model import Network, Networks, VmResources
+from cpi.contract.units import MiB, mib_from_bytes
+from cpi.testing.conformance import CloudContract
+from cpi.testing.harness import Absent, Harness, Stemcell
+from fixtures.clouds.vcsim.images import image
+from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
+
+_ABSENT = Absent(
+    stemcell=StemcellCid("sc-00000000-0000-4000-8000-000000000000"),
+    vm=VmCid("vm-00000000-0000-4000-8000-000000000000"),
+    disk=DiskCid("disk-00000000-0000-4000-8000-000000000000"),
+    snapshot=SnapshotCid("snapshot-00000000-0000-4000-8000-000000000000"),
+)
+
+
+class TestVsphere(CloudContract):
+    """Linked clones of a stemcell that was imported as an OVF."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A vCenter of its own."""
+        folder = tmp_path_factory.mktemp("vsphere")
+        with lab() as vcenter:
+            yield _harness(vcenter, image(folder / "image"), folder)
+
+
+def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:
+    def manual() -> Networks:
+        properties = {"name": NETWORK}
+        return {
+            "default": Network(
+                ip=vcenter.address(),
+                netmask="255.0.0.0",
+                gateway="10.0.0.1",
+                default=("dns", "gateway"),
+                cloud_properties=properties,
+            )
+        }
+
+    def impossible() -> Networks:
+        return {"default": Network(ip=vcenter.address(), cloud_properties={"name": "no such network"})}
+
+    return Harness(
+        config=vcenter.config(cache_folder=str(folder / "cache")),
+        stemcell=Stemcell(image=str(stemcell), cloud_properties={"name": "tiny", "version": "1"}),
+        vm_cloud_properties={"cpu": 1, "ram": 512, "disk": 1024},
+        networks=manual,
+        impossible_networks=impossible,
+        disk_size=MiB(100),
+        larger_disk_size=MiB(200),
+        other_disk_cloud_properties={"type": "eagerZeroedThick"},
+        vm_resources=VmResources(cpu=1, ram=MiB(512), ephemeral_disk_size=MiB(1024)),
+        absent=_ABSENT,
+        unreachable=vcenter.config("http://127.0.0.1:9", cache_folder=str(folder / "cache")),
+        disk_size_of=lambda cid: mib_from_bytes(vcenter.disk_bytes(cid)),
+        tags_of=vcenter.tags,
+        census=vcenter.census,
+    )

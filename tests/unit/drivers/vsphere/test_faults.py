@@ -1,0 +1,170 @@
+"""Exactly the k-th call fails, for every k: nothing is left behind, the error is honest, and a repeat serves."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.units import MiB
+from fixtures.clouds.vcsim.answers import fault
+from fixtures.clouds.vcsim.lab import Lab
+from fixtures.proxy import Rule, effects
+from tests.unit.drivers.vsphere.conftest import Bench, is_poll
+
+_SIZE = MiB(100)
+_MOST_CALLS = 60
+
+
+def _each_call(vcenter: Lab, action: Callable[[], object], check: Callable[[int, errors.Error], None]) -> int:
+    """Runs action with its first call failing, then its second, until it makes no more; how many there were."""
+    for k in itertools.count():
+        assert k < _MOST_CALLS, "it never ends"
+        rule = Rule("*", effects.answer(500, fault("SystemError").body), skip=k, times=1)
+        vcenter.proxy.inject(rule)
+        try:
+            action()
+        except errors.Error as error:
+            vcenter.proxy.withdraw(rule)
+            _was_injected(error)
+            check(k, error)
+        else:
+            vcenter.proxy.withdraw(rule)
+            if not rule.met:
+                return k
+    raise AssertionError
+
+
+def _was_injected(error: errors.Error) -> None:
+    assert "SystemError" in error.message or "answered 500" in error.message, error.message
+
+
+def _whole(census: Mapping[str, int]) -> Mapping[str, int]:
+    return {name: count for name, count in census.items() if count}
+
+
+@pytest.mark.timeout(180)
+def test_create_vm_leaves_nothing_whichever_call_fails(vcenter: Lab, bench: Bench) -> None:
+    """VMs and files are as before, and the same token makes the VM afterwards."""
+    bench.cloud.delete_vm(bench.vm().cid)
+    before = vcenter.census()
+    made: list[str] = []
+
+    def check(k: int, error: errors.Error) -> None:
+        assert vcenter.census() == before, f"the failing call number {k} left something: {error.message}"
+        assert not getattr(error, "ok_to_retry", False) or isinstance(error, errors.VMCreationFailed)
+
+    calls = _each_call(vcenter, lambda: made.append(bench.vm(token="the token").cid), check)  # noqa: S106 - not secret
+    assert calls >= 12
+    assert len(set(made)) == 1
+    assert len(bench.cloud.get_disks(bench.vm(token="the token").cid)) == 0  # noqa: S106 - not secret
+
+
+def test_create_disk_leaves_nothing_whichever_call_fails(vcenter: Lab, cloud: Cloud) -> None:
+    """Neither a VMDK nor a record."""
+    cloud.delete_disk(cloud.create_disk(_SIZE, {}))
+    before = vcenter.census()
+
+    def check(k: int, error: errors.Error) -> None:
+        assert vcenter.census() == before, f"the failing call number {k} left something: {error.message}"
+
+    assert _each_call(vcenter, lambda: cloud.create_disk(_SIZE, {}), check) >= 3
+
+
+def test_create_stemcell_leaves_nothing_whichever_call_fails(vcenter: Lab, cloud: Cloud, image_path: Path) -> None:
+    """No VM, no file."""
+    cloud.delete_stemcell(cloud.create_stemcell(str(image_path), {}, {}))
+    before = _whole(vcenter.census())
+
+    def check(k: int, error: errors.Error) -> None:
+        assert _whole(vcenter.census()) == before, f"the failing call number {k} left something: {error.message}"
+
+    assert _each_call(vcenter, lambda: cloud.create_stemcell(str(image_path), {}, {}), check) >= 8
+
+
+def test_delete_vm_is_finished_by_a_repeat_whichever_call_fails(vcenter: Lab, bench: Bench, cloud: Cloud) -> None:
+    """The failure is told; the disk lives on."""
+    before = vcenter.census()
+    disk_cid = cloud.create_disk(_SIZE, {})
+    for k in range(_MOST_CALLS):
+        vm = bench.vm().cid
+        cloud.attach_disk(vm, disk_cid)
+        rule = Rule("*", effects.answer(500, fault("SystemError").body), skip=k, times=1)
+        vcenter.proxy.inject(rule)
+        try:
+            cloud.delete_vm(vm)
+        except errors.CloudError:
+            cloud.delete_vm(vm)
+        vcenter.proxy.withdraw(rule)
+        assert not cloud.has_vm(vm)
+        assert cloud.has_disk(disk_cid)
+        if not rule.met:
+            break
+    else:
+        pytest.fail("it never ends")
+    cloud.delete_disk(disk_cid)
+    assert vcenter.census() == before
+
+
+@pytest.mark.parametrize("action", ["attach_disk", "detach_disk"])
+def test_attaching_and_detaching_is_finished_by_a_repeat_whichever_call_fails(
+    vcenter: Lab, bench: Bench, cloud: Cloud, action: str
+) -> None:
+    """Attached once, or not at all."""
+    vm, disk_cid = bench.vm().cid, cloud.create_disk(_SIZE, {})
+
+    def check(k: int, error: errors.Error) -> None:
+        if action == "attach_disk":
+            cloud.attach_disk(vm, disk_cid)
+            assert list(cloud.get_disks(vm)) == [disk_cid]
+            cloud.detach_disk(vm, disk_cid)
+        else:
+            if disk_cid in cloud.get_disks(vm):
+                cloud.detach_disk(vm, disk_cid)
+            assert list(cloud.get_disks(vm)) == []
+            cloud.attach_disk(vm, disk_cid)
+
+    if action == "detach_disk":
+        cloud.attach_disk(vm, disk_cid)
+    assert _each_call(vcenter, lambda: getattr(cloud, action)(vm, disk_cid), check) >= 3
+
+
+@pytest.mark.parametrize(
+    "action", ["CloneVM_Task", "CreateVirtualDisk_Task", "ReconfigVM_Task", "PowerOnVM_Task", "FindByInventoryPath"]
+)
+def test_a_lost_answer_is_found_inside_the_call(vcenter: Lab, bench: Bench, cloud: Cloud, action: str) -> None:
+    """It was done, the answer never came: there is one VM and one disk, attached once."""
+    before = vcenter.census()
+    rule = Rule(action, effects.lost_answer(), times=1)
+    vcenter.proxy.inject(rule)
+    vm, disk_cid = bench.vm().cid, cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, disk_cid)
+    assert rule.met == 1
+    after = vcenter.census()
+    assert after["VMs"] == before["VMs"] + 1
+    assert after["files .vmdk"] == before["files .vmdk"] + 6
+    assert list(cloud.get_disks(vm)) == [disk_cid]
+
+
+@pytest.mark.parametrize("action", ["ReconfigVM_Task", "Destroy_Task", "PowerOffVM_Task", "DeleteVirtualDisk_Task"])
+def test_a_lost_answer_while_something_goes_is_no_failure(vcenter: Lab, bench: Bench, cloud: Cloud, action: str) -> None:
+    """It is gone once, and its disk by itself."""
+    vm, disk_cid = bench.vm().cid, cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, disk_cid)
+    vcenter.proxy.inject(Rule(action, effects.lost_answer(), times=1))
+    cloud.delete_vm(vm)
+    assert cloud.has_disk(disk_cid)
+    cloud.delete_disk(disk_cid)
+    assert not cloud.has_disk(disk_cid)
+    assert not cloud.has_vm(vm)
+
+
+def test_polls_are_told_from_looks(vcenter: Lab, cloud: Cloud) -> None:
+    """Else the counts would prove nothing."""
+    vcenter.proxy.forget_calls()
+    cloud.create_disk(_SIZE, {})
+    looks = [call for call in vcenter.proxy.calls if call.action == "RetrievePropertiesEx"]
+    assert any(is_poll(call.request) for call in looks)
+    assert any(not is_poll(call.request) for call in looks)
