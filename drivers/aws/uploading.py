@@ -7,14 +7,15 @@ a killed upload goes on where it was, if the image is still the same.
 import base64
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import SnapshotCid
@@ -42,14 +43,15 @@ class Block(NamedTuple):
 
 
 class Journal:
-    """What has arrived, line by line: a line that was cut off counts for nothing."""
+    """What has arrived, line by line: a line that was cut off counts for nothing. While one upload has it, others go without."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = _taken(path)
         self.snapshot = ""
         self.arrived: dict[int, str] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in self._file or ():
                 entry = json.loads(line)
                 if "snapshot" in entry:
                     self.snapshot = str(entry["snapshot"])
@@ -60,31 +62,59 @@ class Journal:
         """A new snapshot."""
         self.snapshot, self.arrived = snapshot_cid, {}
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.write_text(json.dumps({"snapshot": snapshot_cid}) + "\n", encoding="utf-8")
+            if self._file:
+                self._file.truncate(0)
+        self._write({"snapshot": snapshot_cid})
 
     def add(self, block: Block) -> None:
         """A block arrived."""
         self.arrived[block.number] = block.checksum
-        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"block": block.number, "checksum": block.checksum}) + "\n")
+        self._write({"block": block.number, "checksum": block.checksum})
 
     def end(self) -> None:
         """It is complete, or it is gone."""
+        if self._file:
+            self._path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leave it to the next."""
+        if self._file:
+            self._file.close()
+        self._file = None
+
+    def _write(self, entry: Mapping[str, object]) -> None:
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            if self._file:
+                self._file.write(json.dumps(entry) + "\n")
+                self._file.flush()
+
+
+def _taken(path: Path) -> TextIO | None:
+    """The file, locked until it is closed; None if another upload has it, or if it can not be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("a+", encoding="utf-8")
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    file.seek(0)
+    return file
 
 
 def upload(account: Account, image_path: str, properties: StemcellProperties, born: dict[str, str], undo: Undo) -> SnapshotCid:
     """A snapshot of the image in image_path (raw, or packed with gzip or tar). Raises CpiError if it can not be read."""
-    journal = Journal(_journal_path(account, image_path))
-    with open_image(image_path) as image:
+    with contextlib.closing(Journal(_journal_path(account, image_path))) as journal, open_image(image_path) as image:
         size = max(MiB(properties.disk), mib_from_bytes(image.size or 0))
         snapshot_cid = _resumed(account, journal) or _started(account, size, properties, born, journal)
         undo.push(f"snapshot {snapshot_cid}", lambda: _forget(account, snapshot_cid, journal))
         checksums = _put_all(account, snapshot_cid, _blocks(image, bytes_from_mib(mib_of_gib(size))), journal)
-    _complete(account, snapshot_cid, checksums)
-    journal.end()
+        _complete(account, snapshot_cid, checksums)
+        journal.end()
     return snapshot_cid
 
 

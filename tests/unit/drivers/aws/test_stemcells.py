@@ -1,15 +1,18 @@
 """Stemcells: light ones named or copied, heavy ones uploaded block by block."""
 
 import base64
+import concurrent.futures
 import gzip
 import hashlib
 import io
 import os
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
+import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from fixtures.clouds.aws.answers import json_refusal
@@ -106,6 +109,28 @@ def test_an_upload_that_was_killed_goes_on_where_it_was(aws: Lab, cloud: Cloud, 
     counts = aws.proxy.counts()
     assert (counts["StartSnapshot"], counts["PutSnapshotBlock"], counts["CompleteSnapshot"]) == (0, 0, 1)
     assert [item["SnapshotId"] for item in aws.snapshots()] == begun
+
+
+def test_two_uploads_of_one_image_at_once_do_not_share_a_snapshot(aws: Lab, cloud: Cloud, tmp_path: Path) -> None:
+    """The one that fails would remove what the other registers."""
+    image = bootable_image(tmp_path / "image")
+    first_put, both_there = threading.Event(), threading.Event()
+    _pending(aws)
+
+    def hold(_: Request) -> None:
+        if not first_put.is_set():
+            first_put.set()
+            both_there.wait(20)
+
+    aws.proxy.inject(Rule("PutSnapshotBlock", effects.decided(hold)))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cloud.create_stemcell, str(image), {"disk": 1024}, {})
+        assert first_put.wait(20)
+        with cpi.connect(aws.config()) as another:
+            second = another.create_stemcell(str(image), {"disk": 1024}, {})
+        both_there.set()
+        assert first.result() != second
+    assert len({item["SnapshotId"] for item in aws.snapshots()}) == 2
 
 
 def _pending(aws: Lab) -> None:
