@@ -166,17 +166,27 @@ class Client:
 
     def _unanswered(self, error: exceptions.ClientException, asked: "_Asked") -> errors.Error:
         text = scrubbed(str(error), self._secrets)
-        if isinstance(error, exceptions.Unauthorized | exceptions.AuthorizationFailure):
-            return errors.CpiError(f"Keystone at {self._settings.keystone_url} does not take the credentials: {text}")
         if isinstance(error, exceptions.SSLError):
-            return errors.CloudError(f"{asked.text}: the certificate is not trusted (connection_options.ca_cert): {text}")
-        if isinstance(error, exceptions.HttpError):
-            return _failed_login(error, text)
+            advice = "connection_options.ca_cert must hold the issuer, and the port must speak TLS"
+            return errors.CloudError(f"{asked.text}: TLS fails: {text}; {advice}")
+        if isinstance(error, exceptions.HttpError | exceptions.InvalidResponse | exceptions.AuthorizationFailure):
+            return self._failed_login(error, text)
         if isinstance(error, exceptions.ConnectionError):
-            if asked.may_be_repeated or _never_sent(error) or self._auth.auth_ref is None:
+            if self._auth.auth_ref is None:
+                return Passing(f"Keystone can not be reached at {self._settings.keystone_url} (auth_url): {text}")
+            if asked.may_be_repeated or _never_sent(error):
                 return Passing(f"{asked.text}: {text}")
             return AnswerLost(f"{asked.text}: no answer came, it may have been done: {text}")
         return errors.CloudError(f"{asked.text}: {text}")
+
+    def _failed_login(self, error: exceptions.ClientException, text: str) -> errors.Error:
+        url, status = self._settings.keystone_url, getattr(error, "http_status", None)
+        if isinstance(error, exceptions.Unauthorized):
+            advice = "see username, api_key, project and domain, or the application credential"
+            return errors.CpiError(f"Keystone at {url} does not take the credentials: {text}; {advice}")
+        if status is not None and (status >= _BROKEN or status in _NOT_DONE):
+            return Passing(f"Keystone at {url}: {text}")
+        return errors.CpiError(f"no Keystone v3 answers at {url}: {text}; see auth_url")
 
     # ------------------------------------------------------------------ session, token, catalogue
 
@@ -247,7 +257,10 @@ class Client:
         if not options.ssl_verify_peer:
             return False
         if not options.is_pem:
-            return options.ca_cert or options.ssl_ca_file or True
+            named = options.ca_cert or options.ssl_ca_file
+            if named and not Path(named).exists():
+                raise errors.CpiError(f"connection_options: there is no file {named} with certificates to trust")
+            return named or True
         pem = options.ca_cert or ""
         path = self._folder / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
         token_cache.write_whole(path, pem)
@@ -347,12 +360,6 @@ def _retry_after(answer: requests.Response) -> float:
         return float(answer.headers.get("Retry-After", 0))
     except ValueError:
         return 0.0
-
-
-def _failed_login(error: exceptions.HttpError, text: str) -> errors.Error:
-    if error.http_status >= _BROKEN or error.http_status in _NOT_DONE:
-        return Passing(f"Keystone: {text}")
-    return errors.CpiError(f"Keystone does not take the login: {text}")
 
 
 def _never_sent(error: BaseException) -> bool:

@@ -104,10 +104,15 @@ class Disks:
     def _ready(self, volume: Document) -> DiskCid:
         disk_cid = DiskCid(volume["id"])
         with Undo() as undo:
-            undo.push(f"volume {disk_cid}", lambda: self.delete(disk_cid))
+            undo.push(f"volume {disk_cid}", lambda: self._discard(disk_cid))
             if volume["status"] not in {AVAILABLE, IN_USE}:
                 self._volumes.reached(disk_cid, AVAILABLE, "create_disk")
         return disk_cid
+
+    def _discard(self, disk_cid: DiskCid) -> None:
+        """Cinder deletes none that is still being made."""
+        self._volumes.settled(disk_cid, "create_disk")
+        self.delete(disk_cid)
 
     def _not_failed(self, disk_cid: DiskCid) -> Document:
         volume = self._volumes.look(disk_cid)

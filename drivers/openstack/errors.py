@@ -1,5 +1,6 @@
 """What OpenStack's answers mean in the director's ten words."""
 
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from cpi.contract import errors
 from cpi.kit.redaction import scrubbed
 
 _LONGEST_QUOTE = 500
+_HEADINGS = re.compile(r"<(title|h1)>.*?</\1>", re.DOTALL)  # Glance's pages: they repeat the status
 _QUOTA = re.compile(r"quota|limit exceeded|maximum number", re.IGNORECASE)
 
 
@@ -68,7 +70,8 @@ def words_of(body: bytes) -> str:
 
 def _sentence(document: Any) -> str:
     if isinstance(document, str):
-        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", document)).strip()
+        plain = re.sub(r"<[^>]*>", " ", _HEADINGS.sub(" ", document))
+        return re.sub(r"\s+", " ", html.unescape(plain)).strip()
     if isinstance(document, Mapping):
         for key in ("message", "faultstring", "detail", "title"):
             if isinstance(document.get(key), str):

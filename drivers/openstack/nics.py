@@ -62,7 +62,9 @@ def _nic(members: Mapping[str, Network], *, strict: bool) -> Nic:
     net_id = ids.pop()
     if ids or not net_id:
         names = ", ".join(members)
-        raise errors.CpiError(f"{names}: a NIC lies in one network: " + ("net_id is missing" if not net_id else "net_id differs"))
+        raise errors.CpiError(
+            f"networks {names}: a NIC lies in one network: " + ("net_id is missing" if not net_id else "net_id differs")
+        )
     return Nic(
         names=tuple(members),
         net_id=net_id,

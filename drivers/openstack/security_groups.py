@@ -26,7 +26,8 @@ class SecurityGroups:
             known[group["id"]] = [group["id"]]
         missing = sorted(names - set(known))
         if missing:
-            raise errors.CloudError(f"there is no security group {', '.join(missing)}")
+            there = ", ".join(sorted({name for name, ids in known.items() if ids != [name]}))
+            raise errors.CloudError(f"there is no security group {', '.join(missing)}; there are: {there}")
         twice = sorted(name for name in names if len(known[name]) > 1)
         if twice:
             raise errors.CloudError(f"several security groups are called {', '.join(twice)}: give their ids")

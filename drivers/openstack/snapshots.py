@@ -30,7 +30,7 @@ class Snapshots:
         }
         snapshot_cid = SnapshotCid(self._make(disk_cid, wish)["id"])
         with Undo() as undo:
-            undo.push(f"snapshot {snapshot_cid}", lambda: self.delete(snapshot_cid))
+            undo.push(f"snapshot {snapshot_cid}", lambda: self._discard(snapshot_cid))
             self._waits.until(f"snapshot_disk: snapshot {snapshot_cid}", lambda: self._ready(snapshot_cid))
         return snapshot_cid
 
@@ -57,6 +57,12 @@ class Snapshots:
                 raise
             made = found[0]
         return made
+
+    def _discard(self, snapshot_cid: SnapshotCid) -> None:
+        """Cinder deletes none that is still being made."""
+        what = f"snapshot {snapshot_cid} is still being made"
+        self._waits.until(what, lambda: None if self._look(snapshot_cid)["status"] == "creating" else {"made": True})
+        self.delete(snapshot_cid)
 
     def _is_there(self, snapshot_cid: SnapshotCid) -> bool:
         try:

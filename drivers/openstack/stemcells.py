@@ -1,12 +1,12 @@
 """Stemcells: images in Glance, uploaded, downloaded by Glance itself, or there already."""
 
-import logging
 from pathlib import Path
 from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
+from cpi.kit.redaction import scrubbed
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from drivers.openstack import naming
@@ -18,8 +18,6 @@ from drivers.openstack.settings import OpenStackSettings
 from drivers.openstack.states import Document, Waits, failed
 
 LIGHT: Final = " light"
-
-_log = logging.getLogger(__name__)
 
 
 class Stemcells:
@@ -80,6 +78,8 @@ class Stemcells:
             if not ours:
                 raise
             made = ours[0]
+        except Refused as error:
+            raise errors.CloudError(f"no image {body['name']} ({body['visibility']}): {error.said}") from error
         return made
 
     def _upload(self, image_id: str, path: Path) -> None:
@@ -98,8 +98,12 @@ class Stemcells:
         offered = self._client.get("image", "/info/import")["import-methods"]["value"]
         if "web-download" not in offered:
             raise errors.CpiError(f"source_url: this cloud's image service does not download; it offers: {', '.join(offered)}")
-        self._client.post("image", f"/images/{image_id}/import", {"method": {"name": "web-download", "uri": url}})
-        self._active(image_id, frozenset({"queued", "importing", "saving"}))
+        try:
+            self._client.post("image", f"/images/{image_id}/import", {"method": {"name": "web-download", "uri": url}})
+            self._active(image_id, frozenset({"queued", "importing", "saving"}))
+        except errors.CloudError as error:
+            said = f"the image service could not download {scrubbed(url)} (source_url)"
+            raise errors.CloudError(f"{said}: {error.message}") from error
 
     def _active(self, image_id: str, on_the_way: frozenset[str]) -> Document:
         def look() -> Document | None:

@@ -1,6 +1,9 @@
 """A project in a real OpenStack, and a Cloud on it, for the tests of this folder that need them."""
 
 import contextlib
+import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +16,11 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, StemcellCid
 from cpi.contract.model import Network, Vm
 from fixtures.clouds.openstack import ControlPlane
+from fixtures.clouds.openstack.accounts import PASSWORD
 from fixtures.clouds.openstack.lab import Lab, lab
 
 MakeVm = Callable[..., Vm]
+Executable = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +101,33 @@ def census_kept(project: Lab, stemcell_cid: StemcellCid) -> Iterator[None]:
     before = project.census()
     yield
     assert project.census() == before
+
+
+@pytest.fixture
+def floating_address(project: Lab) -> Iterator[str]:
+    """A floating IP of the project's."""
+    outside = project.sdk.network.find_network("public").id
+    floating = project.sdk.network.create_ip(floating_network_id=outside)
+    yield str(floating.floating_ip_address)
+    project.sdk.network.delete_ip(floating.id)
+
+
+@pytest.fixture
+def rpc(tmp_path: Path) -> Executable:
+    """One call through the executable: a cold process."""
+
+    def call(config: dict[str, Any], method: str, *arguments: Any) -> dict[str, Any]:
+        file = tmp_path / f"{uuid.uuid4()}.json"
+        file.write_text(json.dumps(config), encoding="utf-8")
+        context = {"director_uuid": "director", "request_id": "cpi-1"}
+        request = {"method": method, "arguments": arguments, "context": context, "api_version": 3}
+        command = [str(Path(sys.executable).with_name("cpi")), "rpc", "--config", str(file)]
+        done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
+        assert PASSWORD not in done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return call
 
 
 @contextlib.contextmanager

@@ -26,7 +26,8 @@ def test_every_service_wraps_its_words_in_its_own_way(body: object) -> None:
 
 def test_pages_of_html_are_told_without_their_tags() -> None:
     """Glance, and every proxy on the way."""
-    assert words_of(b"<html><head><title>413</title></head><body>Too\n large</body></html>") == "413 Too large"
+    page = b"<html><head><title>413</title></head><body><h1>413</h1>Too\n large: &#x27;x&#x27;</body></html>"
+    assert words_of(page) == "Too large: 'x'"
 
 
 def test_words_are_cut_and_hold_no_secret() -> None:
@@ -51,6 +52,7 @@ def test_refusals_are_told_apart_by_status(status: int, kind: type[Refused]) -> 
 def test_quota_is_told_from_capacity(said: str) -> None:
     """One is mended by a request to the cloud's owner, the other by a repeat."""
     assert refusal("POST x", 403, said).is_quota
+    assert refusal("POST x", 413, said).is_quota
     assert not refusal("POST x", 400, said).is_quota
     assert not refusal("POST x", 403, "Policy doesn't allow it").is_quota
 

@@ -1,175 +1,168 @@
-"""Calls that fail, answers that are lost, services that are busy, tokens that end: in front of a real control plane."""
+"""Each API call that a method makes fails once, in front of a real control plane: nothing is left, and a repeat succeeds."""
 
-import itertools
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from cpi.connecting import connect
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
-from cpi.contract.ids import VmCid
+from cpi.contract.ids import StemcellCid
+from cpi.contract.model import Network
 from cpi.contract.units import MiB
 from fixtures.clouds.openstack.lab import Lab
-from fixtures.proxy import Effect, Request, Rule, effects
+from fixtures.proxy import Rule, effects
 from tests.unit.drivers.openstack.conftest import MakeVm, gone_after
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("census_kept")]
 
-CALLS_OF_CREATE_VM = 6
 BROKEN = effects.answer(500, b'{"computeFault": {"code": 500, "message": "out of order"}}', {"Content-Type": "application/json"})
+CREATE_VM = (
+    "nova GET /v2.1/servers/detail",
+    "nova GET /v2.1/flavors/detail",
+    "neutron GET /v2.0/floatingips",
+    "neutron GET /v2.0/security-groups",
+    "neutron POST /v2.0/ports",
+    "nova POST /v2.1/servers",
+    "nova GET /v2.1/servers/{id}",
+    "neutron PUT /v2.0/ports/{id}/tags/*",
+    "neutron PUT /v2.0/floatingips/{id}",
+)
+DELETE_VM = (
+    "nova GET /v2.1/servers/{id}",
+    "neutron GET /v2.0/ports",
+    "nova DELETE /v2.1/servers/{id}",
+    "neutron DELETE /v2.0/ports/{id}",
+)
 
 
-@contextmanager
-def nth_call(project: Lab, number: int, effect: Effect) -> Iterator[list[Rule]]:
-    """The effect falls on the number-th call of any service, once; keystone's are not counted."""
-    count = itertools.count(1)
+def each_fails(project: Lab, calls: Sequence[str], method: Callable[[], object]) -> None:
+    """The method fails by each call in turn, and says which; then it succeeds, and has made these calls and no others."""
+    for call in calls:
+        service, _, action = call.partition(" ")
+        with project.rule(service, Rule(action, BROKEN, times=1)) as rule, pytest.raises(errors.CloudError, match="out of order"):
+            method()
+        assert rule.met == 1, call
+    project.forget_calls()
+    method()
+    made = {call.partition("/tags/")[0] for call in project.calls()}
+    assert made == {call.partition("/tags/")[0] for call in calls}
 
-    def when(_: Request) -> bool:
-        return next(count) == number
 
-    with ExitStack() as stack:
-        services = [service for service in project.proxies if service != "keystone"]
-        yield [stack.enter_context(project.rule(service, Rule("*", effect, when=when))) for service in services]
-
-
-@pytest.mark.parametrize("number", range(1, CALLS_OF_CREATE_VM + 1))
 def test_whichever_call_of_create_vm_fails_nothing_is_left_and_the_token_serves_again(
-    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, number: int
+    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, floating_address: str
 ) -> None:
-    """And the error tells what failed; the repeat, as a director makes it, succeeds."""
-    before, token = project.census(), str(uuid.uuid4())
-    with nth_call(project, number, BROKEN) as rules, pytest.raises(errors.CloudError, match="out of order"):
-        make_vm(brittle_cloud, token)
-    assert sum(rule.met for rule in rules) == 1
-    assert project.census() == before
-    with gone_after(brittle_cloud, make_vm(brittle_cloud, token)) as vm:
-        assert brittle_cloud.has_vm(vm.cid)
+    """As a director repeats it: one token all along, one VM in the end."""
+    before, token, made = project.census(), str(uuid.uuid4()), []
+    networks = {
+        "default": Network(ip=project.free_address(), cloud_properties={"net_id": project.net_id}),
+        "outside": Network(type="vip", ip=floating_address),
+    }
+
+    def create() -> None:
+        assert project.census() == before
+        project.forget_calls()
+        made.append(make_vm(brittle_cloud, token, networks))
+
+    each_fails(project, CREATE_VM, create)
+    with gone_after(brittle_cloud, made[-1]):
+        assert project.census()["servers"] == before["servers"] + 1
+        assert make_vm(brittle_cloud, token, networks) == made[-1]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_whichever_call_of_attach_disk_fails_a_repeat_attaches(
-    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, number: int
-) -> None:
-    """With the hint that it would have given."""
-    disk_cid = brittle_cloud.create_disk(MiB(1024), {})
-    with gone_after(brittle_cloud, make_vm(brittle_cloud)) as vm:
-        with nth_call(project, number, BROKEN) as rules, pytest.raises(errors.CloudError, match="out of order"):
-            brittle_cloud.attach_disk(vm.cid, disk_cid)
-        assert sum(rule.met for rule in rules) == 1
-        hint = brittle_cloud.attach_disk(vm.cid, disk_cid)
-        assert brittle_cloud.attach_disk(vm.cid, disk_cid) == hint
-    brittle_cloud.delete_disk(disk_cid)
-
-
-@pytest.mark.parametrize(("service", "action"), [("nova", "POST /v2.1/servers"), ("neutron", "POST /v2.0/ports")])
-def test_create_vm_finds_what_it_made_when_the_answer_is_lost(
-    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm, service: str, action: str
-) -> None:
-    """Within the same call: there is one VM with one port."""
-    before = project.census()
-    with project.rule(service, Rule(action, effects.lost_answer(), times=1)) as rule:
-        vm = make_vm(brittle_cloud)
-    assert rule.met == 1
-    assert project.census() == {**before, "servers": before["servers"] + 1, "ports": before["ports"] + 1}
+def test_whichever_call_of_delete_vm_fails_a_repeat_finishes(project: Lab, brittle_cloud: Cloud, make_vm: MakeVm) -> None:
+    """Also when the server is gone and its port is not: that is found by its tag."""
+    vm = make_vm(brittle_cloud)
+    for call in DELETE_VM:
+        service, _, action = call.partition(" ")
+        with project.rule(service, Rule(action, BROKEN, times=1)) as rule, pytest.raises(errors.CloudError, match="out of order"):
+            brittle_cloud.delete_vm(vm.cid)
+        assert rule.met == 1, call
+    assert not brittle_cloud.has_vm(vm.cid)
     brittle_cloud.delete_vm(vm.cid)
 
 
-def test_create_disk_finds_what_it_made_when_the_answer_is_lost(project: Lab, brittle_cloud: Cloud) -> None:
-    """By its name, which nothing else has."""
-    before = project.census()
-    with project.rule("cinder", Rule("POST /v3/volumes", effects.lost_answer(), times=1)) as rule:
-        disk_cid = brittle_cloud.create_disk(MiB(1024), {})
-    assert rule.met == 1
-    assert project.census() == {**before, "volumes": before["volumes"] + 1}
+def test_whichever_call_of_attach_and_detach_fails_a_repeat_does_it(project: Lab, brittle_cloud: Cloud, make_vm: MakeVm) -> None:
+    """With the hint that the first would have given."""
+    disk_cid = brittle_cloud.create_disk(MiB(1024), {})
+    with gone_after(brittle_cloud, make_vm(brittle_cloud)) as vm:
+        attachments = "/v2.1/servers/{id}/os-volume_attachments"
+        attach = (f"nova GET {attachments}", f"nova POST {attachments}", "cinder GET /v3/volumes/{id}")
+        hints = []
+        for call in attach:
+            service, _, action = call.partition(" ")
+            with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
+                brittle_cloud.attach_disk(vm.cid, disk_cid)
+            hints += [brittle_cloud.attach_disk(vm.cid, disk_cid), brittle_cloud.attach_disk(vm.cid, disk_cid)]
+            brittle_cloud.detach_disk(vm.cid, disk_cid)
+        assert len({hint.device for hint in hints}) == 1
+        brittle_cloud.attach_disk(vm.cid, disk_cid)
+        detach = (f"nova DELETE {attachments}/{{id}}", "cinder GET /v3/volumes/{id}")
+        for call in detach:
+            service, _, action = call.partition(" ")
+            with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
+                brittle_cloud.detach_disk(vm.cid, disk_cid)
+        brittle_cloud.detach_disk(vm.cid, disk_cid)
+        assert list(brittle_cloud.get_disks(vm.cid)) == []
     brittle_cloud.delete_disk(disk_cid)
 
 
-def test_a_call_that_was_never_answered_and_made_nothing_is_told_as_uncertain(
-    project: Lab, brittle_cloud: Cloud, make_vm: MakeVm
+def test_whichever_call_of_update_disk_fails_a_repeat_does_it(project: Lab, brittle_cloud: Cloud) -> None:
+    """The disk is of the wished size and type in the end, and the same."""
+    disk_cid = brittle_cloud.create_disk(MiB(1024), {})
+    calls = (
+        "cinder GET /v3/volumes/{id}",
+        "cinder GET /v3/types",
+        "cinder POST /v3/volumes/{id}/action os-retype",
+        "cinder POST /v3/volumes/{id}/action os-extend",
+    )
+    sizes = iter(range(2, 20))
+
+    def update() -> None:
+        size = next(sizes)
+        kind = ("fast", "encrypted")[size % 2]
+        assert brittle_cloud.update_disk(disk_cid, MiB(size * 1024), {"type": kind}) == disk_cid
+        volume = project.sdk.block_storage.get_volume(disk_cid)
+        assert (volume.size, volume.volume_type) == (size, kind)
+
+    each_fails(project, calls, update)
+    brittle_cloud.delete_disk(disk_cid)
+
+
+def test_whichever_call_of_create_stemcell_fails_nothing_is_left(project: Lab, brittle_cloud: Cloud, image_path: str) -> None:
+    """It is as large as a disk."""
+    before, made = project.census(), []
+
+    def create() -> None:
+        assert project.census() == before
+        made.append(brittle_cloud.create_stemcell(image_path, {"name": "tiny", "version": "3", "disk_format": "raw"}, {}))
+
+    calls = ("glance POST /v2/images", "glance PUT /v2/images/{id}/file", "glance GET /v2/images/{id}")
+    each_fails(project, calls, create)
+    brittle_cloud.delete_stemcell(StemcellCid(made[-1]))
+
+
+@pytest.mark.parametrize("kind", ["volumes", "snapshots"])
+def test_whichever_call_of_create_disk_or_snapshot_disk_fails_nothing_is_left(
+    project: Lab, brittle_cloud: Cloud, kind: str
 ) -> None:
-    """It is not claimed that a repeat is safe."""
-    reset = Rule("POST /v2.1/servers", effects.reset(), times=1)
-    with project.rule("nova", reset), pytest.raises(errors.VMCreationFailed, match="may have been done") as caught:
-        make_vm(brittle_cloud)
-    assert not caught.value.ok_to_retry
+    """A volume that nobody knows of costs money for ever."""
+    disk_cid = brittle_cloud.create_disk(MiB(1024), {})
+    before = project.census()
 
+    def create() -> None:
+        assert project.census() == before
+        if kind == "volumes":
+            brittle_cloud.delete_disk(brittle_cloud.create_disk(MiB(1024), {}))
+        else:
+            brittle_cloud.delete_snapshot(brittle_cloud.snapshot_disk(disk_cid, {}))
 
-def test_what_passes_is_repeated(project: Lab, folder: str) -> None:
-    """Resets and broken answers of what may be asked twice."""
-    with connect(
-        project.config(cache_folder=folder, retry_config={"default": {"max_attempts": 5, "sleep_duration": 0.1}})
-    ) as cloud:
-        disk_cid = cloud.create_disk(MiB(1024), {})
-        for effect in (effects.reset(), effects.lost_answer(), BROKEN):
-            with project.rule("cinder", Rule("GET *", effect, times=2)) as rule:
-                assert cloud.has_disk(disk_cid)
-            assert rule.met == 2
-        cloud.delete_disk(disk_cid)
-
-
-@pytest.mark.parametrize("status", [413, 429, 503])
-def test_a_busy_service_is_asked_again_when_it_says(project: Lab, folder: str, status: int) -> None:
-    """A POST too: a refusal has made nothing."""
-    busy = effects.answer(status, b'{"overLimit": {"message": "slow down"}}', {"Retry-After": "1"})
-    with connect(project.config(cache_folder=folder)) as cloud:
-        with project.rule("cinder", Rule("POST /v3/volumes", busy, times=1)) as rule:
-            began = time.monotonic()
-            disk_cid = cloud.create_disk(MiB(1024), {})
+    for action in (f"POST /v3/{kind}", f"GET /v3/{kind}/{{id}}"):
+        with (
+            project.rule("cinder", Rule(action, BROKEN, times=1)) as rule,
+            pytest.raises(errors.CloudError, match="out of order"),
+        ):
+            create()
         assert rule.met == 1
-        assert time.monotonic() - began >= 1
-        cloud.delete_disk(disk_cid)
-
-
-def test_retry_config_is_by_operation(project: Lab, folder: str) -> None:
-    """One operation gives up where another goes on."""
-    rules = {"default": {"max_attempts": 1}, "has_vm": {"max_attempts": 3, "sleep_duration": 0.1}}
-    with connect(project.config(cache_folder=folder, retry_config=rules)) as cloud:
-        with project.rule("nova", Rule("GET *", BROKEN, times=2)):
-            assert cloud.has_vm(VmCid(str(uuid.uuid4()))) is False
-        with project.rule("nova", Rule("GET *", BROKEN, times=1)), pytest.raises(errors.CloudError):
-            cloud.get_disks(VmCid(str(uuid.uuid4())))
-
-
-def test_a_token_that_ends_in_the_middle_of_a_wait_is_replaced_and_kept(
-    project: Lab, cloud: Cloud, make_vm: MakeVm, folder: str
-) -> None:
-    """The VM is made once; the next process finds the new token."""
-    file = next(Path(folder).glob("openstack-token-*"))
-    old = file.read_text()
-    ended = effects.answer(401, b'{"error": {"message": "The request you have made requires authentication."}}')
-    rule = Rule("GET /v2.1/servers/{id}", ended, skip=1, when=lambda request: request.headers["X-Auth-Token"] in old)
-    project.forget_calls()
-    with project.rule("nova", rule), gone_after(cloud, make_vm(cloud)):
-        assert rule.met >= 1
-        assert project.calls()["keystone POST /v3/auth/tokens"] == 1
-    assert file.read_text() != old
-
-
-def test_the_second_process_does_not_log_in(project: Lab, folder: str) -> None:
-    """A CPI process that logged in each time would double the time of most calls."""
-    for logins in (1, 0):
-        project.forget_calls()
-        with connect(project.config(cache_folder=folder)) as cloud:
-            assert cloud.has_vm(VmCid(str(uuid.uuid4()))) is False
-        assert len(project.proxies["keystone"].calls) == logins
-
-
-def test_wrong_credentials_are_a_fault_of_the_configuration(project: Lab, folder: str) -> None:
-    """And never a missing method; the password is not shown."""
-    with connect(project.config(cache_folder=folder, api_key="a-wrong-password")) as cloud:
-        with pytest.raises(errors.CpiError, match="does not take the credentials") as caught:
-            cloud.has_vm(VmCid(str(uuid.uuid4())))
-        assert not isinstance(caught.value, errors.NotImplemented)
-        assert "a-wrong-password" not in caught.value.message
-
-
-def test_a_region_that_does_not_exist_is_told_with_what_the_catalogue_has(project: Lab, folder: str) -> None:
-    """Not as an unreachable host."""
-    said = "no public endpoint of compute in region Atlantis"
-    with connect(project.config(cache_folder=folder, region="Atlantis")) as cloud, pytest.raises(errors.CpiError, match=said):
-        cloud.has_vm(VmCid(str(uuid.uuid4())))
+    create()
+    brittle_cloud.delete_disk(disk_cid)

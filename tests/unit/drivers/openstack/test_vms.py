@@ -126,18 +126,6 @@ def test_zones_are_tried_in_turn(project: Lab, folder: str, make_vm: MakeVm) -> 
         cloud.delete_vm(vm.cid)
 
 
-def test_quota_is_told_from_capacity(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
-    """A repeat would not help."""
-    owner = project.owner
-    owner.set_compute_quotas(project.sdk.current_project_id, instances=0)
-    try:
-        with pytest.raises(errors.VMCreationFailed, match="quota, not the cloud's capacity") as caught:
-            make_vm(cloud)
-    finally:
-        owner.set_compute_quotas(project.sdk.current_project_id, instances=-1)
-    assert not caught.value.ok_to_retry
-
-
 def test_a_flavour_with_a_cramped_ephemeral_disk_is_refused(cloud: Cloud, make_vm: MakeVm) -> None:
     """The agent would fail to make swap on it."""
     with pytest.raises(errors.CloudError, match="at least twice its memory"):
