@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from cpi.contract import errors as contract_errors
-from drivers.aws import cache, errors, vm_types
+from cpi.kit import private_files
+from drivers.aws import errors, vm_types
 from drivers.aws.client import Client
 from drivers.aws.settings import AwsSettings
 from drivers.aws.vm_types import VmType
@@ -43,7 +44,7 @@ class Facts:
     def __init__(self, client: Client, settings: AwsSettings, folder: Path | None = None) -> None:
         self._client = client
         self._settings = settings
-        self._folder = folder or cache.folder()
+        self._folder = folder or private_files.folder() / "aws"
         self._known: dict[tuple[str, str], Any] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -102,7 +103,7 @@ class Facts:
         if not found:
             return vm_types.guessed(name)
         kind = vm_types.from_answer(found[0])
-        cache.keep(self._file("types-known"), {**(kept or {}), name: kind})
+        private_files.keep(self._file("types-known"), {**(kept or {}), name: kind})
         return kind
 
     def _types_here(self) -> dict[str, VmType]:
@@ -117,7 +118,7 @@ class Facts:
             found = {}
         if not found:
             return {name: VmType(name, *row) for name, row in vm_types.table().items()}
-        cache.keep(self._file("types-here"), found)
+        private_files.keep(self._file("types-here"), found)
         return found
 
     # ------------------------------------------------------------------ remembering

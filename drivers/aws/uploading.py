@@ -20,8 +20,9 @@ from typing import Any, Final, NamedTuple, TextIO
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import SnapshotCid
 from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
+from cpi.kit import private_files
 from cpi.kit.undo import Undo
-from drivers.aws import cache, errors, snapshots, tags
+from drivers.aws import errors, snapshots, tags
 from drivers.aws.account import Account
 from drivers.aws.images import open_image
 from drivers.aws.properties import StemcellProperties
@@ -245,4 +246,4 @@ def _journal_path(account: Account, image_path: str) -> Path:
         raise contract_errors.CpiError(f"the stemcell's image {image_path} can not be read: {error.strerror}") from error
     who = account.settings.access_key_id or account.settings.role_arn or ""
     named = f"{account.settings.signing_region}\0{who}\0{facts.st_size}\0{facts.st_mtime_ns}\0{image_path}"
-    return cache.folder() / "uploads" / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.jsonl"
+    return private_files.folder() / "aws" / "uploads" / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.jsonl"

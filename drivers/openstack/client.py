@@ -20,6 +20,7 @@ from keystoneauth1.identity import v3
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
+from cpi.kit import private_files
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from drivers.openstack import connection_options, token_cache
@@ -63,7 +64,7 @@ class Client:
     def __init__(self, settings: OpenStackSettings) -> None:
         self._settings = settings
         self._options = connection_options.read(settings.connection_options)
-        self._folder = token_cache.folder(settings.cache_folder)
+        self._folder = private_files.folder(settings.cache_folder)
         self._secrets = frozenset(
             secret.reveal() for secret in (settings.api_key, settings.application_credential_secret) if secret is not None
         )
@@ -263,7 +264,7 @@ class Client:
             return named or True
         pem = options.ca_cert or ""
         path = self._folder / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
-        token_cache.write_whole(path, pem)
+        private_files.write_whole(path, pem)
         return str(path)
 
 

@@ -6,10 +6,11 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
-from drivers.openstack import locks, naming
+from drivers.openstack import naming
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import AnswerLost, Missing, Refused
 from drivers.openstack.properties import DiskProperties
@@ -48,7 +49,7 @@ class Disks:
             body["volume_type"] = wish.type or self._settings.default_volume_type
         if vm_cid and not self._settings.ignore_server_availability_zone:
             body["availability_zone"] = self._servers.existing(vm_cid).get("OS-EXT-AZ:availability_zone")
-        with locks.held(self._client.folder, token):
+        with private_files.one_at_a_time(self._client.folder, "openstack-call", token):
             volume = (self._with_token(token) if token else None) or self._make(body)
             return self._ready(volume)
 

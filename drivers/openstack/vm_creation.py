@@ -7,9 +7,10 @@ from typing import NamedTuple
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
-from drivers.openstack import locks, naming, placement, server_groups
+from drivers.openstack import naming, placement, server_groups
 from drivers.openstack.balancing import Balancing
 from drivers.openstack.client import Client
 from drivers.openstack.errors import AnswerLost, Passing, Refused
@@ -71,7 +72,7 @@ class VmCreation:
     def create(self, order: Order) -> Vm:
         """The VM, active, with its addresses."""
         wish = self._wish(order)
-        with locks.held(self._client.folder, order.token):
+        with private_files.one_at_a_time(self._client.folder, "openstack-call", order.token):
             return self._found(order, wish) or self._made(order, wish)
 
     def _wish(self, order: Order) -> VmWish:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from drivers.openstack import token_cache
 from drivers.openstack.token_cache import TokenCache
 
 STATE = json.dumps({"auth_token": "gAAAA", "body": {"token": {}}})
@@ -60,16 +59,3 @@ def test_what_was_dropped_is_gone(tmp_path: Path) -> None:
     cache.drop()
     cache.drop()
     assert cache.read() is None
-
-
-def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A director may run the CPI without a home."""
-    blocker = tmp_path / "file"
-    blocker.touch()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert token_cache.folder(str(blocker / "below")).parent == tmp_path
-
-
-def test_the_folder_is_closed_to_others(tmp_path: Path) -> None:
-    """It holds tokens."""
-    assert token_cache.folder(str(tmp_path / "new")).stat().st_mode & 0o777 == 0o700

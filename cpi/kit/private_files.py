@@ -1,0 +1,105 @@
+"""What short processes leave for the next: files of one user, readable by nobody else.
+
+Each CPI call is a process. A login, a session or a list of hardware types that it could not hand on would be asked for anew.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cpi.contract import errors
+
+_log = logging.getLogger(__name__)
+
+
+def folder(wished: str | None = None) -> Path:
+    """Where this user's files lie; made if it is missing, closed to others. Default: $XDG_CACHE_HOME/multicpi, ~/.cache/multicpi.
+
+    Raises CpiError if all there is belongs to somebody else.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - it never fails
+    path = Path(wished) if wished else Path(root) / "multicpi"
+    if not _usable(path):
+        path = Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}"
+        if not _usable(path) or path.stat().st_uid != os.getuid():
+            raise errors.CpiError(
+                f"there is no folder to keep logins in: {path} belongs to somebody else; name one in cache_folder"
+            )
+    return path
+
+
+def named(place: Path, kind: str, *whose: str | None) -> Path:
+    """The file for these credentials and this endpoint: by a hash of them, secrets included."""
+    digest = hashlib.sha256(json.dumps(whose).encode()).hexdigest()
+    return place / f"{kind}-{digest[:32]}.json"
+
+
+def read(path: Path) -> Any:
+    """The document; None for what is not there, spoilt, or readable by others: they may have written it."""
+    try:
+        facts = path.stat()
+        if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+            _log.warning("%s can be read by others and is not used", path)
+            return None
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def keep(path: Path, document: object) -> None:
+    """Write it as JSON, whole or not at all. What can not be written is logged, and costs the next process time."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, json.dumps(document))
+    except OSError as error:
+        _log.info("%s is not kept for the next process: %s", path.name, error)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A file that only its owner can read, whole or not at all, whoever else writes it at the same time. Raises OSError."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+    try:
+        with open(number, "w", encoding="utf-8") as file:  # noqa: PTH123 - a file descriptor
+            file.write(text)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def forget(path: Path) -> None:
+    """It is refused, or over."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.info("%s is not forgotten: %s", path.name, error)
+
+
+@contextlib.contextmanager
+def one_at_a_time(place: Path, kind: str, token: str | None) -> Iterator[None]:
+    """Held for the block against all threads and processes of this machine; the kernel frees it from the dead.
+
+    What a second call with one token would make may be on its way. Without a token there is nothing to hold.
+    """
+    if token is None:
+        yield
+        return
+    slot = hashlib.sha256(token.encode()).hexdigest()[:3]  # a few files for ever, instead of one for each token
+    with (place / f"{kind}-{slot}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _usable(path: Path) -> bool:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(path, os.W_OK | os.X_OK)

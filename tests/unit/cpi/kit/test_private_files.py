@@ -1,0 +1,80 @@
+"""What processes leave for each other."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cpi.contract import errors
+from cpi.kit import private_files
+
+
+def test_a_document_is_there_for_the_next_process_alone(tmp_path: Path) -> None:
+    """Readable by its owner, and named by a hash that tells no secret."""
+    path = private_files.named(tmp_path, "login", "user", "a-long-secret")
+    private_files.keep(path, {"token": "t"})
+    assert private_files.read(path) == {"token": "t"}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "secret" not in path.name
+    assert path != private_files.named(tmp_path, "login", "user", "another-secret")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("spoil", ["missing", "readable by others", "no JSON"])
+def test_what_can_not_be_trusted_is_as_if_it_were_not_there(tmp_path: Path, spoil: str) -> None:
+    """Somebody else may have written what others can read; a full disk leaves half a file."""
+    path = tmp_path / "login.json"
+    private_files.keep(path, {})
+    if spoil == "missing":
+        private_files.forget(path)
+        private_files.forget(path)
+    elif spoil == "no JSON":
+        path.write_text("{")
+    else:
+        path.chmod(0o644)
+    assert private_files.read(path) is None
+
+
+def test_what_can_not_be_written_costs_time_only(tmp_path: Path) -> None:
+    """The CPI goes on, and nothing half-written is left."""
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
+    private_files.keep(taken, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_the_folder_is_closed_to_others(tmp_path: Path) -> None:
+    """It holds logins."""
+    assert private_files.folder(str(tmp_path / "new")).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A director may run the CPI without a home. One that is somebody else's is not used."""
+    blocker = tmp_path / "file"
+    blocker.touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert private_files.folder(str(blocker / "below")).parent == tmp_path
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    (tmp_path / "multicpi-4711").mkdir()
+    with pytest.raises(errors.CpiError, match="belongs to somebody else"):
+        private_files.folder(str(blocker / "below"))
+
+
+def test_one_token_is_held_by_one_call_at_a_time(tmp_path: Path) -> None:
+    """Of the same machine; other tokens, and calls without one, do not wait."""
+    went: list[str] = []
+
+    def second() -> None:
+        with private_files.one_at_a_time(tmp_path, "call", "token"):
+            went.append("second")
+
+    with private_files.one_at_a_time(tmp_path, "call", "token"):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        with private_files.one_at_a_time(tmp_path, "call", None):
+            time.sleep(0.05)
+        went.append("first")
+    waiting.join(10)
+    assert went == ["first", "second"]
