@@ -10,7 +10,7 @@ WORKERS ?= 3
 help: ## tell what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
 
-demo: ready-to-demo ## move a live disk on this machine: grow it, lose the VM, shrink it; count every row (ARGS="--keep")
+demo: ready-to-demo ## move a disk on this machine: grow it, lose the VM, shrink it while its job runs; count every row (ARGS="--keep")
 	@$(BIN)/cpi demo $(ARGS)
 
 test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests

@@ -265,7 +265,8 @@ def _run(command: Sequence[str], deadline_seconds: float, stdin: bytes, on_outpu
         given.write(stdin)
         given.seek(0)
         try:
-            process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            # a group of its own: Ctrl-C is for the move to decide on, and would end a command in the guest
+            process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
         except OSError as error:
             raise AgentUnreachable(f"{name}: the OpenSSH client can not be run here: {error}") from error
     with process:

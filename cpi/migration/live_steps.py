@@ -42,7 +42,7 @@ def _copy_live(move: Move) -> State:
     notes = [f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
         notes.append(f"{nodes} sockets, pipes and device nodes were left out: programs make them when they start")
-    return msgspec.structs.replace(move.state, passes=passes, notes=tuple(notes))
+    return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
 def _verify_live(move: Move) -> State:

@@ -26,6 +26,10 @@ from cpi.migration.steps import STEPS
 from cpi.migration.stopping import Limits
 
 _ATTEMPTS = 3
+_LEFT_STOPPED = (
+    "the jobs were stopped when this began, and were left so: if an earlier try of this move had stopped them, start them,"
+    " or repeat with start_jobs=True"
+)
 _REFUSALS = (errors.NotSupported, errors.NotImplemented)
 
 
@@ -55,7 +59,9 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
              the guest (cpi.agent.shell) a copy is made while the jobs run, within limits. snapshot has the cloud take one first.
     Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
              (start_jobs says otherwise); what the jobs had written is on it.
-    Again:   with the same move_id, what a killed process left is found and finished; say start_jobs=True then.
+             start_jobs is the director's record of whether the jobs are meant to run; without it, that they are not stopped now.
+    Again:   with the same move_id, what a killed process left is found and finished. It may have stopped the jobs, and nobody
+             can be asked whether they ran before: so give start_jobs whenever a move may be repeated.
     Events:  on_event is told of every step; if it raises before the swap, the move is undone and what it raised passes on.
     Raises:  MoveRefused, with nothing changed. MoveFailed: before the swap with everything undone and the jobs on the old disk,
              after it with the data on report.disk_cid; what is left to do is in the message. What the cloud or the agent
@@ -91,7 +97,8 @@ def carry_out(order: Order, site: Site, on_event: OnEvent | None, *, again: bool
     facts, course = began.answer.facts, began.answer.course
     journal = Journal(order, on_event, began.began, began.seconds)
     journal.planned(course)
-    return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid)), course, journal, perform).report()
+    notes = (_LEFT_STOPPED,) if again and order.start_jobs is None and not facts.jobs_run else ()
+    return _Going(Move(site, order, facts, State(disk_cid=facts.new_disk_cid, notes=notes)), course, journal, perform).report()
 
 
 def _outlook(order: Order, site: Site, *, again: bool) -> Outlook:

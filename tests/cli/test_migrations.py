@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -29,22 +31,42 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path
     """migrate, migrations, orphans: figures on stdout, and nothing else there."""
     old = there.disk_cid
     wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
-    planned = cpi(*wish, "--dry-run", "--json")
-    assert json.loads(planned.stdout)["strategy"] == "copy"
-    moved = cpi(*wish, "--json")
+    picture = config.parent / "move.svg"
+    moved = cpi(*wish, "--json", "--picture", picture)
     assert moved.returncode == 0, moved.stderr
     report = json.loads(moved.stdout)
+    assert ET.parse(picture).getroot().get("role") == "img"  # noqa: S314 - our own document
     there.disk_cid = report["disk_cid"]
     there.assert_well()
     (shown,) = json.loads(cpi("migrations", "--json").stdout)
     assert (shown["move_id"], shown["standing"]) == (report["move_id"], "moved")
     assert "moved" in cpi("migrations").stdout
+    told = cpi("migrations", "show", report["move_id"], "--picture", config.parent / "again.svg").stdout
+    assert "stop the jobs" in told
+    assert (config.parent / "again.svg").read_bytes() == picture.read_bytes()
     assert json.loads(cpi("orphans", "--config", config, "--older-than", "1d", "--json").stdout) == []
     (orphan,) = json.loads(cpi("orphans", "--config", config, "--json").stdout)
     assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, there.disk_cid)
     assert cpi("orphans", "--config", config, "--delete").returncode == 0
     assert there.disks() == {there.disk_cid}
     assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
+
+
+def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, config: Path, there: Place) -> None:
+    """The plan and its reason, what is on the disk, and how long the jobs would be down; for people and for programs."""
+    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "96M", "--dry-run")
+    told = json.loads(cpi(*wish, "--json").stdout)
+    assert (told["strategy"], told["steps"][-1]) == ("live_copy", "start the jobs")
+    assert told["sample"]["size"] > 1 << 20
+    assert told["sample"]["changed_files"] >= 1
+    assert 0 < told["sample"]["answer_seconds"] < told["expected_down_seconds"] < told["expected_seconds"]
+    shown = cpi(*wish).stdout
+    assert re.search(r"on the disk: \d+ files with .* changed within 3 s", shown)
+    assert re.search(r"jobs down for about [0-9.]+ s", shown)
+    copied = cpi(*wish, "--strategy", "native_resize").stdout
+    assert "can not be told: as long as the cloud takes" in copied
+    there.assert_well()
+    assert there.disks() == {there.disk_cid}
 
 
 def test_a_move_that_can_not_be_is_told_in_red_and_kept(cpi: Command, config: Path, there: Place) -> None:
@@ -55,6 +77,17 @@ def test_a_move_that_can_not_be_is_told_in_red_and_kept(cpi: Command, config: Pa
     assert "no cloud shrinks a disk" in refused.stderr
     assert "refused" in cpi("migrations").stdout
     there.assert_well()
+
+
+def test_a_worker_on_a_file_that_is_no_database_ends_with_a_sentence(cpi: Command, tmp_path: Path) -> None:
+    """And leaves the file as it is."""
+    file = tmp_path / "precious"
+    file.write_text("something else\n")
+    done = cpi("worker", "--database", f"sqlite:///{file}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(file) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert file.read_text() == "something else\n"
 
 
 def test_what_is_missing_is_named_at_once(cpi: Command) -> None:

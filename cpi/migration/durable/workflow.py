@@ -209,10 +209,12 @@ def _launch(kept: Database, executor_id: str, queues: Sequence[str]) -> None:
         }
     )
     DBOS.listen_queues(queues)
-    with _readable(kept):
+    with _readable(kept), contextlib.ExitStack() as made:
+        made.callback(DBOS.destroy)
         DBOS.launch()
         for queue in _QUEUES:
             DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+        made.pop_all()
 
 
 def _mark(workflow_id: str, attributes: Mapping[str, Any]) -> None:

@@ -108,6 +108,20 @@ def test_jobs_that_were_stopped_stay_stopped() -> None:
     world.running = False
     report = _move(world, "copy")
     assert (world.running, world.store) == (False, report.disk_cid)
+    assert not report.jobs_run
+
+
+def test_a_repeat_that_finds_the_jobs_stopped_says_that_they_are_left_so() -> None:
+    """An earlier try may have stopped them; nobody can be asked. Told by the director's record, it starts them."""
+    world = World.with_disk()
+    world.running = False
+    report = _move(world, "copy", move_id="m")
+    assert "repeat with start_jobs=True" in report.notes[0]
+    assert not world.running
+    world = World.with_disk()
+    world.running = False
+    report = _move(world, "copy", move_id="m", start_jobs=True)
+    assert (report.notes, report.jobs_run, world.running) == ((), True, True)
 
 
 def test_a_disk_too_small_for_the_data_is_refused_before_anything_is_made() -> None:
