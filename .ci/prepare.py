@@ -39,6 +39,8 @@ PROGRAMS = {
         "postgres": ("postgresql", "tests of fleets"),
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
+        "pgrep": ("procps", "tests of shells in guests"),
+        "git": ("git", "tests of the project's own files"),
     },
 }
 
