@@ -53,6 +53,8 @@ PROGRAMS = {
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
         "go": ("golang-go", VCENTER),
+        "pgrep": ("procps", "tests of shells in guests"),
+        "git": ("git", "tests of the project's own files"),
     },
 }
 

@@ -51,8 +51,9 @@ def main(words: list[str]) -> None:
         for name, workers, size, killed in [_ROUNDS[word] for word in words if word in _ROUNDS] or _ROUNDS.values():
             seconds = _round(folder, places, url, workers, size, killed=killed)
             rows.append((name, f"{seconds:.1f}", f"{moves / seconds:.2f}"))
-        for place in places:
-            place.assert_well()
+            sys.stderr.write(f"{rows[-1]}\n")
+            for place in places:
+                place.assert_well()
     show(f"{moves} moves of 64 MiB disks, 8 in flight: every acknowledged row is there", ("", "seconds", "moves a second"), rows)
 
 
