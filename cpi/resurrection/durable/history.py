@@ -72,9 +72,9 @@ class History:
         failed = ended[-1] if ended and (report := ended[-1].report) and report.standing is Standing.FAILED else None
         return Present(vm, agent_id, under_way, failed, tuple(ended), len(over))
 
-    def under_way(self) -> tuple[Try, ...]:
-        """Every try that is not over."""
-        return tuple(one for tries in self._tries.values() for one in tries if one.is_open)
+    def under_way(self, group: str) -> tuple[Try, ...]:
+        """Every try of a group that is not over."""
+        return tuple(one for tries in self._tries.values() for one in tries if one.is_open and one.order.group == group)
 
     def all(self) -> tuple[Try, ...]:
         """Every try."""

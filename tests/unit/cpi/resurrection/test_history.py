@@ -44,7 +44,7 @@ def test_a_try_under_way_is_seen() -> None:
     history = History([_row("vm-1", _recreated("vm-2")), _row("vm-2", None)])
     present = history.present(_INSTANCE, "local")
     assert present.under_way is not None
-    assert (present.vm, len(history.under_way())) == ("vm-2", 1)
+    assert (present.vm, len(history.under_way(""))) == ("vm-2", 1)
 
 
 def test_a_try_that_failed_with_a_vm_whose_agent_answered_is_gone_on_with() -> None:
