@@ -255,6 +255,8 @@ def test_what_keeps_dying_is_left_alone_for_a_while(place: _Place) -> None:
     place.silence(0)
     place.tick()
     place.runner.end(Report(Standing.FAILED, time.time(), message="no", failed_step="create_vm"))
+    place.tick()
+    place.silence(0)
     place.tick(6)
     assert (place.ordered(), place.told()) == (["db/0"], [Kind.DOWN, Kind.HELD])
     assert "tried 1 times of late" in place.alerts[1].message
@@ -331,3 +333,17 @@ def test_what_others_do_in_the_group_counts_at_once(place: _Place) -> None:
     place.runner.end(Report(Standing.RECREATED, 0.0, VmCid("vm-9"), "a"))
     place.tick()
     assert place.ordered() == ["db/1"]
+
+
+def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place: _Place) -> None:
+    """The cloud did not delete the VM, and then its agent was heard."""
+    place.watch(1, rules=Rules(backoff=Backoff(first=0.001)))
+    place.silence(0)
+    place.tick()
+    place.runner.end(Report(Standing.FAILED, 1.0, message="no", failed_step="delete_vm"))
+    place.silence(0, seconds=0)
+    place.tick(6)
+    assert place.ordered() == ["db/0"]
+    place.silence(0)
+    place.tick()
+    assert [order.verdict for order in place.runner.orders] == 2 * [Verdict.UNRESPONSIVE]
