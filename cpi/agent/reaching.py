@@ -38,7 +38,11 @@ def faults_of(reach: Reach) -> list[str]:
     """What is wrong with it, that can be told before anybody is asked."""
     if reach.url is None:
         return []
-    address = urlsplit(reach.url)
+    try:
+        address = urlsplit(reach.url)
+        _ = address.port
+    except ValueError as error:
+        return [f"agent.url: {reach.url!r} is no URL: {error}"]
     if address.password or address.username:
         return [
             "agent.url: it holds a password, which would be kept in the database: put USER:PASSWORD into a file (agent.login)"
@@ -67,7 +71,9 @@ def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent
 
 
 def _by_https(reach: Reach, deadlines: Deadlines | None) -> Agent:
-    user, _, password = _text(reach.login).strip().partition(":")
+    user, colon, password = _text(reach.login).strip().partition(":")
+    if not (user and colon and password):
+        raise errors.CpiError(f"{reach.login} does not hold USER:PASSWORD")
     address = urlsplit(reach.url or "")
     where = address._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{address.netloc}").geturl()
     return Agent(https.HttpsTransport(where, _text(reach.ca) if reach.ca else None), deadlines)
