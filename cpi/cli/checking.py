@@ -7,7 +7,7 @@ import typer
 
 from cpi.cli import screen
 from cpi.cli.migration_options import AsJson
-from cpi.cli.watching import DatabaseUrl, InstancesFile, recreate, runner_of
+from cpi.cli.watching import DatabaseUrl, InstancesFile, recreate, telling_runner
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 
@@ -37,7 +37,7 @@ def check(
     from cpi.resurrection.watchfile import read_watchfile
 
     plan = read_watchfile(file)
-    with Clouds() as clouds, runner_of(database, lambda _: None) as runner:
+    with Clouds() as clouds, telling_runner(plan, database) as runner:
         found = _checked(plan, runner, clouds)
         if json:
             screen.show_json([{**to_plain(one), "resolutions": [way.value for way in one.resolutions]} for one in found])

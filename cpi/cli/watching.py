@@ -117,7 +117,7 @@ def resurrect(
     from cpi.resurrection.watchfile import read_watchfile
 
     plan = read_watchfile(file)
-    with runner_of(database, lambda _: None) as runner:
+    with telling_runner(plan, database) as runner:
         report = recreate(plan, name, runner, ask=not even_if_alive)
     if json:
         screen.show_json(to_plain(report))
@@ -190,6 +190,18 @@ def runner_of(url: str | None, tell: "Tell") -> "Runner":
     from cpi.resurrection.durable.runner import Runner
 
     return Runner(database_of(url, "resurrections"), _lost, tell)
+
+
+@contextlib.contextmanager
+def telling_runner(plan: "Watchfile", url: str | None) -> "Iterator[Runner]":
+    """As runner_of, telling the file's responders. What was left by dead processes is finished before the block ends."""
+    from cpi.resurrection.responders.switchboard import Switchboard
+
+    with Switchboard(plan.responders, screen.show_fault) as board, runner_of(url, board.tell) as runner:
+        try:
+            yield runner
+        finally:
+            until(lambda: runner.is_idle)
 
 
 def _lost(message: str) -> None:

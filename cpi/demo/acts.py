@@ -9,10 +9,11 @@ import msgspec
 
 from cpi.agent.shell import shell_by_agent
 from cpi.contract import errors
-from cpi.contract.ids import DiskCid, StemcellCid
+from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.demo.client import Writer, asked
 from cpi.demo.stage import Guest, Stage
+from cpi.demo.watching import killed_and_back
 from cpi.kit.waiting import wait_until
 from cpi.migration import Event, Report, Strategy, migrate_disk
 
@@ -80,9 +81,8 @@ def perform(stage: Stage, watcher: Watcher) -> Outcome:
         with play.act(f"grow it to {LARGER} MiB, the job stopped") as scene, _interrupting(writer, scene):
             disk_cid = _move(Wish(stage, guest, disk_cid, LARGER, Strategy.COPY), scene, watcher)
         writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act("lose the VM, give the disk to a new one") as scene, _interrupting(writer, scene):
-            guest = _replace(stage, guest, stemcell_cid, disk_cid)
-            writer.address = guest.address
+        with play.act("kill the VM: it comes back by itself") as scene, _interrupting(writer, scene):
+            guest = killed_and_back(stage, guest, stemcell_cid, disk_cid, OLD_DATA_BYTES)
         writer.wait_for_more(_ROWS_BETWEEN)
         with play.act(f"shrink it to {SMALLER} MiB, the job running") as scene, _interrupting(writer, scene):
             _move(Wish(stage, guest, disk_cid, SMALLER), scene, watcher)
@@ -133,14 +133,6 @@ def _move(wish: Wish, scene: Scene, watcher: Watcher) -> DiskCid:
         )
     scene.report = report
     return report.disk_cid
-
-
-def _replace(stage: Stage, guest: Guest, stemcell_cid: StemcellCid, disk_cid: DiskCid) -> Guest:
-    stage.kill(guest)
-    stage.cloud.delete_vm(guest.vm_cid)
-    replacement = stage.make_vm(stemcell_cid, (disk_cid,))
-    _run_job(stage, replacement, disk_cid)
-    return replacement
 
 
 def _count_lost(guest: Guest, writer: Writer, digest: str) -> int:

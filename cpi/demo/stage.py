@@ -23,6 +23,7 @@ from cpi.demo import job
 from cpi.kit.waiting import wait_until
 
 _READY_SECONDS = 30.0
+_SHARED = "127.0.0.1"
 
 
 class Guest(msgspec.Struct, frozen=True):
@@ -31,6 +32,15 @@ class Guest(msgspec.Struct, frozen=True):
     vm_cid: VmCid
     address: str
     agent: Agent
+
+
+def job_spec(old_data_bytes: int) -> dict[str, Any]:
+    """What an agent is told to run."""
+    command = [sys.executable, str(Path(job.__file__).resolve())]
+    return {
+        "deployment": "demo",
+        "jobs": [{"name": "rows", "command": command, "env": {"OLD_DATA_BYTES": str(old_data_bytes)}}],
+    }
 
 
 class Stage:
@@ -68,14 +78,20 @@ class Stage:
             archive.add(motd, "etc/motd")
         return self.cloud.create_stemcell(str(image), {"name": "demo", "version": "1"}, {})
 
-    def make_vm(self, stemcell_cid: StemcellCid, disks: tuple[DiskCid, ...] = ()) -> Guest:
+    def make_vm(self, stemcell_cid: StemcellCid) -> Guest:
         """A VM whose agent answers."""
-        vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, {"default": Network(type="dynamic")}, disks, {})
+        vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, {"default": Network(type="dynamic")}, (), {})
         if not isinstance(self.cloud, ShowsAgentSettings):
             raise errors.NotSupported(f"the driver {self.cloud.name} can not tell how its agents are reached")
         agent = https.from_settings(self.cloud.agent_settings(vm.cid))
         agent.wait_until_ready(_READY_SECONDS)
-        return Guest(vm.cid, vm.networks["default"].ip or "127.0.0.1", agent)
+        return Guest(vm.cid, vm.networks["default"].ip or _SHARED, agent)
+
+    def network_at(self, address: str) -> Network:
+        """A network on which a VM gets that address, where VMs have one of their own."""
+        if address == _SHARED:
+            return Network(type="dynamic")
+        return Network(type="manual", ip=address, netmask="255.0.0.0", gateway=_SHARED)
 
     def attach(self, guest: Guest, disk_cid: DiskCid) -> None:
         """Attach and mount a disk in BOSH's order."""
@@ -85,12 +101,7 @@ class Stage:
 
     def run_job(self, guest: Guest, old_data_bytes: int) -> None:
         """Have the agent run the job, and wait until it does."""
-        command = [sys.executable, str(Path(job.__file__).resolve())]
-        spec: dict[str, Any] = {
-            "deployment": "demo",
-            "jobs": [{"name": "rows", "command": command, "env": {"OLD_DATA_BYTES": str(old_data_bytes)}}],
-        }
-        guest.agent.apply(spec)
+        guest.agent.apply(job_spec(old_data_bytes))
         guest.agent.start()
         wait_until(lambda: guest.agent.get_state().job_state == "running", "the job runs", deadline_seconds=_READY_SECONDS)
 

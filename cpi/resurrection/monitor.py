@@ -246,21 +246,29 @@ class Monitor:
         if reason:
             self._hold(one, reason)
             return
-        fresh = self._runner.history().present(one.instance, one.plugin)
+        with self._runner.alone(f"group {one.instance.group} of {self._file.path}") as alone:
+            if alone:
+                self._begin(one, one.verdict)
+
+    def _begin(self, one: Watched, verdict: Verdict) -> None:
+        history, group = self._runner.history(), one.instance.group
+        fresh = history.present(one.instance, one.plugin)
         if fresh.under_way is not None or fresh.vm != one.present.vm:
             return  # another monitor was faster; what it did is read soon
-        if fresh.unfinished is None:
-            self._told(one, Kind.DOWN, f"{one.verdict.value}; it is going to be recreated")
-        target = self._pulse.target(one.name)
+        if len(history.under_way(group)) >= self._file.group(one.instance).at_once:
+            return
+        failed = fresh.unfinished
+        if failed is None:
+            self._told(one, Kind.DOWN, f"{verdict.value}; it is going to be recreated")
         order = Order(
             file=self._file.path,
             name=one.name,
-            group=one.instance.group,
+            group=group,
             vm=fresh.vm,
             plugin=one.plugin,
-            verdict=one.verdict,
+            verdict=verdict,
             agent_id=fresh.agent_id,
-            down_since=target.heard_at,
+            down_since=failed.order.down_since if failed else self._pulse.target(one.name).heard_at,
         )
         self._runner.begin(order, fresh)
         one.held, one.condition = "", Condition.UNDER_WAY

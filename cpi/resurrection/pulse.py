@@ -29,7 +29,20 @@ _PING_SECONDS: Final = 5.0
 class Target:
     """One instance as it is listened to."""
 
-    __slots__ = ("agent_id", "asked", "fault", "heard", "heard_at", "instance", "job_state", "lines", "vitals", "vm", "waiting")
+    __slots__ = (
+        "agent_id",
+        "asked",
+        "fault",
+        "heard",
+        "heard_at",
+        "instance",
+        "job_state",
+        "lines",
+        "retired",
+        "vitals",
+        "vm",
+        "waiting",
+    )
 
     def __init__(self, instance: Instance, vm: VmCid, agent_id: str | None, now: float) -> None:
         self.instance = instance
@@ -43,6 +56,7 @@ class Target:
         self.job_state = ""
         self.vitals: Mapping[str, Any] = {}
         self.lines: tuple[Agent, contextlib.ExitStack] | None = None
+        self.retired = False
 
     def hang_up(self) -> None:
         """Let go of the connection; the next question makes another."""
@@ -84,10 +98,17 @@ class Pulse:
                 return
             target = Target(instance, vm, agent_id, self._clock())
             self._targets[instance.name] = target
-            if old is not None and old.agent_id:
-                self._by_agent.pop(old.agent_id, None)
+            if old is not None:
+                self._retire(old)
             if agent_id:
                 self._by_agent[agent_id] = target
+
+    def _retire(self, target: Target) -> None:
+        target.retired = True
+        if target.agent_id:
+            self._by_agent.pop(target.agent_id, None)
+        if not target.waiting:
+            target.hang_up()
 
     def target(self, name: str) -> Target:
         """What is known of an instance."""
@@ -127,7 +148,10 @@ class Pulse:
         else:
             self._hear(target, state)
         finally:
-            target.waiting = False
+            with self._guard:
+                target.waiting = False
+                if target.retired:
+                    target.hang_up()
 
     def _agent(self, target: Target) -> Agent:
         if target.lines is None:

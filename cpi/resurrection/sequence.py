@@ -27,8 +27,8 @@ from cpi.resurrection.secrets import resolved
 STEPS: Final = (
     "ask", "delete_vm", "create_vm", "set_vm_metadata", "wait_for_agent", "attach_disks", "mount_disks", "apply", "start"
 )  # fmt: skip
-_BEFORE_THE_VM: Final = frozenset(STEPS[:3])
 _ATTEMPTS: Final = 3
+_STALE_SECONDS: Final = 30.0
 _ALIVE: Final = "alive"
 
 Keep = Callable[[str, Callable[[], Any]], Any]
@@ -116,9 +116,13 @@ class Recreation:
             return _ALIVE
         return ""
 
-    def _delete_vm(self) -> None:
+    def _delete_vm(self) -> str:
+        asked = self._times[-1]
+        if time.time() - asked.began - asked.seconds > _STALE_SECONDS and self._ask() == _ALIVE:
+            return _ALIVE  # whoever asked died, and the agent was heard again since
         with contextlib.suppress(errors.VMNotFound):
             self._cloud.delete_vm(self._order.vm)
+        return ""
 
     def _create_vm(self) -> str:
         instance = self._instance

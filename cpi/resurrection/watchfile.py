@@ -52,6 +52,9 @@ class Watchfile(msgspec.Struct, frozen=True, kw_only=True):
     responders: tuple[Mapping[str, Any], ...] = ()
     """As they are written: see responders.finding."""
 
+    def __repr__(self) -> str:
+        return f"Watchfile({self.path!r})"
+
     def instance(self, name: str) -> Instance:
         """The one of that name. Raises CpiError saying which there are."""
         for instance in self.instances:

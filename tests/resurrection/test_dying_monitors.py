@@ -61,7 +61,7 @@ def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, pr
     assert died["status"] == DIED, died
     ground.hurt(one)
     with watching(ground) as there:
-        there.until(lambda: ground.is_well(one) and not there.runner.history().under_way(), "it is well", 60)
+        there.until(lambda: ground.is_well(one) and there.runner.is_idle, "it is well", 60)
         there.for_seconds(1.0)
     ground.assert_well(one)
     ground.assert_nothing_left_over()

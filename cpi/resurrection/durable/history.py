@@ -32,7 +32,7 @@ class Present(msgspec.Struct, frozen=True):
     """The try that is not over."""
 
     unfinished: Try | None
-    """The last try, if it failed: it has to be gone on with whatever the agent says."""
+    """The last try, if it failed after it had made a VM: it has to be gone on with whatever an agent says."""
 
     ended: tuple[Try, ...]
     """Every try that is over, the newest last."""
@@ -69,12 +69,11 @@ class History:
             if made is None or made.vm is None or made.vm in seen:
                 break
             vm, agent_id = made.vm, made.agent_id
-        failed = ended[-1] if ended and (report := ended[-1].report) and report.standing is Standing.FAILED else None
-        return Present(vm, agent_id, under_way, failed, tuple(ended), len(over))
+        return Present(vm, agent_id, under_way, _unfinished(ended), tuple(ended), len(over))
 
-    def under_way(self) -> tuple[Try, ...]:
-        """Every try that is not over."""
-        return tuple(one for tries in self._tries.values() for one in tries if one.is_open)
+    def under_way(self, group: str) -> tuple[Try, ...]:
+        """Every try of a group that is not over."""
+        return tuple(one for tries in self._tries.values() for one in tries if one.is_open and one.order.group == group)
 
     def all(self) -> tuple[Try, ...]:
         """Every try."""
@@ -85,6 +84,12 @@ def _made(over: list[Try]) -> Report | None:
     """The last try to replace a VM, if the VM it made stands in its place now."""
     report = over[-1].report if over else None
     return report if report is not None and replaced_before(report) else None
+
+
+def _unfinished(ended: list[Try]) -> Try | None:
+    """What failed without making a VM may have changed nothing: the old VM may be alive, and has to be judged anew."""
+    last = ended[-1].report if ended else None
+    return ended[-1] if last is not None and last.standing is Standing.FAILED and last.vm is not None else None
 
 
 def _try(row: Row) -> Try:

@@ -1,8 +1,9 @@
 """Recreations as durable work: begun once for each VM that is to be replaced, whoever asks; gone on with by whoever is there."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -56,6 +57,16 @@ class Runner:
         work_id = f"{order.plugin}-{order.vm}-{present.tries_for_vm + 1}"
         self._executor.begin(_recreate, work_id, to_plain(order))
         return work_id
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Whether no other process is in such a block of this name."""
+        held = self._executor.locks.hold(name)
+        try:
+            yield held
+        finally:
+            if held:
+                self._executor.locks.release(name)
 
     def history(self) -> History:
         """All that was ever begun."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import StemcellCid, VmCid
 from cpi.durable.engine import Row
@@ -44,7 +46,7 @@ def test_a_try_under_way_is_seen() -> None:
     history = History([_row("vm-1", _recreated("vm-2")), _row("vm-2", None)])
     present = history.present(_INSTANCE, "local")
     assert present.under_way is not None
-    assert (present.vm, len(history.under_way())) == ("vm-2", 1)
+    assert (present.vm, len(history.under_way(""))) == ("vm-2", 1)
 
 
 def test_a_try_that_failed_with_a_vm_whose_agent_answered_is_gone_on_with() -> None:
@@ -66,6 +68,14 @@ def test_a_try_whose_new_vm_never_answered_has_that_one_replaced() -> None:
 def test_a_try_that_ended_without_a_word_failed() -> None:
     """By hand in the database, or by a fault of ours."""
     present = History([_row("vm-1", None, fault="boom")]).present(_INSTANCE, "local")
-    assert present.unfinished is not None
-    assert present.unfinished.report is not None
-    assert (present.vm, present.unfinished.report.message) == ("vm-1", "boom")
+    (ended,) = present.ended
+    assert ended.report is not None
+    assert (present.vm, ended.report.standing, ended.report.message) == ("vm-1", Standing.FAILED, "boom")
+
+
+@pytest.mark.parametrize("step", ["read", "ask", "delete_vm", "create_vm"])
+def test_a_try_that_made_no_vm_is_not_gone_on_with(step: str) -> None:
+    """The old VM may be alive again: nobody may delete it without asking its agent."""
+    failed = Report(Standing.FAILED, 2.0, message="no", failed_step=step)
+    present = History([_row("vm-1", failed)]).present(_INSTANCE, "local")
+    assert (present.vm, present.unfinished, present.tries_for_vm) == ("vm-1", None, 1)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -59,6 +59,7 @@ class _Runner:
     def __init__(self) -> None:
         self.orders: list[Order] = []
         self.rows: list[Row] = []
+        self.others = False
 
     def history(self) -> History:
         return History(self.rows)
@@ -74,6 +75,10 @@ class _Runner:
         at = next(number for number, row in enumerate(self.rows) if row.is_open)
         row = self.rows[at]
         self.rows[at] = Row(row.work_id, row.argument, row.executor_id, 0.0, is_open=False, answer=to_plain(report), fault="")
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        yield not self.others
 
     def step_of(self, work_id: str) -> str:
         return "create_vm"
@@ -250,6 +255,8 @@ def test_what_keeps_dying_is_left_alone_for_a_while(place: _Place) -> None:
     place.silence(0)
     place.tick()
     place.runner.end(Report(Standing.FAILED, time.time(), message="no", failed_step="create_vm"))
+    place.tick()
+    place.silence(0)
     place.tick(6)
     assert (place.ordered(), place.told()) == (["db/0"], [Kind.DOWN, Kind.HELD])
     assert "tried 1 times of late" in place.alerts[1].message
@@ -271,7 +278,8 @@ def test_a_try_that_failed_is_gone_on_with_though_the_agent_answers(place: _Plac
     place.silence(0, seconds=0)
     place.tick()
     assert [order.vm for order in place.runner.orders] == ["vm-0", "vm-0"]
-    assert place.runner.orders[1].verdict is Verdict.MISSING or not place.runner.orders[1].ask
+    assert place.runner.orders[1].verdict is Verdict.MISSING  # nobody asks the agent, which would answer
+    assert place.runner.orders[1].down_since == place.runner.orders[0].down_since
 
 
 def test_a_lost_bus_is_no_death(place: _Place) -> None:
@@ -309,3 +317,33 @@ def test_what_another_monitor_recreates_is_left_to_it(place: _Place) -> None:
     place.now += 5
     place.tick()
     assert place.monitor.views()[0].condition == "under way"
+
+
+def test_what_others_do_in_the_group_counts_at_once(place: _Place) -> None:
+    """Though it was not read yet; and while another decides about the group, nobody else does."""
+    place.watch(2)
+    order = Order(file="/f.yml", name="db/0", group="db", vm=VmCid("vm-0"), plugin="local", verdict=Verdict.MISSING)
+    place.silence(1)
+    place.runner.others = True
+    place.tick(2)
+    place.runner.others = False
+    place.runner.rows.append(Row("local-vm-0-1", to_plain(order), "other", 0.0, is_open=True, answer=None, fault=""))
+    place.tick(1)
+    assert place.ordered() == []
+    place.runner.end(Report(Standing.RECREATED, 0.0, VmCid("vm-9"), "a"))
+    place.tick()
+    assert place.ordered() == ["db/1"]
+
+
+def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place: _Place) -> None:
+    """The cloud did not delete the VM, and then its agent was heard."""
+    place.watch(1, rules=Rules(backoff=Backoff(first=0.001)))
+    place.silence(0)
+    place.tick()
+    place.runner.end(Report(Standing.FAILED, 1.0, message="no", failed_step="delete_vm"))
+    place.silence(0, seconds=0)
+    place.tick(6)
+    assert place.ordered() == ["db/0"]
+    place.silence(0)
+    place.tick()
+    assert [order.verdict for order in place.runner.orders] == 2 * [Verdict.UNRESPONSIVE]
