@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cpi.contract.model import CloudConfig
-from cpi.kit.retrying import repeated
 from cpi.kit.waiting import wait_until
 from drivers.google import errors
 from drivers.google.client import Client
@@ -53,4 +52,9 @@ class Account:
 
     def anew(self, change: Callable[[], T]) -> T:
         """The answer of change, which reads what it changes, and does so again if somebody else was faster."""
-        return repeated(change, on=errors.Stale, attempts=self.patience.stale_attempts, longest_pause_seconds=2.0)
+        try:
+            return change()
+        except errors.Stale:
+            from cpi.kit.retrying import repeated  # imported late: most changes succeed at once
+
+            return repeated(change, on=errors.Stale, attempts=self.patience.stale_attempts, longest_pause_seconds=2.0)

@@ -74,7 +74,7 @@ def _begun(account: Account, wish: Wish, candidate: Candidate, body: Item, reque
     """Whether the answer is of an earlier call; and the VM, if that is so and it lives."""
 
     def ours() -> None:
-        undo.push(f"VM {wish.name}", lambda: vms.remove(account, candidate.zone, wish.name))
+        undo.push(f"VM {wish.name}", lambda: _remove_ours(account, wish, candidate.zone))
 
     try:
         told = disks.beginning(
@@ -103,10 +103,25 @@ def _taken_up(account: Account, wish: Wish, candidate: Candidate) -> Item | None
     item = _until_running(account, wish, candidate.zone)
     if item is None:
         return None
-    if item.get("labels", {}).get(labels.TOKEN) != labels.spelled_token(wish.seed):
+    if not _is_ours(item, wish):
         raise errors.Exists(f"there is another VM named {wish.name} in {candidate.zone}")
     _log.info("%s was made by an earlier call", wish.name)
     return item
+
+
+def _is_ours(item: Item, wish: Wish) -> bool:
+    found: str | None = item.get("labels", {}).get(labels.TOKEN)
+    return found == labels.spelled_token(wish.seed)
+
+
+def _remove_ours(account: Account, wish: Wish, zone: str) -> None:
+    """An operator may choose a VM's name: where an answer was lost, the VM that has it may be another."""
+    try:
+        item = account.client.call("instances.get", zone=zone, instance=wish.name)
+    except errors.VmMissing:
+        return
+    if _is_ours(item, wish):
+        vms.remove(account, zone, wish.name)
 
 
 def _until_running(account: Account, wish: Wish, zone: str) -> Item | None:

@@ -31,8 +31,8 @@ _BARE = """
 import sys
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
-options = {"api_endpoint": sys.argv[1] + "/compute/v1/"}
-client = build("compute", "v1", credentials=Credentials(sys.argv[2]), client_options=options)
+where = {"api_endpoint": sys.argv[1] + "/compute/v1/"}
+client = build("compute", "v1", credentials=Credentials(sys.argv[2]), client_options=where)
 client.instances().aggregatedList(project="a-project", filter=f'name = "{sys.argv[3]}"').execute()
 """
 

@@ -7,8 +7,10 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
+from cpi.contract.ids import VmCid
 from cpi.contract.model import Network, Networks
 from fixtures.clouds.google.lab import ZONE, Lab
+from fixtures.proxy import Rule, effects
 from tests.unit.drivers.google.conftest import Bench
 
 _REGION = "projects/a-project/regions/europe-west1"
@@ -193,6 +195,17 @@ def test_the_name_is_the_operators_to_choose(google: Lab, bench: Bench) -> None:
         bench.vm(name="My VM")
 
 
+def test_a_vm_of_the_same_name_survives_a_lost_answer(google: Lab, bench: Bench, cloud: Cloud) -> None:
+    """What may have been made is removed, and nothing else."""
+    import cpi
+
+    bench.vm(name="my-vm")
+    google.proxy.inject(Rule("POST instances", effects.answer(503, b"{}")))
+    with cpi.connect(google.config(max_retries=0)) as bench.cloud, pytest.raises(errors.VMCreationFailed, match="503"):
+        bench.vm(name="my-vm")
+    assert cloud.has_vm(VmCid("my-vm"))
+
+
 def test_labels_are_there_at_birth(google: Lab) -> None:
     """Who made it, for which director, by which request."""
     import cpi
@@ -271,7 +284,7 @@ def test_a_vm_of_the_official_cpi_leaves_its_target_pool(google: Lab, bench: Ben
     google.control("populate", vms=1, zone=ZONE)
     member = f"{_ROOT}projects/a-project/zones/{ZONE}/instances/vm-of-the-fleet-0"
     google.control("add", path=f"{_REGION}/targetPools/a-pool", item={"instances": [member]})
-    cloud.delete_vm(member.rpartition("/")[2])  # type: ignore[arg-type]  # a CID
+    cloud.delete_vm(VmCid(member.rpartition("/")[2]))
     assert google.see("targetPools")["instances"] == []
 
 

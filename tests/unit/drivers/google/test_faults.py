@@ -192,6 +192,7 @@ def test_a_snapshot_whose_answer_was_lost_is_made_once(google: Lab, bench: Bench
     assert [item["name"] for item in google.all("snapshots").values()] == [snapshot_cid]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "reason"),
     [(429, "rateLimitExceeded"), (403, "userRateLimitExceeded"), (503, "backendError"), (500, "internalError")],
