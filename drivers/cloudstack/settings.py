@@ -44,7 +44,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     """Of restarting or starting one."""
 
     stop_vm: Seconds | None = None
-    """Means nothing: no VM is stopped by itself here."""
+    """Of stopping one that is deleted while disks are attached to it."""
 
     create_volume: Seconds | None = None
     """Of making a disk."""
