@@ -63,20 +63,18 @@ def _nic(name: str, network: Network, *, strict: bool) -> Nic:
         raise errors.CpiError(f"networks.{name}: a manual network needs an IPv4 address, got {network.ip!r}") from error
 
 
-def as_parameters(
-    client: Client, inventory: Inventory, wired: Wiring, zone_id: str, *, basic: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """How a VM is put on its networks, and their ids in order; none in a basic zone."""
+def as_parameters(client: Client, inventory: Inventory, wired: Wiring, zone_id: str, *, basic: bool) -> dict[str, Any]:
+    """How a VM is put on its networks."""
     if basic:
         if len(wired.nics) > 1:
             raise errors.CpiError(f"a VM in a basic zone has one network, not {len(wired.nics)}")
-        return ({"ipaddress": wired.nics[0].ip} if wired.nics[0].ip else {}), []
+        return {"ipaddress": wired.nics[0].ip}
     found = {nic.name: _network(client, inventory, nic, zone_id) for nic in wired.nics}
     ids = [str(found[nic.name]["id"]) for nic in wired.nics]
     if len(set(ids)) < len(ids):
         raise errors.CpiError("two networks of a VM name the same network of CloudStack: a VM has one NIC in each")
     pairs = [{"networkid": one, **({"ip": nic.ip} if nic.ip else {})} for one, nic in zip(ids, wired.nics, strict=True)]
-    return {"iptonetworklist": pairs}, ids
+    return {"iptonetworklist": pairs}
 
 
 def _network(client: Client, inventory: Inventory, nic: Nic, zone_id: str) -> Document:

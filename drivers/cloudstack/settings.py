@@ -44,13 +44,13 @@ class Timeouts(msgspec.Struct, frozen=True):
     """Of restarting or starting one."""
 
     stop_vm: Seconds | None = None
-    """Of stopping one."""
+    """Of stopping one that is deleted while disks are attached to it."""
 
     create_volume: Seconds | None = None
     """Of making a disk."""
 
     delete_volume: Seconds | None = None
-    """Of an expunged disk to be gone."""
+    """Means nothing: CloudStack deletes a disk at once."""
 
     attach_volume: Seconds | None = None
     """Of attaching a disk."""

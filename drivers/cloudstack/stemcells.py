@@ -1,6 +1,7 @@
 """Stemcells: templates, uploaded, downloaded by the cloud itself, or there already."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ LIGHT: Final = " light"
 
 _HYPERVISORS: Final = {"xen": "XenServer", "xenserver": "XenServer", "kvm": "KVM", "vmware": "VMware", "hyperv": "Hyperv"}
 _FORMATS: Final = {"XenServer": "VHD", "KVM": "QCOW2", "VMware": "OVA", "Hyperv": "VHDX"}
-_PASSING: Final = ("not uploaded", "upload", "download", "install", "creating", "processing", "scanning")
+# What a template says of itself on its way; anything else is why it failed.
+_PASSING: Final = re.compile(
+    r"^$|%|^(not uploaded|upload(ing|ed| in)|download(ing|ed| complete)|install|creat|process|scan)", re.IGNORECASE
+)
 
 _log = logging.getLogger(__name__)
 
@@ -108,9 +112,9 @@ class Stemcells:
             row = next((row for row in self._rows(name) if row["zoneid"] == zone_id), None)
             if row is None:
                 raise errors.CloudError(f"create_stemcell: the template {name} is gone from the zone {zone}")
-            status = str(row.get("status") or "not uploaded").lower()
-            if not row["isready"] and not status.startswith(_PASSING):
-                raise errors.CloudError(f"create_stemcell: the template {name}: {row['status']}")
+            status = str(row.get("status") or "")
+            if not row["isready"] and not _PASSING.search(status):
+                raise errors.CloudError(f"create_stemcell: the template {name}: {status}")
             return row if row["isready"] else None
 
         return self._client.until(f"create_stemcell: template {name} is not ready", "poll_template", look)

@@ -95,17 +95,22 @@ class VmCreation:
             return self._found(wish) or self._made(wish)
 
     def _found(self, wish: Wish) -> Vm | None:
-        """What a call with the same token has made; what it could not finish is removed."""
+        """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
         vm = self._inventory.vm(wish.name) if wish.order.token else None
-        if vm is None or vm["state"] not in _USABLE:
-            self._vms.delete(wish.name) if vm else None
+        if vm is None:
             return None
-        try:
+        if EPHEMERAL in tags.of(vm):
+            if vm["state"] == "Stopped":
+                self._vms.reboot(VmCid(wish.name))
             return self._finished(wish, self._launching.running(wish.name), has_ephemeral_disk=True)
-        except errors.CloudError as error:
-            _log.warning("the VM %s of an earlier call with this token is removed: %s", wish.name, error)
-            self._vms.delete(wish.name)
-            return None
+        if vm["state"] in _USABLE:
+            try:
+                return self._finished(wish, self._launching.running(wish.name), has_ephemeral_disk=True)
+            except errors.CloudError as error:
+                _log.warning("the VM %s can not be finished: %s", wish.name, error)
+        _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
+        self._vms.delete(wish.name)
+        return None
 
     def _made(self, wish: Wish) -> Vm:
         undo, stemcell = Undo(), wish.order.stemcell_cid
@@ -115,11 +120,8 @@ class VmCreation:
                 parameters = self._parameters(wish)
                 group = parameters.get("affinitygroupnames")
                 return self._make(wish, parameters, undo)
-        except NoCapacity as error:
-            told = refused(group, error)
-            raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {told}", ok_to_retry=undo.clean) from error
-        except Failed as error:
-            told = error.message
+        except (NoCapacity, Failed) as error:
+            told = refused(group, error) if isinstance(error, NoCapacity) else error.message
             raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {told}", ok_to_retry=undo.clean) from error
         except (AddressTaken, QuotaReached, AnswerLost, Overdue) as error:
             raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {error.message}") from error
@@ -154,7 +156,7 @@ class VmCreation:
         zone_id, basic = self._inventory.zone_id(zone), self._inventory.is_basic(zone)
         self._check_disks(wish.order.disk_cids, zone_id, zone)
         template = template_of(self._client, self._inventory, wish.order.stemcell_cid, zone_id, zone)
-        placed, _ = as_parameters(self._client, self._inventory, wish.wired, zone_id, basic=basic)
+        placed = as_parameters(self._client, self._inventory, wish.wired, zone_id, basic=basic)
         ephemeral = self._offerings.ephemeral(properties)
         groups = properties.security_groups or wish.wired.security_groups or settings.default_security_groups
         return {

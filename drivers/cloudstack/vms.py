@@ -47,9 +47,11 @@ class Vms:
             self._balancing.lead_nowhere(vm)
         disks = self._inventory.data_disks(vm)
         own = _own(vm, disks)
-        for disk in disks:
-            if disk["id"] not in own:
-                self._detach(vm, disk)
+        persistent_disks = [disk for disk in disks if disk["id"] not in own]
+        if persistent_disks:
+            self._stop(vm)  # a guest that still uses a disk would not let go of it
+        for disk in persistent_disks:
+            self._detach(vm, disk)
         self._destroy(vm, own)
         self._remove(own)
         self._groups.leave(vm)
@@ -69,6 +71,11 @@ class Vms:
         vm = self._inventory.existing_vm(vm_cid)
         answer = self._client.call("getVirtualMachineUserData", virtualmachineid=vm["id"])
         return user_data.decoded(str(answer["virtualmachineuserdata"].get("userdata", "")))
+
+    def _stop(self, vm: Document) -> None:
+        if vm["state"] == "Running":
+            what = f"delete_vm: VM {vm['name']} does not stop"
+            self._client.run("stopVirtualMachine", what, "stop_vm", twice=True, id=vm["id"], forced=True)
 
     def _detach(self, vm: Document, disk: Document) -> None:
         what = f"delete_vm: disk {disk['name']} at VM {vm['name']}"

@@ -16,6 +16,8 @@ T = TypeVar("T")
 _FLEET = 2000
 _GIB = MiB(1024)
 
+pytestmark = pytest.mark.slow
+
 CALLS = {
     "create_vm": {
         "listTemplates": 1,
@@ -50,7 +52,6 @@ def test_each_method_makes_these_calls(cloudstack: Lab, cloud: Cloud, bench: Ben
     assert _counted(cloudstack, cloud, bench) == CALLS
 
 
-@pytest.mark.slow
 def test_with_2000_vms_every_method_makes_the_same_calls(crowded: Lab, tmp_path: str) -> None:
     """No list of everything."""
     with cpi.connect(crowded.config(cache_folder=str(tmp_path))) as cloud:

@@ -18,9 +18,11 @@ from fixtures.proxy import Effect, Request, Rule, effects
 from tests.unit.drivers.cloudstack.conftest import Bench, Connect
 
 _GIB = MiB(1024)
+
+pytestmark = pytest.mark.slow
 _JOB = "queryAsyncJobResult"
 CALLS_OF_CREATE_VM = 7
-CALLS_OF_DELETE_VM = 4
+CALLS_OF_DELETE_VM = 6  # with a persistent disk, for which it is stopped
 
 
 def refused(code: int, text: str = "out of order") -> Effect:

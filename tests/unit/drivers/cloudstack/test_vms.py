@@ -299,6 +299,20 @@ def test_a_stopped_vm_is_started_by_a_reboot(cloudstack: Lab, cloud: Cloud, benc
     assert bench.seen(vm)["state"] == "Running"
 
 
+def test_a_finished_vm_is_never_replaced_by_a_repeat(cloudstack: Lab, cloud: Cloud, bench: Bench) -> None:
+    """With its token: it is started if somebody stopped it, and keeps its disks."""
+    networks, disk = {"default": bench.manual()}, cloud.create_disk(_GIB, {})
+    vm = bench.vm(cloud, networks, token="kept", disk=1000)  # noqa: S106 - of a call
+    cloud.attach_disk(vm.cid, disk)
+    before = bench.seen(vm)["id"]
+    cloudstack.api.stopVirtualMachine(id=before)
+    assert bench.vm(cloud, networks, token="kept", disk=1000) == vm  # noqa: S106 - of a call
+    assert (bench.seen(vm)["id"], bench.seen(vm)["state"]) == (before, "Running")
+    assert list(cloud.get_disks(vm.cid)) == [disk]
+    cloud.delete_vm(vm.cid)
+    cloud.delete_disk(disk)
+
+
 def test_vms_of_the_official_cpi_go_with_their_ephemeral_disks(cloudstack: Lab, cloud: Cloud) -> None:
     """Known by their names; the persistent one lives on."""
     zone = cloudstack.zone_ids["zone-1"]

@@ -1,0 +1,128 @@
+"""The configuration: every fault of it told at once, and TLS as it says."""
+
+import contextlib
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cpi
+from cpi.contract import errors
+from cpi.contract.ids import VmCid
+from fixtures.certificates import Authority
+
+_AUTHORITY = Authority()
+_EMPTY = b'{"listvirtualmachinesresponse": {}}'
+
+
+def config(tmp_path: Path, **own: Any) -> dict[str, Any]:
+    """A document that has no faults but its own."""
+    block = {
+        "endpoint": "http://127.0.0.1:9/client/api",
+        "api_key": "an-api-key",
+        "secret_access_key": "a-secret-key",
+        "default_zone": "zone-1",
+        "cache_folder": str(tmp_path),
+        "max_attempts": 1,
+        **own,
+    }
+    return {"cloud": {"plugin": "cloudstack", "properties": {"cloudstack": block}}}
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    """With the nearest known name."""
+    wrong = {"api_key": 5, "verify_sll": True, "timeout": {"global": 0}, "default_offer": {"disc": "x"}}
+    with pytest.raises(errors.CpiError) as caught:
+        cpi.connect(config(tmp_path, **wrong))
+    for said in ("api_key: Expected `str`", "is 'verify_ssl' meant?", "timeout.global: Expected", "is 'disk' meant?"):
+        assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"endpoint": "cloud.example"}, "endpoint: expected a URL"),
+        ({"account": "x"}, "account and domain_id: expected both or neither"),
+        ({"account": "x", "domain_id": "1", "project": "y"}, "expected one of the two"),
+    ],
+)
+def test_what_can_not_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(errors.CpiError, match=said):
+        cpi.connect(config(tmp_path, **own))
+
+
+def test_keys_of_the_official_cpis_without_a_meaning_are_passed_over(tmp_path: Path) -> None:
+    """An operator leaves the configuration as it is."""
+    theirs = {"registry": {}, "nats": {}, "actions": {}, "private_key": "x", "interval_clean_disk": 60}
+    with cpi.connect(config(tmp_path, **theirs)) as cloud:
+        assert cloud.ping() == "pong"
+
+
+def test_the_secret_key_is_never_shown(tmp_path: Path) -> None:
+    """Nor the API key, in what an unreachable endpoint leads to."""
+    with cpi.connect(config(tmp_path)) as cloud, pytest.raises(errors.CloudError) as caught:
+        cloud.has_vm(VmCid("x"))
+    assert "127.0.0.1" in caught.value.message
+    assert "an-api-key" not in caught.value.message
+
+
+@pytest.mark.parametrize(("own", "trusted"), [({}, False), ({"ca_cert": "PEM"}, True), ({"ca_cert": "PATH"}, True)])
+def test_certificates_are_looked_at(tmp_path: Path, own: dict[str, str], trusted: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Those of an authority that is named are trusted, and no others."""
+    path = tmp_path / "authority.pem"
+    path.write_text(_AUTHORITY.certificate)
+    values = {"PEM": _AUTHORITY.certificate, "PATH": str(path)}
+    given = {key: values[value] for key, value in own.items()}
+    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, endpoint=url, **given)) as cloud:
+        if trusted:
+            assert cloud.has_vm(VmCid("x")) is False
+        else:
+            with pytest.raises(errors.CloudError, match="certificate is not trusted"):
+                cloud.has_vm(VmCid("x"))
+
+
+@pytest.mark.parametrize("own", [{"verify_ssl": False}, {"skip_verify_ssl": True}])
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_certificates_are_not_looked_at_if_that_is_written(tmp_path: Path, own: dict[str, bool]) -> None:
+    """By our word or the official CPI's."""
+    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, endpoint=url, **own)) as cloud:
+        assert cloud.has_vm(VmCid("x")) is False
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        """No VM."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(_EMPTY)))
+        self.end_headers()
+        self.wfile.write(_EMPTY)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
+        """Nothing."""
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Clients that do not trust it go away."""
+
+
+@contextlib.contextmanager
+def _tls_server(folder: Path) -> Iterator[str]:
+    pair = _AUTHORITY.signed("localhost", addresses=("127.0.0.1",))
+    file = folder / "server.pem"
+    file.write_text(pair.certificate + pair.private_key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}/client/api"
+        server.shutdown()
+        thread.join()
