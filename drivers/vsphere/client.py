@@ -194,7 +194,7 @@ class Client:
 
     def pbm(self) -> Any:
         """The content of the service of storage policies, which knows this session. It is asked by pbm_call."""
-        stub = self._new_stub("pbm.version.version2", path="/pbm/sdk")
+        stub = self._new_stub("pbm.version.version2", path="/pbm")
         connected = self._connected()
         stub.cookie = connected.cookie
         session = http.cookies.SimpleCookie(connected.cookie).get("vmware_soap_session")

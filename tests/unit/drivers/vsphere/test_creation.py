@@ -79,8 +79,9 @@ def test_a_storage_policy_is_looked_up_by_its_name(vcenter: Lab, bench: Bench) -
 @pytest.mark.parametrize("key", ["nsx", "nsxt", "device_groups"])
 def test_what_would_leave_a_vm_unprotected_is_refused(bench: Bench, key: str) -> None:
     """Instead of passed over."""
+    wish: dict[str, Any] = {key: {"ns_groups": ["web"]}}
     with pytest.raises(errors.CpiError, match=key):
-        bench.vm(**{key: {"ns_groups": ["web"]}})
+        bench.vm(**wish)
 
 
 def test_another_place_is_tried_when_power_on_fails(vcenter: Lab, bench: Bench) -> None:
