@@ -136,8 +136,9 @@ class Attachments:
                 if error.fault not in _UNIT_TAKEN:
                     raise _told(disk_cid, error) from error
             else:
-                unit = changes.deviceChange[0].device.unitNumber
-                return Attached(disk_cid, changes.deviceChange[0].device, vmdk.path, vmdk.path, unit)
+                device = changes.deviceChange[0].device
+                if not seen.get("config.flags.diskUuidEnabled"):  # the UUID is known to the vCenter alone
+                    return Attached(disk_cid, device, vmdk.path, vmdk.path, None)
             present = _on(self._seen(vmdks.site, vm), vmdk.name, vmdks.folder)
             if present is not None:
                 return present

@@ -29,6 +29,7 @@ from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.stemcells import Stemcells
 from drivers.vsphere.stores import named
+from drivers.vsphere.tags import Tags
 from drivers.vsphere.vms import Vms, folder_of
 
 _log = logging.getLogger(__name__)
@@ -176,6 +177,7 @@ class VmCreation:
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
+        Tags(site.client, site.vcenter).put(vm, wish.properties.tags)
         newest = wish.properties.has_devices or _wished(
             wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
         )
