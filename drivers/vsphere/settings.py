@@ -207,13 +207,14 @@ class VCenter(msgspec.Struct, frozen=True):
             raise errors.CpiError("; ".join(faults))
 
     def _checks(self) -> tuple[tuple[bool, str], ...]:
+        controller = self.default_scsi_controller_type
         return (
             (not self.datacenters, "datacenters: expected at least one"),
             (self.nsx is not None, "nsx: NSX-V has come to its end and is not supported: use distributed port groups"),
             (self.nsxt is not None, "nsxt: is not supported; segments of NSX-T can be used as networks by their names"),
             (
-                self.default_scsi_controller_type not in {None, *CONTROLLERS},
-                f"default_scsi_controller_type: expected one of {', '.join(CONTROLLERS)}, got {self.default_scsi_controller_type!r}",
+                controller not in {None, *CONTROLLERS},
+                f"default_scsi_controller_type: expected one of {', '.join(CONTROLLERS)}, got {controller!r}",
             ),
             (
                 self.default_disk_type not in DISK_TYPES,

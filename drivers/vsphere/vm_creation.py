@@ -158,8 +158,10 @@ class VmCreation:
             if error.fault in _NO_PLACE and undo.clean:
                 raise _NoPlace(error.message) from error
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
-        except (AnswerLost, NotReached) as error:
+        except NotReached as error:
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}", ok_to_retry=undo.clean) from error
+        except AnswerLost as error:  # what was begun then may still appear
+            raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
         return Vm(VmCid(wish.name), wish.order.networks)
 
     def _make(self, wish: Wish, place: Place, undo: Undo) -> None:

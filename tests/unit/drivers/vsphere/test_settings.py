@@ -6,6 +6,7 @@ import pytest
 
 import cpi
 from cpi.contract import errors
+from cpi.kit.settings import Secret
 from drivers.vsphere import reaching, settings
 from drivers.vsphere.settings import VCenter
 
@@ -36,7 +37,8 @@ def test_every_fault_is_told_at_once() -> None:
 
 def test_there_must_be_a_vcenter() -> None:
     """A list of none is a fault, and so is what is no list."""
-    for wrong in ([], {"host": "h"}, None):
+    wrongs: list[Any] = [[], {"host": "h"}, None]
+    for wrong in wrongs:
         with pytest.raises(errors.CpiError, match="vcenters"):
             cpi.connect({"cloud": {"plugin": "vsphere", "properties": {"vcenters": wrong}}})
 
@@ -58,7 +60,7 @@ def test_clusters_are_names_or_objects() -> None:
 def test_a_host_is_a_name_or_a_url(host: str, url: str) -> None:
     """TLS unless the URL says otherwise."""
     place = settings.Datacenter("DC0", ("c",), datastore_pattern=".", persistent_datastore_pattern=".")
-    assert reaching.address(VCenter(host, "u", settings.Secret("p"), (place,))).url == url
+    assert reaching.address(VCenter(host, "u", Secret("p"), (place,))).url == url
 
 
 def test_a_certificate_that_is_none_is_told() -> None:
