@@ -9,12 +9,11 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
-from drivers.vsphere import devices, locks, naming
+from drivers.vsphere import devices, locks, naming, records
 from drivers.vsphere.client import Reference, Step, vim
 from drivers.vsphere.devices import Attached
 from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import AnswerLost, Refused
-from drivers.vsphere.records import Record
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.stores import CLUSTER_STEP, WANTED, Choice, Store, roomiest, stores_in
@@ -96,15 +95,10 @@ class Attachments:
         if disk.path not in {disk.home, wanted}:
             vmdks.files.make_folder(f"[{store}] {vmdks.folder}")
             vmdks.rename(disk.path, wanted)
-        record = self._record(vmdks, home, name)
+        record = records.read(vmdks.files, home, records.path_of(vmdks.folder, name))
         vmdks.keep(store, name, msgspec.structs.replace(record, attached_to=None))
         if store != home:
-            vmdks.files.remove(f"[{home}] {vmdks.folder}/{name}.json")
-
-    def _record(self, vmdks: Vmdks, store: str, name: str) -> Record:
-        from drivers.vsphere import records
-
-        return records.read(vmdks.files, store, records.path_of(vmdks.folder, name))
+            vmdks.files.remove(f"[{home}] {records.path_of(vmdks.folder, name)}")
 
     def _look(self, site: Site, vm: Reference) -> tuple[Mapping[str, Any], list[Store]]:
         found = site.client.read([vm], {vim.VirtualMachine: devices.PATHS, **WANTED}, _REACHED)
@@ -136,8 +130,9 @@ class Attachments:
                 if error.fault not in _UNIT_TAKEN:
                     raise _told(disk_cid, error) from error
             else:
-                unit = changes.deviceChange[0].device.unitNumber
-                return Attached(disk_cid, changes.deviceChange[0].device, vmdk.path, vmdk.path, unit)
+                device = changes.deviceChange[0].device
+                if not seen.get("config.flags.diskUuidEnabled"):  # the UUID is known to the vCenter alone
+                    return Attached(disk_cid, device, vmdk.path, vmdk.path, None)
             present = _on(self._seen(vmdks.site, vm), vmdk.name, vmdks.folder)
             if present is not None:
                 return present
@@ -151,7 +146,7 @@ def _on_units(vmdk: Vmdk, cid: str, look: Callable[[], Mapping[str, Any]], seen:
         controller = devices.controller_of(now["config.hardware.device"])
         unit = devices.free_unit(now["config.hardware.device"], controller)
         change = devices.existing_disk(vmdk.path, vmdk.store.reference, controller, unit)
-        memory = devices.memory_of(cid, vmdk.name, vmdk.path, unit)
+        memory = devices.memory_of(cid, vmdk.name, vmdk.path, unit, now)
         yield vim.vm.ConfigSpec(deviceChange=[change], vAppConfig=vim.vApp.VmConfigSpec(property=[memory]))
 
 

@@ -1,5 +1,6 @@
 """The API itself: the only file that imports the SDK, but for errors.py."""
 
+import functools
 import http.client
 import http.cookies
 import logging
@@ -194,7 +195,7 @@ class Client:
 
     def pbm(self) -> Any:
         """The content of the service of storage policies, which knows this session. It is asked by pbm_call."""
-        stub = self._new_stub("pbm.version.version2", path="/pbm/sdk")
+        stub = self._new_stub("pbm.version.version11", path="/pbm")
         connected = self._connected()
         stub.cookie = connected.cookie
         session = http.cookies.SimpleCookie(connected.cookie).get("vmware_soap_session")
@@ -204,7 +205,8 @@ class Client:
 
     def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
         """The answer of the service of storage policies, of which nothing is changed."""
-        return _spoken(operation, lambda: getattr(target, operation)(**arguments))
+        asked = functools.partial(_spoken, operation, lambda: getattr(target, operation)(**arguments))
+        return repeated(asked, on=(NotReached, AnswerLost, _Passing), attempts=_ATTEMPTS)
 
     def renew(self) -> None:
         """Log in again."""

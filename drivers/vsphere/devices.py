@@ -102,8 +102,8 @@ def removal(device: Any, *, destroyed: bool = False) -> Any:
     return vim.vm.device.VirtualDeviceSpec(operation="remove", device=device, fileOperation="destroy" if destroyed else None)
 
 
-def memory_of(cid: str, name: str, path: str, unit: int) -> Any:
-    """The property by which the VM remembers a disk, as the official CPI has it."""
+def memory_of(cid: str, name: str, path: str, unit: int, seen: Mapping[str, Any]) -> Any:
+    """The property by which the VM remembers a disk, as the official CPI has it; what another disk left there is overwritten."""
     info = vim.vApp.PropertyInfo(
         key=_FIRST_DISK_KEY + unit,
         id=name,
@@ -114,7 +114,8 @@ def memory_of(cid: str, name: str, path: str, unit: int) -> Any:
         userConfigurable=True,
         description="Used by BOSH to find persistent disks again: do not remove",
     )
-    return vim.vApp.PropertySpec(operation="add", info=info)
+    left = {item.key for item in seen.get("config.vAppConfig.property") or ()}
+    return vim.vApp.PropertySpec(operation="edit" if info.key in left else "add", info=info)
 
 
 def forgetting(key: int) -> Any:

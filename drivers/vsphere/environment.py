@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import pycdlib
-
 from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Env, Networks
@@ -37,6 +35,8 @@ def plain(settings: Mapping[str, Any]) -> bytes:
 
 def iso(settings: Mapping[str, Any]) -> bytes:
     """A CD with one file, `env`."""
+    import pycdlib
+
     content, image = plain(settings), pycdlib.PyCdlib()
     image.new(interchange_level=1, joliet=3, rock_ridge="1.09")
     image.add_fp(io.BytesIO(content), len(content), "/ENV.;1", rr_name="env", joliet_path="/env")

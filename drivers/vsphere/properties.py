@@ -38,6 +38,16 @@ class StoragePolicy(msgspec.Struct, frozen=True):
     """Its name."""
 
 
+class Tag(msgspec.Struct, frozen=True):
+    """A tag of the vCenter."""
+
+    category: str
+    """The name of its category."""
+
+    tag: str
+    """Its name."""
+
+
 class VmProperties(msgspec.Struct, frozen=True):
     """A VM type with its extensions and its AZ."""
 
@@ -94,6 +104,9 @@ class VmProperties(msgspec.Struct, frozen=True):
 
     storage_policy: StoragePolicy | None = None
     """The storage policy of its home, root and ephemeral disk. Default: vm_storage_policy_name."""
+
+    tags: tuple[Tag, ...] = ()
+    """Tags of the vCenter that it gets; they must exist. What fails of them is logged."""
 
     device_groups: Any = None
     """Must be absent: device groups of vSphere 8 are not supported."""

@@ -12,6 +12,7 @@ from cpi.kit.settings import Secret, read_settings
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
+CONTROLLERS: Final = ("paravirtual", "lsi_logic", "lsi_logic_sas")
 DISK_TYPES: Final = ("preallocated", "thin", "thick", "eagerZeroedThick")
 
 # Keys that the official CPI takes and that mean nothing here.
@@ -182,8 +183,8 @@ class VCenter(msgspec.Struct, frozen=True):
     default_hw_version: Annotated[int, msgspec.Meta(gt=0)] | None = None
     """The hardware version that VMs are upgraded to, as a number: 17, say. Default: the stemcell's."""
 
-    default_scsi_controller_type: Any = None
-    """Must be absent: the stemcell's controller is used."""
+    default_scsi_controller_type: str | None = None
+    """paravirtual, lsi_logic or lsi_logic_sas: VMs' disks are on such a controller. Default: the stemcell's."""
 
     nsx: Any = None
     """Must be absent: NSX-V has come to its end."""
@@ -206,13 +207,14 @@ class VCenter(msgspec.Struct, frozen=True):
             raise errors.CpiError("; ".join(faults))
 
     def _checks(self) -> tuple[tuple[bool, str], ...]:
+        controller = self.default_scsi_controller_type
         return (
             (not self.datacenters, "datacenters: expected at least one"),
             (self.nsx is not None, "nsx: NSX-V has come to its end and is not supported: use distributed port groups"),
             (self.nsxt is not None, "nsxt: is not supported; segments of NSX-T can be used as networks by their names"),
             (
-                self.default_scsi_controller_type is not None,
-                "default_scsi_controller_type: is not supported, the stemcell's is used",
+                controller not in {None, *CONTROLLERS},
+                f"default_scsi_controller_type: expected one of {', '.join(CONTROLLERS)}, got {controller!r}",
             ),
             (
                 self.default_disk_type not in DISK_TYPES,

@@ -29,6 +29,7 @@ from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.stemcells import Stemcells
 from drivers.vsphere.stores import named
+from drivers.vsphere.tags import Tags
 from drivers.vsphere.vms import Vms, folder_of
 
 _log = logging.getLogger(__name__)
@@ -157,8 +158,10 @@ class VmCreation:
             if error.fault in _NO_PLACE and undo.clean:
                 raise _NoPlace(error.message) from error
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
-        except (AnswerLost, NotReached) as error:
+        except NotReached as error:
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}", ok_to_retry=undo.clean) from error
+        except AnswerLost as error:  # what was begun then may still appear
+            raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
         return Vm(VmCid(wish.name), wish.order.networks)
 
     def _make(self, wish: Wish, place: Place, undo: Undo) -> None:
@@ -176,6 +179,7 @@ class VmCreation:
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
+        Tags(site.client, site.vcenter).put(vm, wish.properties.tags)
         newest = wish.properties.has_devices or _wished(
             wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
         )

@@ -1,7 +1,7 @@
 """What a VM shall be, as the vCenter is told of it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors
 from drivers.vsphere import devices, nics
@@ -11,6 +11,11 @@ from drivers.vsphere.placement import Place
 from drivers.vsphere.properties import VmProperties
 from drivers.vsphere.settings import VCenter
 
+_CONTROLLERS: Final = {
+    "paravirtual": "ParaVirtualSCSIController",
+    "lsi_logic": "VirtualLsiLogicController",
+    "lsi_logic_sas": "VirtualLsiLogicSASController",
+}
 _GIB_IN_KIB = 1 << 20
 _MIB_IN_KIB = 1 << 10
 
@@ -36,7 +41,7 @@ def clone(
     found = template["config.hardware.device"]
     if policy is not None:
         config.vmProfile = location.profile = _profiles(policy)
-    config.deviceChange = [*nics.changes(nets, found), *_disks(wish, place, found, policy), *_host_devices(wish)]
+    config.deviceChange = [*nics.changes(nets, found), *_disks(wish, vcenter, place, found, policy), *_host_devices(wish)]
     return vim.vm.CloneSpec(
         location=location,
         config=config,
@@ -79,9 +84,10 @@ def _profiles(policy: str) -> list[Any]:
     return [vim.vm.DefinedProfileSpec(profileId=policy)]
 
 
-def _disks(wish: VmProperties, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
-    controller = devices.controller_of(template)
-    unit = devices.free_unit(template, controller)
+def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
+    present = devices.controller_of(template)
+    controller, changes = _controller(vcenter.default_scsi_controller_type, present)
+    unit = devices.free_unit(template, present)
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
         fileName=f"[{place.store.name}]", datastore=place.store.reference, diskMode="persistent", thinProvisioned=True
     )
@@ -91,7 +97,21 @@ def _disks(wish: VmProperties, place: Place, template: Sequence[Any], policy: st
     change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)
     if policy is not None:
         change.profile = _profiles(policy)
-    return [*_root(wish, template), change]
+    root = root_disk(template)
+    changed = _enlarged(root, wish) or controller is not present
+    root.controllerKey = controller.key
+    edited = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=root)] if changed else []
+    return [*changes, *edited, change]
+
+
+def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
+    """The controller of the disks, and the changes that put it in the place of the stemcell's, if it is another."""
+    kind = getattr(vim.vm.device, _CONTROLLERS[wished]) if wished else type(present)
+    if isinstance(present, kind):
+        return present, []
+    made = kind(key=-10, busNumber=present.busNumber, sharedBus="noSharing")
+    removed = vim.vm.device.VirtualDeviceSpec(operation="remove", device=present)
+    return made, [removed, vim.vm.device.VirtualDeviceSpec(operation="add", device=made)]
 
 
 def _host_devices(wish: VmProperties) -> list[Any]:
@@ -109,16 +129,16 @@ def _number(identity: int | str) -> int:
     return identity if isinstance(identity, int) else int(identity, 16)
 
 
-def _root(wish: VmProperties, template: Sequence[Any]) -> list[Any]:
+def _enlarged(root: Any, wish: VmProperties) -> bool:
     if wish.root_disk_size_gb is None:
-        return []
-    root, wanted = root_disk(template), wish.root_disk_size_gb * _GIB_IN_KIB
+        return False
+    wanted = wish.root_disk_size_gb * _GIB_IN_KIB
     if wanted < root.capacityInKB:
         raise errors.CpiError(
             f"root_disk_size_gb: {wish.root_disk_size_gb}, the stemcell's root disk has {root.capacityInKB >> 20} GiB already"
         )
     root.capacityInKB, root.capacityInBytes = wanted, wanted << 10
-    return [vim.vm.device.VirtualDeviceSpec(operation="edit", device=root)]
+    return True
 
 
 def root_disk(found: Sequence[Any]) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.house.source import ROOT, Source, sources
 
 _SDKS = {
-    "boto3", "botocore", "openstack", "keystoneauth1", "pyVmomi", "vmware", "pyVim", "pycdlib",
+    "boto3", "botocore", "openstack", "keystoneauth1", "pyVmomi", "vmware", "pyVim",
     "googleapiclient", "google", "libcloud",
 }  # fmt: skip
 _SDK_ROOMS = {"client.py", "errors.py"}

@@ -13,7 +13,8 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from fixtures.certificates import Authority
-from fixtures.clouds.google.lab import PROJECT, service_account_key
+from fixtures.clouds.google.lab import service_account_key
+from fixtures.clouds.google.world import PROJECT
 
 _DISK = DiskCid(f"disk-{'0' * 24}-europe-west1-b")
 

@@ -9,6 +9,7 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Network
+from cpi.contract.units import MiB
 from cpi.kit.settings import Secret
 from drivers.vsphere import naming, vm_spec
 from drivers.vsphere.inventory import Cluster, Host
@@ -76,11 +77,34 @@ def test_a_storage_policy_is_looked_up_by_its_name(vcenter: Lab, bench: Bench) -
         bench.vm(storage_policy={"name": "none"})
 
 
+def test_tags_that_exist_are_put_on_and_others_are_logged(vcenter: Lab, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The VM is made either way."""
+    identity = vcenter.make_tag("zone", "red")
+    vm = bench.vm(tags=[{"category": "zone", "tag": "red"}, {"category": "zone", "tag": "none"}]).cid
+    assert vcenter.tagged(identity) == [bench.real(vm)._moId]
+    assert "the tag none of the category zone does not exist" in caplog.text
+    assert bench.cloud.has_vm(vm)
+
+
+def test_the_disks_are_on_the_controller_that_is_wished(vcenter: Lab, bench: Bench) -> None:
+    """The stemcell's is replaced."""
+    with cpi.connect(vcenter.config(default_scsi_controller_type="lsi_logic")) as cloud:
+        vm = bench.vm(cloud=cloud).cid
+        cid = cloud.create_disk(MiB(10), {})
+        assert cloud.attach_disk(vm, cid).device == "2"
+    found = bench.real(vm).config.hardware.device
+    [controller] = [device for device in found if isinstance(device, vim.vm.device.VirtualSCSIController)]
+    assert isinstance(controller, vim.vm.device.VirtualLsiLogicController)
+    disks = [device for device in found if isinstance(device, vim.vm.device.VirtualDisk)]
+    assert [disk.controllerKey for disk in disks] == [controller.key] * 3
+
+
 @pytest.mark.parametrize("key", ["nsx", "nsxt", "device_groups"])
 def test_what_would_leave_a_vm_unprotected_is_refused(bench: Bench, key: str) -> None:
     """Instead of passed over."""
+    wish: dict[str, Any] = {key: {"ns_groups": ["web"]}}
     with pytest.raises(errors.CpiError, match=key):
-        bench.vm(**{key: {"ns_groups": ["web"]}})
+        bench.vm(**wish)
 
 
 def test_another_place_is_tried_when_power_on_fails(vcenter: Lab, bench: Bench) -> None:
@@ -124,14 +148,15 @@ def test_devices_of_the_host_reserve_all_memory() -> None:
     host = Host(vim.HostSystem("host-1", None), "h", 4096, 2000, frozenset({"datastore-1"}))
     pool = vim.ResourcePool("pool-1", None)
     cluster = Cluster(vim.ClusterComputeResource("c-1", None), "c", pool, {}, (host,), frozenset(), places_itself=True)
+    root = vim.vm.device.VirtualDisk(key=2000, controllerKey=1000, unitNumber=0, capacityInKB=3 << 20)
     template = {
-        "config.hardware.device": [vim.vm.device.ParaVirtualSCSIController(key=1000, busNumber=0)],
+        "config.hardware.device": [root, vim.vm.device.ParaVirtualSCSIController(key=1000, busNumber=0)],
         "snapshot.currentSnapshot": vim.vm.Snapshot("snapshot-1", None),
     }
     spec = vm_spec.clone(wish, _vcenter(), Place(cluster, pool, None, store), template, [], {}, "policy-1")
-    added = [change.device.backing for change in spec.config.deviceChange if hasattr(change.device, "backing")]
-    assert [(one.vendorId, one.deviceId) for one in added[1].allowedDevice] == [(0x10DE, 7864)]
-    assert added[2].vgpu == "grid_p40"
+    added = [change.device.backing for change in spec.config.deviceChange]
+    assert [(one.vendorId, one.deviceId) for one in added[-2].allowedDevice] == [(0x10DE, 7864)]
+    assert added[-1].vgpu == "grid_p40"
     assert spec.config.memoryReservationLockedToMax is True
     assert spec.config.vmProfile[0].profileId == "policy-1"
 

@@ -1,0 +1,163 @@
+"""Disks where they are wished, found where they are, and moved where a VM reaches them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+import cpi
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.units import MiB
+from drivers.vsphere import naming
+from fixtures.clouds.vcsim.lab import Lab, lab
+from tests.unit.drivers.vsphere.conftest import Bench
+
+_SIZE = MiB(100)
+
+
+@pytest.fixture
+def everywhere(vcenter: Lab) -> Iterator[Cloud]:
+    """Disks may lie on both datastores."""
+    with cpi.connect(vcenter.config(datacenter={"persistent_datastore_pattern": "^LocalDS"})) as connected:
+        yield connected
+
+
+def _vmdks(vcenter: Lab) -> list[str]:
+    return [path for path in vcenter.files() if path.endswith(".vmdk") and "BOSH_Disks" in path and "flat" not in path]
+
+
+def test_a_cid_remembers_the_datastores_that_were_wished(vcenter: Lab, cloud: Cloud) -> None:
+    """In the official CPI's spelling; it is found by it where the configuration would not look first."""
+    cid = cloud.create_disk(_SIZE, {"datastores": ["LocalDS_1"]})
+    assert naming.disk_name(cid).pattern == "^(LocalDS_1)$"
+    assert _vmdks(vcenter) == [f"[LocalDS_1] BOSH_Disks/{naming.disk_name(cid).file}.vmdk"]
+    assert cloud.has_disk(cid)
+    official = DiskCid("disk-6c7e.eyJ0YXJnZXRfZGF0YXN0b3JlX3BhdHRlcm4iOiJeKExvY2FsRFNfMSkkIn0")
+    assert naming.disk_name(official) == (official, "disk-6c7e", "^(LocalDS_1)$")
+
+
+def test_a_disk_that_lies_elsewhere_is_found(vcenter: Lab, everywhere: Cloud, cloud: Cloud) -> None:
+    """The pattern of the configuration was changed since."""
+    cid = everywhere.create_disk(_SIZE, {"datastores": ["LocalDS_1"]})
+    plain = DiskCid(naming.disk_name(cid).file)
+    assert cloud.has_disk(plain)
+
+
+def test_attaching_moves_a_disk_to_where_its_cid_says(vcenter: Lab, bench: Bench) -> None:
+    """With its record; its size stays."""
+    cloud, vm = bench.cloud, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {"datastores": ["LocalDS_1"]})
+    cloud.set_disk_metadata(cid, {"job": "db"})
+    wished = DiskCid(naming.disk_cid(naming.disk_name(cid).file, ["LocalDS_0"]))
+    cloud.attach_disk(vm, wished)
+    assert [path.partition("]")[0] for path in _vmdks(vcenter)] == ["[LocalDS_0"]
+    assert vcenter.tags(naming.disk_name(cid).file)["job"] == "db"
+    assert list(cloud.get_disks(vm)) == [wished]
+    cloud.detach_disk(vm, wished)
+    assert cloud.has_disk(wished)
+
+
+def test_updating_moves_a_disk_and_a_repeat_answers_the_same(vcenter: Lab, cloud: Cloud) -> None:
+    """The CID changes with the place that it remembers; the old one still leads to it."""
+    cid = cloud.create_disk(_SIZE, {})
+    moved = cloud.update_disk(cid, MiB(200), {"datastores": ["LocalDS_1"], "type": "eagerZeroedThick"})
+    assert _vmdks(vcenter) == [f"[LocalDS_1] BOSH_Disks/{cid}.vmdk"]
+    assert cloud.update_disk(cid, MiB(200), {"datastores": ["LocalDS_1"], "type": "eagerZeroedThick"}) == moved
+    assert vcenter.disk_bytes(moved) == 200 << 20
+
+
+def test_thick_to_thin_is_left_to_a_copy(cloud: Cloud) -> None:
+    """Decided before anything is touched; thin to thick is done."""
+    thin, thick = cloud.create_disk(_SIZE, {"type": "thin"}), cloud.create_disk(_SIZE, {})
+    with pytest.raises(errors.NotSupported, match="thin"):
+        cloud.update_disk(thick, _SIZE, {"type": "thin"})
+    assert cloud.update_disk(thin, _SIZE, {"type": "thick"}) == thin
+
+
+def test_too_little_room_is_told_before_anything_is_touched(vcenter: Lab, cloud: Cloud) -> None:
+    """With what there is."""
+    with pytest.raises(errors.NoDiskSpace, match="LocalDS_0 has"):
+        cloud.create_disk(MiB(1 << 30), {})
+    cid = cloud.create_disk(_SIZE, {})
+    with pytest.raises(errors.NoDiskSpace, match="LocalDS_0 has"):
+        cloud.resize_disk(cid, MiB(1 << 30))
+    assert vcenter.disk_bytes(cid) == 100 << 20
+
+
+def test_a_disk_that_storage_vmotion_moved_is_found_and_gets_its_name_back(vcenter: Lab, bench: Bench) -> None:
+    """It lies in the VM's folder under another name, as Storage vMotion leaves it."""
+    cloud, vm = bench.cloud, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, cid)
+    _moved_by_vmotion(vcenter, vm, f"[LocalDS_1] {vm}/{vm}_2.vmdk")
+    assert list(cloud.get_disks(vm)) == [cid]
+    assert cloud.has_disk(cid)
+    with pytest.raises(errors.CloudError, match=vm):
+        cloud.delete_disk(cid)
+    cloud.detach_disk(vm, cid)
+    assert _vmdks(vcenter) == [f"[LocalDS_1] BOSH_Disks/{cid}.vmdk"]
+    cloud.attach_disk(vm, cid)
+    _moved_by_vmotion(vcenter, vm, f"[LocalDS_0] {vm}/{vm}_2.vmdk")
+    cloud.delete_vm(vm)
+    assert cloud.has_disk(cid)
+    cloud.delete_disk(cid)
+    assert _vmdks(vcenter) == []
+
+
+def _moved_by_vmotion(vcenter: Lab, vm_cid: str, to: str) -> None:
+    vm = vcenter.vm(vm_cid)
+    disk = next(one for one in vm.config.hardware.device if getattr(one.backing, "diskMode", "") == "independent_persistent")
+    there = vcenter.all(vim.Datacenter)[0]
+
+    def change(operation: str, device: Any) -> None:
+        spec = vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)])
+        vm.ReconfigVM_Task(spec=spec)
+
+    store = to.partition("[")[2].partition("]")[0]
+    (vcenter.folders()[store] / vm_cid).mkdir(exist_ok=True)
+    change("remove", disk)
+    vcenter.content.virtualDiskManager.MoveVirtualDisk_Task(
+        sourceName=disk.backing.fileName, sourceDatacenter=there, destName=to, destDatacenter=there, force=True
+    )
+    assert to in vcenter.files()
+    disk.backing.fileName = to
+    change("add", disk)
+
+
+def test_the_hint_is_the_uuid_where_the_guest_sees_it(vcenter: Lab, bench: Bench) -> None:
+    """As with the official CPI."""
+    vm = bench.vm(vmx_options={"disk.enableUUID": "1"}).cid
+    cid = bench.cloud.create_disk(_SIZE, {})
+    hint = bench.cloud.attach_disk(vm, cid)
+    assert set(hint.to_wire()) == {"id"}
+    assert bench.cloud.attach_disk(vm, cid) == hint
+
+
+def test_several_datacenters_and_vcenters_are_one_cloud(tmp_path: Any, image_path: Any) -> None:
+    """A VM lies where its AZ says, its disk beside it; both are found whichever vCenter has them."""
+    with lab("-dc", "2", "-ds", "1") as near, lab() as far:
+        second = {**near.config()["cloud"]["properties"]["vcenters"][0]["datacenters"][0], "name": "DC1", "clusters": ["DC1_C0"]}
+        first = near.config(cache_folder=str(tmp_path))
+        [block] = first["cloud"]["properties"]["vcenters"]
+        block["datacenters"].append(second)
+        first["cloud"]["properties"]["vcenters"].append(
+            far.config(cache_folder=str(tmp_path))["cloud"]["properties"]["vcenters"][0]
+        )
+        with cpi.connect(far.config(cache_folder=str(tmp_path))) as other, cpi.connect(first) as cloud:
+            bench = Bench(near, cloud, cloud.create_stemcell(str(image_path), {}, {}))
+            networks = {"default": cpi.Network(ip=near.address(), cloud_properties={"name": "VM Network"})}
+            vm = bench.vm(networks=networks, datacenters=[{"name": "DC1"}]).cid
+            disk = cloud.create_disk(_SIZE, {}, vm)
+            cloud.attach_disk(vm, disk)
+            assert list(cloud.get_disks(vm)) == [disk]
+            distant = other.create_disk(_SIZE, {})
+            assert cloud.has_disk(distant)
+            cloud.delete_disk(distant)
+            cloud.delete_vm(vm)
+            cloud.delete_disk(disk)
+            cloud.delete_stemcell(bench.stemcell)
+            assert not cloud.has_vm(VmCid(vm))
+            assert near.census()["VMs"] == far.census()["VMs"] == 0
