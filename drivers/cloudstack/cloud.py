@@ -9,7 +9,8 @@ from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
-from drivers.cloudstack import STEMCELL_FORMATS, caching, doctor, settings
+from cpi.kit import private_files
+from drivers.cloudstack import STEMCELL_FORMATS, doctor, settings
 from drivers.cloudstack.affinity import AffinityGroups
 from drivers.cloudstack.attachments import Attachments
 from drivers.cloudstack.balancing import Balancing
@@ -37,7 +38,7 @@ class CloudStackCloud(Cloud):
         self._context = context = config.context
         self._settings = settings.read(config)
         strict = config.strict_properties
-        self._client = client = Client(self._settings, caching.folder(self._settings))
+        self._client = client = Client(self._settings, private_files.folder(self._settings.cache_folder))
         self._inventory = inventory = Inventory(client, self._settings)
         self._offerings = offerings = Offerings(client, self._settings, inventory)
         groups = AffinityGroups(client, self._settings, inventory, context)

@@ -6,9 +6,10 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
-from drivers.cloudstack import caching, naming, tags
+from drivers.cloudstack import naming, tags
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, NoCapacity, QuotaReached, Refused
 from drivers.cloudstack.inventory import Inventory
@@ -37,7 +38,7 @@ class Disks:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
         name = naming.name_of("disk", token)
-        with caching.held(self._client.folder, token):
+        with private_files.one_at_a_time(self._client.folder, "cloudstack-call", token):
             found = self._inventory.disk(name) if token else None
             if found is not None:
                 tags.add(self._client, "Volume", found, naming.at_birth(context, token))

@@ -10,10 +10,11 @@ from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
 from cpi.contract.units import MiB, gib_from_mib
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import Overdue
-from drivers.cloudstack import caching, naming, tags, user_data
+from drivers.cloudstack import naming, tags, user_data
 from drivers.cloudstack.affinity import AffinityGroups, refused
 from drivers.cloudstack.balancing import Balancing
 from drivers.cloudstack.client import Client, Document
@@ -91,7 +92,7 @@ class VmCreation:
             if network not in order.networks:
                 raise errors.CpiError(f"routes: the VM has no network {network!r}")
         self._user_data(wish, "", order.networks)  # too much of it is told before anything is asked
-        with caching.held(self._client.folder, order.token):
+        with private_files.one_at_a_time(self._client.folder, "cloudstack-call", order.token):
             return self._found(wish) or self._made(wish)
 
     def _found(self, wish: Wish) -> Vm | None:

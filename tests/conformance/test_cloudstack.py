@@ -12,11 +12,12 @@ from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing import Absent, CloudContract, Harness, Ledger, Stemcell
 from cpi.testing.making import Maker
 from fixtures.clouds.cloudstack.lab import Lab, lab
+from tests.conformance.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class TestCloudStack(CloudContract):
+class TestCloudStack(CloudContract, RecreationClauses):
     """Heavy stemcells, VMs with an ephemeral disk."""
 
     @pytest.fixture

@@ -13,6 +13,7 @@ from cpi.testing.conformance import CloudContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import REGION, ZONE, Lab, lab
+from tests.conformance.recreating import RecreationClauses
 
 _NOUGHT = "0" * 24
 _ABSENT = Absent(
@@ -24,7 +25,7 @@ _ABSENT = Absent(
 )
 
 
-class TestGoogle(CloudContract):
+class TestGoogle(CloudContract, RecreationClauses):
     """Heavy stemcells: a light one is not ours to delete, so it could not prove as much."""
 
     @pytest.fixture(scope="class")
