@@ -43,7 +43,7 @@ class Attachments:
         site, vm = self._sites.existing_vm(vm_cid)
         vmdks = Vmdks(site)
         name = naming.disk_name(disk_cid).file
-        with locks.held(site.client.folder, f"{vm_cid}"):
+        with locks.held(site.client.folder, "vm", vm_cid), locks.held(site.client.folder, "disk", name):
             seen, stores = self._look(site, vm)
             present = _on(seen, name, vmdks.folder)
             if present is None:
@@ -59,7 +59,7 @@ class Attachments:
     def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
         """Its VMDK stays, under the name that it had."""
         site, vm = self._sites.existing_vm(vm_cid)
-        with locks.held(site.client.folder, f"{vm_cid}"):
+        with locks.held(site.client.folder, "vm", vm_cid):
             seen = self._seen(site, vm)
             attached = _on(seen, naming.disk_name(disk_cid).file, Vmdks(site).folder)
             if attached is None:
@@ -80,12 +80,22 @@ class Attachments:
         keys = [disk.property_key for disk in attached if disk.property_key is not None]
         if keys:
             spec.vAppConfig = vim.vApp.VmConfigSpec(property=[devices.forgetting(key) for key in keys])
-        site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec", "InvalidArgument"), spec=spec)
         vmdks = Vmdks(site)
+        for disk in attached:
+            self._remember(vmdks, disk)
+        site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec", "InvalidArgument"), spec=spec)
         for disk in attached:
             self._settle(vmdks, disk)
 
     # ------------------------------------------------------------------
+
+    def _remember(self, vmdks: Vmdks, disk: Attached) -> None:
+        """Where a disk is that Storage vMotion moved: the VM forgets it, and its new name says nothing."""
+        name = naming.disk_name(disk.cid).file
+        if disk.path != disk.home:
+            home = _datastore(disk.home)
+            record = records.read(vmdks.files, home, records.path_of(vmdks.folder, name))
+            vmdks.keep(home, name, msgspec.structs.replace(record, moved_to=disk.path))
 
     def _settle(self, vmdks: Vmdks, disk: Attached) -> None:
         """Under its own name on the datastore where it is, with a record that says that nothing has it."""
@@ -96,7 +106,7 @@ class Attachments:
             vmdks.files.make_folder(f"[{store}] {vmdks.folder}")
             vmdks.rename(disk.path, wanted)
         record = records.read(vmdks.files, home, records.path_of(vmdks.folder, name))
-        vmdks.keep(store, name, msgspec.structs.replace(record, attached_to=None))
+        vmdks.keep(store, name, msgspec.structs.replace(record, attached_to=None, moved_to=None))
         if store != home:
             vmdks.files.remove(f"[{home}] {records.path_of(vmdks.folder, name)}")
 

@@ -13,6 +13,7 @@ from cpi.kit.tagging import Limits, birth_tags, fitted
 from cpi.kit.undo import Undo
 from drivers.vsphere import locks, naming
 from drivers.vsphere.client import Step, vim
+from drivers.vsphere.errors import Refused
 from drivers.vsphere.properties import DiskProperties
 from drivers.vsphere.records import Record
 from drivers.vsphere.sites import Sites
@@ -38,7 +39,7 @@ class Disks:
         vmdks, stores = self._near(vm_cid)
         name = wish.name or naming.name_of("disk", token)
         choice = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores
-        with locks.held(vmdks.site.client.folder, token):
+        with locks.held(vmdks.site.client.folder, "token", token):
             meant = choice.of(stores)
             if not (token or wish.name) or not self._is_there(vmdks, name, meant):
                 store = roomiest(meant, bytes_from_mib(size), f"no disk of {size} MiB", choice)
@@ -61,7 +62,7 @@ class Disks:
     def set_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         """Added to what is there."""
         vmdks, vmdk = self.existing(disk_cid)
-        with locks.held(vmdks.site.client.folder, vmdk.name):
+        with locks.held(vmdks.site.client.folder, "disk", vmdk.name):
             record = vmdks.record_of(vmdk)
             own = fitted(metadata, METADATA, present=record.metadata)
             vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, metadata={**record.metadata, **own}))
@@ -101,7 +102,12 @@ class Disks:
     def _make(self, vmdks: Vmdks, name: str, store: Store, size: MiB, kind: str, token: str | None) -> None:
         with Undo() as undo:
             undo.push(f"disk {name}", lambda: self._remove(vmdks, name, store))
-            vmdks.make(name, store, size, kind)
+            try:
+                vmdks.make(name, store, size, kind)
+            except Refused as error:
+                if error.fault != "FileAlreadyExists":
+                    raise
+                return  # another process was faster with this name: its disk is not ours to change, or to remove
             vmdks.keep(store.name, name, Record(kind=kind, metadata=birth_tags(self._context, token)))
 
     def _remove(self, vmdks: Vmdks, name: str, store: Store) -> None:

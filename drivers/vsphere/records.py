@@ -17,6 +17,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     attached_to: str | None = None
     """The CID of the VM that it was last attached to; whether it still is, the VM tells."""
 
+    moved_to: str | None = None
+    """Where the VMDK is, from the moment that it is taken from a VM until it has its own name again."""
+
     kind: str | None = None
     """The disk's type, as it was made or changed; a VMDK does not tell more than whether it is thin."""
 

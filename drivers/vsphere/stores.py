@@ -33,6 +33,9 @@ class Store(msgspec.Struct, frozen=True):
     free: int
     """Bytes."""
 
+    reachable: bool
+    """Whether any host reaches it."""
+
     usable: bool
     """Reachable, and not being emptied."""
 
@@ -53,9 +56,10 @@ def stores_in(found: Mapping[Reference, Mapping[str, Any]]) -> list[Store]:
 
 
 def _store(reference: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Store:
-    usable = bool(seen.get("summary.accessible", True)) and seen.get("summary.maintenanceMode", "normal") == "normal"
+    reachable = bool(seen.get("summary.accessible", True))
+    usable = reachable and seen.get("summary.maintenanceMode", "normal") == "normal"
     pod = found.get(seen.get("parent"), {}) if isinstance(seen.get("parent"), vim.StoragePod) else {}
-    return Store(reference, seen["name"], seen["browser"], seen.get("summary.freeSpace", 0), usable, pod.get("name"))
+    return Store(reference, seen["name"], seen["browser"], seen.get("summary.freeSpace", 0), reachable, usable, pod.get("name"))
 
 
 class Choice(msgspec.Struct, frozen=True):

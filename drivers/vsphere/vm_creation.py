@@ -1,6 +1,5 @@
 """create_vm as one transaction: whatever fails, what was made is removed."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -103,7 +102,7 @@ class VmCreation:
         name = naming.name_of("vm", order.token)
         if site.vcenter.enable_human_readable_name:
             name = naming.readable_name(order.env, name)
-        with locks.held(site.client.folder, order.token):
+        with locks.held(site.client.folder, "token", order.token):
             if order.token and self._is_made(site, name):
                 return Vm(VmCid(name), order.networks)
             return self._made(order, site, name, properties)
@@ -117,7 +116,7 @@ class VmCreation:
         if state == "poweredOn":
             return True
         _log.warning("the VM %s of an earlier call with this token is not running, and is removed", name)
-        self._vms.remove(site, vm)
+        self._vms.delete(VmCid(name))
         return False
 
     def _made(self, order: Order, site: Site, name: str, properties: VmProperties) -> Vm:
@@ -172,7 +171,7 @@ class VmCreation:
         options.update(drs.memory(rules, place.cluster.reference))
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
         folder = site.folder(site.datacenter.vm_folder)
-        cloning: list[Reference] = []
+        cloning: list[Reference | None] = []
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
@@ -187,7 +186,7 @@ class VmCreation:
             self._upgrade(site, vm, None if newest else f"vmx-{site.vcenter.default_hw_version}")
         self._vms.switch_on(site, vm)
 
-    def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference]) -> Reference:
+    def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]) -> Reference:
         """The VM. A start whose answer was lost is repeated: the vCenter takes a name once, so the first clone is found."""
         what, client, lost = f"cloning the VM {wish.name}", wish.site.client, False
         arguments = {"folder": folder, "name": naming.escaped(wish.name), "spec": spec}
@@ -196,6 +195,7 @@ class VmCreation:
         except AnswerLost:
             _log.info("%s: the answer was lost, asked again", what)
             lost = True
+            cloning.append(None)
             cloning.append(client.call(template, "CloneVM_Task", **arguments))
         try:
             return client.finished(cloning[-1], what)
@@ -204,11 +204,14 @@ class VmCreation:
                 raise
         return wait_until(lambda: wish.site.vm(wish.name), what, deadline_seconds=wish.site.vcenter.task_timeout)
 
-    def _withdraw(self, wish: Wish, cloning: Sequence[Reference]) -> None:
-        """A clone that is still under way is no VM yet: it is waited for and removed."""
-        for task in cloning:
-            with contextlib.suppress(Refused):
+    def _withdraw(self, wish: Wish, cloning: Sequence[Reference | None]) -> None:
+        """A clone under way is no VM yet: it is waited for and removed. None stands for a start without an answer."""
+        for task in filter(None, cloning):
+            try:
                 wish.site.client.finished(task, f"cloning the VM {wish.name}")
+            except Refused as error:
+                if error.fault == "DuplicateName" and None not in cloning:
+                    return  # another process has made a VM of this name: it is not ours to remove
         self._vms.delete(VmCid(wish.name))
 
     def _tell(self, wish: Wish, vm: Reference) -> None:

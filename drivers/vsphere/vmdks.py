@@ -51,7 +51,10 @@ class Vmdks:
     # ------------------------------------------------------------------ finding
 
     def find(self, cid: str, stores: Sequence[Store] | None = None) -> Vmdk | None:
-        """Looked for where its CID and the configuration say, then on every other datastore of stores, or of the datacenter."""
+        """Looked for where its CID and the configuration say, then on every other datastore of stores, or of the datacenter.
+
+        Raises CloudError if it is found nowhere, and a datastore that it may be on can not be reached.
+        """
         name = naming.disk_name(cid)
         if not name.is_possible:
             return None
@@ -59,7 +62,12 @@ class Vmdks:
         known = self.stores() if stores is None else stores
         likely = [store for store in known if choice.fits(store)]
         found = self._among(name.file, likely) or self._among(name.file, [store for store in known if store not in likely])
-        return found or (self.find_named(name.file) if stores is not None else None)
+        if found is None and stores is not None:
+            return self.find(cid)
+        away = [store.name for store in likely if not store.reachable]
+        if found is None and away:
+            raise errors.CloudError(f"it can not be known whether {cid} exists: no host reaches the datastore {', '.join(away)}")
+        return found
 
     def find_named(self, name: str) -> Vmdk | None:
         """Looked for on every datastore at once."""
@@ -73,30 +81,33 @@ class Vmdks:
         return found
 
     def stores(self) -> list[Store]:
-        """Every datastore that can be reached."""
-        return [store for store in all_of(self.site.client, self.site.reference) if store.usable]
+        """Every datastore of the datacenter."""
+        return all_of(self.site.client, self.site.reference)
 
     def _among(self, name: str, stores: Sequence[Store]) -> Vmdk | None:
-        hits = self.files.search(list(stores), self.folder, [f"{name}.vmdk", f"{name}.json"]) if stores else []
-        paths = {file.path.rpartition("/")[2] for _, file in hits}
+        reachable = [store for store in stores if store.reachable]
+        hits = self.files.search(reachable, self.folder, [f"{name}.vmdk", f"{name}.json"]) if reachable else []
+        recorded = {store.id for store, file in hits if file.path.endswith(".json")}
         for store, file in hits:
             if file.path.endswith(".vmdk"):
                 size = (getattr(file, "capacityKb", 0) or 0) << _KIB
                 thin = bool(getattr(file, "thin", None))
-                return Vmdk(name, store, self.whole(store, name), size, thin, f"{name}.json" in paths)
-        return self._moved(name, hits[0][0]) if hits else None
+                return Vmdk(name, store, self.whole(store, name), size, thin, store.id in recorded)
+        return self._moved(name, hits[0][0], stores) if hits else None
 
-    def _moved(self, name: str, store: Store) -> Vmdk | None:
-        """An attached one that Storage vMotion has taken elsewhere: its record stayed."""
-        holder = self.record_at(store, name).attached_to
-        vm = self.site.vm(holder) if holder else None
-        if vm is None:
+    def _moved(self, name: str, home: Store, stores: Sequence[Store]) -> Vmdk | None:
+        """One that Storage vMotion has taken elsewhere while it was attached: its record stayed."""
+        record = self.record_at(home, name)
+        vm = self.site.vm(record.attached_to) if record.attached_to else None
+        if vm is not None:
+            seen = self.site.client.read([vm], {type(vm): devices.PATHS})[vm]
+            for disk in devices.persistent(seen, self.folder):
+                if naming.disk_name(disk.cid).file == name:
+                    return Vmdk(name, home, disk.path, disk.device.capacityInKB << _KIB, is_thin=False, has_record=True)
+        if record.moved_to is None:
             return None
-        seen = self.site.client.read([vm], {type(vm): devices.PATHS})[vm]
-        for disk in devices.persistent(seen, self.folder):
-            if naming.disk_name(disk.cid).file == name:
-                return Vmdk(name, store, disk.path, disk.device.capacityInKB << _KIB, is_thin=False, has_record=True)
-        return None
+        store = next((store for store in stores if record.moved_to.startswith(f"[{store.name}] ")), home)
+        return Vmdk(name, store, record.moved_to, 0, is_thin=False, has_record=True)
 
     # ------------------------------------------------------------------ who has it
 

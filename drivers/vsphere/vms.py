@@ -1,7 +1,7 @@
 """VMs that exist: found, restarted, described, deleted."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
-from drivers.vsphere import devices, drs, environment
+from drivers.vsphere import devices, drs, environment, locks
 from drivers.vsphere.attachments import Attachments
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
@@ -39,24 +39,38 @@ class Vms:
         """All of it is gone when this returns; its disks are free."""
         found = self._sites.vm(vm_cid)
         if found is not None:
-            self.remove(*found)
+            with locks.held(found[0].client.folder, "vm", vm_cid):  # a disk that is attached now would go with it
+                self._remove(*found)
 
-    def remove(self, site: Site, vm: Reference) -> None:
+    def _remove(self, site: Site, vm: Reference) -> None:
         """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
         try:
             seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig")})[vm]
             if seen.get("runtime.powerState") != "poweredOff":
                 self._switch_off(site, vm)
             drs.leave(site, vm, seen.get("config.extraConfig") or ())
-            self._attachments.release(site, vm, devices.persistent(seen, Vmdks(site).folder))
+            attached = devices.persistent(seen, Vmdks(site).folder)
+            self._attachments.release(site, vm, attached)
+            self._release_others(site, vm, seen, {disk.device.key for disk in attached})
+            self._remove_settings(site, seen)
             site.client.done(vm, "Destroy_Task", f"deleting the VM {seen['name']}", if_lost=("ManagedObjectNotFound",))
         except Refused as error:
             if error.fault != "ManagedObjectNotFound":
                 raise
-            return
+
+    def _release_others(self, site: Site, vm: Reference, seen: Mapping[str, Any], released: Collection[int]) -> None:
+        """Disks that no CPI put there, and that no snapshot would hold: whoever made them independent means to keep them."""
+        others = [disk for disk in devices.disks(seen["config.hardware.device"]) if disk.key not in released]
+        left = [disk for disk in others if str(getattr(disk.backing, "diskMode", "")).startswith("independent")]
+        if left:
+            spec = vim.vm.ConfigSpec(deviceChange=[devices.removal(disk) for disk in left])
+            site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec",), spec=spec)
+
+    def _remove_settings(self, site: Site, seen: Mapping[str, Any]) -> None:
+        """What the vCenter does not count among the VM's files. Its folder goes with it, being empty then."""
         folder = folder_of(seen)
-        if folder is not None:
-            Files(site.client, site).remove(folder)
+        for name in (environment.ISO, environment.PLAIN) if folder is not None else ():
+            Files(site.client, site).remove(f"{folder}/{name}")
 
     def reboot(self, vm_cid: VmCid) -> None:
         """Softly, else hard; started if it is off."""

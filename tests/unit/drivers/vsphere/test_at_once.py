@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import pytest
 from pyVmomi import vim
 
 import cpi
@@ -13,6 +14,8 @@ from cpi.testing.making import at_once
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_stemcell_is_copied_once(vcenter: Lab, bench: Bench, tmp_path: Path) -> None:

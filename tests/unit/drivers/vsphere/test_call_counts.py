@@ -70,7 +70,7 @@ def _proven(vcenter: Lab, bench: Bench, counted: Counted) -> None:
     assert calls("resize_disk", disk_cid, MiB(200)) == {**look, "ExtendVirtualDisk_Task": 1, "GET file": 1}
     assert calls("snapshot_disk", disk_cid, {}) == {**look, "CopyVirtualDisk_Task": 1, "PUT file": 1}
     assert calls("reboot_vm", vm) == {**_LOOK, "RebootGuest": 1}
-    gone = {"PowerOffVM_Task": 1, "Destroy_Task": 1, "DeleteDatastoreFile_Task": 1}
+    gone = {"PowerOffVM_Task": 1, "Destroy_Task": 1, "DeleteDatastoreFile_Task": 2}
     assert calls("delete_vm", vm) == {"FindByInventoryPath": 2, "RetrievePropertiesEx": 1, **gone}
     assert calls("delete_disk", disk_cid) == {**look, "DeleteVirtualDisk_Task": 1, "DeleteDatastoreFile_Task": 1, "GET file": 1}
     with cpi.connect(vcenter.config()) as cloud:

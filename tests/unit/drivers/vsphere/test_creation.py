@@ -144,7 +144,7 @@ def test_names_are_for_people_if_wished(vcenter: Lab, bench: Bench) -> None:
 def test_devices_of_the_host_reserve_all_memory() -> None:
     """What is asked of the vCenter: the simulator has no such devices."""
     wish = VmProperties(cpu=1, ram=512, disk=1024, pci_passthroughs=(PciDevice("0x10de", 7864),), vgpus=("grid_p40",))
-    store = Store(vim.Datastore("datastore-1", None), "ds", None, 1 << 40, usable=True, cluster=None)
+    store = Store(vim.Datastore("datastore-1", None), "ds", None, 1 << 40, reachable=True, usable=True, cluster=None)
     host = Host(vim.HostSystem("host-1", None), "h", 4096, 2000, frozenset({"datastore-1"}))
     pool = vim.ResourcePool("pool-1", None)
     cluster = Cluster(vim.ClusterComputeResource("c-1", None), "c", pool, {}, (host,), frozenset(), places_itself=True)

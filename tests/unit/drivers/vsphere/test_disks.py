@@ -12,7 +12,9 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
 from drivers.vsphere import naming
+from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab, lab
+from fixtures.proxy import Answer, Request, Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 
 _SIZE = MiB(100)
@@ -105,6 +107,52 @@ def test_a_disk_that_storage_vmotion_moved_is_found_and_gets_its_name_back(vcent
     assert cloud.has_disk(cid)
     cloud.delete_disk(cid)
     assert _vmdks(vcenter) == []
+
+
+def test_a_moved_disk_that_could_not_get_its_name_back_is_found_and_kept(vcenter: Lab, bench: Bench) -> None:
+    """delete_vm fails between taking it from the VM and renaming it, and is repeated: the VM's folder is not taken along."""
+    cloud, vm = bench.cloud, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, cid)
+    moved = f"[LocalDS_1] {vm}/{vm}_2.vmdk"
+    _moved_by_vmotion(vcenter, vm, moved)
+    vcenter.proxy.inject(Rule("MoveVirtualDisk_Task", effects.answer(500, fault("SystemError").body), times=1))
+    with pytest.raises(errors.CloudError, match="SystemError"):
+        cloud.delete_vm(vm)
+    cloud.delete_vm(vm)
+    assert moved in vcenter.files()
+    assert cloud.has_disk(cid)
+    with cpi.connect(vcenter.config(datacenter={"datastore_pattern": "^LocalDS"})) as another:
+        other = bench.vm(cloud=another).cid
+        another.attach_disk(other, cid)
+        assert list(another.get_disks(other)) == [cid]
+
+
+def test_a_name_that_another_process_took_meanwhile_stays_with_it(vcenter: Lab, cloud: Cloud) -> None:
+    """It was made after this one had looked: it is answered, and never removed as if it had been made here."""
+    cid = cloud.create_disk(_SIZE, {"name": "disk-of-another"})
+    vcenter.proxy.forget_calls()
+    rule = Rule("CreateVirtualDisk_Task", effects.answer(500, fault("FileAlreadyExists").body), times=1)
+    vcenter.proxy.inject(rule)
+    assert cloud.create_disk(_SIZE, {})
+    assert rule.met == 1
+    assert cloud.has_disk(cid)
+    assert not [call for call in vcenter.proxy.calls if call.action == "DeleteVirtualDisk_Task"]
+
+
+def test_a_disk_on_a_datastore_that_nobody_reaches_is_not_called_gone(vcenter: Lab, cloud: Cloud) -> None:
+    """A director would forget it, with its data."""
+    cid = cloud.create_disk(_SIZE, {})
+
+    def away(_: Request, answer: Answer) -> Answer:
+        start = answer.body.find(b"summary.accessible")
+        end = answer.body.find(b"true", start)
+        changed = answer.body[:end] + b"false" + answer.body[end + 4 :] if start >= 0 else answer.body
+        return Answer(answer.status, changed, answer.headers)
+
+    vcenter.proxy.inject(Rule("RetrievePropertiesEx", effects.rewritten(away)))
+    with pytest.raises(errors.CloudError, match="LocalDS_0"):
+        cloud.has_disk(cid)
 
 
 def _moved_by_vmotion(vcenter: Lab, vm_cid: str, to: str) -> None:

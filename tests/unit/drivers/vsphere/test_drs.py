@@ -3,12 +3,15 @@
 import functools
 from typing import Any
 
+import pytest
 from pyVmomi import vim
 
 import cpi
 from cpi.testing.making import at_once
 from fixtures.clouds.vcsim.lab import Lab
 from tests.unit.drivers.vsphere.conftest import Bench
+
+pytestmark = pytest.mark.slow
 
 _CLUSTER = "DC0_C0"
 

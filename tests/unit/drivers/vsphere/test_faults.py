@@ -14,6 +14,8 @@ from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench, is_poll
 
+pytestmark = pytest.mark.slow
+
 _SIZE = MiB(100)
 _MOST_CALLS = 60
 
