@@ -1,4 +1,4 @@
-"""Writes constraints.txt: the versions installed here of everything that core, dev and migration bring along.
+"""Writes constraints.txt: the versions installed here of everything that the core, every extra and dev bring along.
 
 python -m tests.house.constraints
 """
@@ -19,7 +19,7 @@ def main() -> None:
     """Write the file; what belongs to another Python or system keeps the line it had."""
     pins = (line.split("==") for line in FILE.read_text(encoding="utf-8").splitlines() if "==" in line)
     pinned = {canonicalize_name(name): version for name, version in pins}
-    wanted = dict.fromkeys(_names(Requirement("multicpi[dev,migration]"), set()))
+    wanted = dict.fromkeys(_names(Requirement("multicpi[all,dev]"), set()))
     versions = {name: _installed(name) or pinned.get(name) for name in wanted}
     lines = [f"{name}=={version}\n" for name, version in sorted(versions.items()) if version]
     FILE.write_text(_HEAD + "".join(lines), encoding="utf-8")
