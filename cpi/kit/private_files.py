@@ -83,15 +83,16 @@ def forget(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(place: Path, kind: str, token: str | None) -> Iterator[None]:
+def one_at_a_time(place: Path, kind: str, name: str | None) -> Iterator[None]:
     """Held for the block against all threads and processes of this machine; the kernel frees it from the dead.
 
-    What a second call with one token would make may be on its way. Without a token there is nothing to hold.
+    What a second call for one name (a token, a VM) would make may be on its way. Without a name there is nothing to hold. A block
+    may hold one of each kind, never two of one: different names may share a file.
     """
-    if token is None:
+    if name is None:
         yield
         return
-    slot = hashlib.sha256(token.encode()).hexdigest()[:3]  # a few files for ever, instead of one for each token
+    slot = hashlib.sha256(name.encode()).hexdigest()[:3]  # a few files for ever, instead of one for each name
     with (place / f"{kind}-{slot}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

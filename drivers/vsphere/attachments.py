@@ -9,7 +9,8 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
-from drivers.vsphere import devices, locks, naming, records
+from cpi.kit import private_files
+from drivers.vsphere import devices, naming, records
 from drivers.vsphere.client import Reference, Step, vim
 from drivers.vsphere.devices import Attached
 from drivers.vsphere.disks import Disks
@@ -43,7 +44,10 @@ class Attachments:
         site, vm = self._sites.existing_vm(vm_cid)
         vmdks = Vmdks(site)
         name = naming.disk_name(disk_cid).file
-        with locks.held(site.client.folder, "vm", vm_cid), locks.held(site.client.folder, "disk", name):
+        with (
+            private_files.one_at_a_time(site.client.folder, "vsphere-vm", vm_cid),
+            private_files.one_at_a_time(site.client.folder, "vsphere-disk", name),
+        ):
             seen, stores = self._look(site, vm)
             present = _on(seen, name, vmdks.folder)
             if present is None:
@@ -59,7 +63,7 @@ class Attachments:
     def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
         """Its VMDK stays, under the name that it had."""
         site, vm = self._sites.existing_vm(vm_cid)
-        with locks.held(site.client.folder, "vm", vm_cid):
+        with private_files.one_at_a_time(site.client.folder, "vsphere-vm", vm_cid):
             seen = self._seen(site, vm)
             attached = _on(seen, naming.disk_name(disk_cid).file, Vmdks(site).folder)
             if attached is None:

@@ -15,6 +15,7 @@ from pyVmomi import VmomiSupport
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from cpi.contract import errors
+from cpi.kit import private_files
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import wait_until
 from drivers.vsphere import reaching, session_cache
@@ -65,7 +66,7 @@ class Client:
         self._state: Mapping[str, Any] = {}
         self.where = reaching.address(settings)
         self.trust = reaching.trust(settings)
-        self.folder = session_cache.folder(settings.cache_folder)
+        self.folder = private_files.folder(settings.cache_folder)
         self._cache = session_cache.SessionCache(self.folder, [self.where.url, settings.user, settings.password.reveal()])
 
     # ------------------------------------------------------------------ calls

@@ -8,10 +8,11 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import Limits, birth_tags, fitted
 from cpi.kit.undo import Undo
-from drivers.vsphere import locks, naming
+from drivers.vsphere import naming
 from drivers.vsphere.client import Step, vim
 from drivers.vsphere.errors import Refused
 from drivers.vsphere.properties import DiskProperties
@@ -39,7 +40,7 @@ class Disks:
         vmdks, stores = self._near(vm_cid)
         name = wish.name or naming.name_of("disk", token)
         choice = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores
-        with locks.held(vmdks.site.client.folder, "token", token):
+        with private_files.one_at_a_time(vmdks.site.client.folder, "vsphere-token", token):
             meant = choice.of(stores)
             if not (token or wish.name) or not self._is_there(vmdks, name, meant):
                 store = roomiest(meant, bytes_from_mib(size), f"no disk of {size} MiB", choice)
@@ -62,7 +63,7 @@ class Disks:
     def set_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         """Added to what is there."""
         vmdks, vmdk = self.existing(disk_cid)
-        with locks.held(vmdks.site.client.folder, "disk", vmdk.name):
+        with private_files.one_at_a_time(vmdks.site.client.folder, "vsphere-disk", vmdk.name):
             record = vmdks.record_of(vmdk)
             own = fitted(metadata, METADATA, present=record.metadata)
             vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, metadata={**record.metadata, **own}))

@@ -9,11 +9,12 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN, birth_tags
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
-from drivers.vsphere import devices, drs, environment, inventory, locks, naming, nics, placement, policies, vm_spec
+from drivers.vsphere import devices, drs, environment, inventory, naming, nics, placement, policies, vm_spec
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.conflicts import refuse_taken
@@ -102,7 +103,7 @@ class VmCreation:
         name = naming.name_of("vm", order.token)
         if site.vcenter.enable_human_readable_name:
             name = naming.readable_name(order.env, name)
-        with locks.held(site.client.folder, "token", order.token):
+        with private_files.one_at_a_time(site.client.folder, "vsphere-token", order.token):
             if order.token and self._is_made(site, name):
                 return Vm(VmCid(name), order.networks)
             return self._made(order, site, name, properties)

@@ -9,7 +9,8 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
-from drivers.vsphere import devices, drs, environment, locks
+from cpi.kit import private_files
+from drivers.vsphere import devices, drs, environment
 from drivers.vsphere.attachments import Attachments
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
@@ -39,7 +40,9 @@ class Vms:
         """All of it is gone when this returns; its disks are free."""
         found = self._sites.vm(vm_cid)
         if found is not None:
-            with locks.held(found[0].client.folder, "vm", vm_cid):  # a disk that is attached now would go with it
+            with private_files.one_at_a_time(
+                found[0].client.folder, "vsphere-vm", vm_cid
+            ):  # a disk that is attached now would go with it
                 self._remove(*found)
 
     def _remove(self, site: Site, vm: Reference) -> None:

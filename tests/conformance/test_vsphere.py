@@ -12,6 +12,7 @@ from cpi.testing.conformance import CloudContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
+from tests.conformance.recreating import RecreationClauses
 
 _ABSENT = Absent(
     stemcell=StemcellCid("sc-00000000-0000-4000-8000-000000000000"),
@@ -21,7 +22,7 @@ _ABSENT = Absent(
 )
 
 
-class TestVsphere(CloudContract):
+class TestVsphere(CloudContract, RecreationClauses):
     """Linked clones of a stemcell that was imported as an OVF."""
 
     @pytest.fixture(scope="class")
