@@ -53,7 +53,7 @@ class Attachments:
             if present is None:
                 vmdk = self._fitting(vmdks, disk_cid, stores)
                 record = vmdks.record_of(vmdk)
-                holder = vmdks.holder(vmdk, record) if record.attached_to not in {None, vm_cid} else None
+                holder = None if record.attached_to == vm_cid else vmdks.holder(vmdk, record)
                 if holder is not None:
                     raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder}: detach it there first")
                 vmdks.keep(vmdk.store.name, name, msgspec.structs.replace(record, attached_to=str(vm_cid)))

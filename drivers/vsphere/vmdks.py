@@ -8,7 +8,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
 from drivers.vsphere import devices, naming, records
-from drivers.vsphere.client import Reference, vim
+from drivers.vsphere.client import Reference, Step, vim
 from drivers.vsphere.errors import Refused
 from drivers.vsphere.files import Files
 from drivers.vsphere.records import Record
@@ -128,13 +128,25 @@ class Vmdks:
         records.write(self.files, store, records.path_of(self.folder, name), record)
 
     def holder(self, vmdk: Vmdk, record: Record) -> str | None:
-        """The VM that has it, if it was attached by this CPI."""
+        """The VM that has it."""
+        if not vmdk.has_record:
+            return self._foreign_holder(vmdk)
         vm = self.site.vm(record.attached_to) if record.attached_to else None
         if vm is None:
             return None
         seen = self.site.client.read([vm], {type(vm): devices.PATHS}).get(vm, {})
         attached = {naming.disk_name(disk.cid).file for disk in devices.persistent(seen, self.folder)}
         return record.attached_to if vmdk.name in attached else None
+
+    def _foreign_holder(self, vmdk: Vmdk) -> str | None:
+        """Another CPI may have attached it: only the VMs of its datastore can tell, and all of them are asked, in one call."""
+        steps = {"VMs of a datastore": Step(vim.Datastore, "vm")}
+        found = self.site.client.read([vmdk.store.reference], {vim.VirtualMachine: ("name", "config.hardware.device")}, steps)
+        for seen in found.values():
+            if vmdk.path in map(devices.path_of, devices.disks(seen.get("config.hardware.device", ()))):
+                name: str = seen["name"]
+                return name
+        return None
 
     def refuse_attached(self, vmdk: Vmdk, wish: str) -> Record:
         """Raises CloudError, naming the VM that has it; the record if none has."""

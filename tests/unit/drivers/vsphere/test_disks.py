@@ -209,3 +209,18 @@ def test_several_datacenters_and_vcenters_are_one_cloud(tmp_path: Any, image_pat
             cloud.delete_stemcell(bench.stemcell)
             assert not cloud.has_vm(VmCid(vm))
             assert near.census()["VMs"] == far.census()["VMs"] == 0
+
+
+def test_a_disk_that_another_cpi_attached_is_not_deleted_under_a_vm_that_is_off(vcenter: Lab, bench: Bench) -> None:
+    """It left no record, and a VM that is off locks nothing: the VMs of the datastore are asked."""
+    cloud, vm = bench.cloud, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, cid)
+    (record,) = [path for path in vcenter.files() if path.endswith(f"{cid}.json")]
+    vcenter.remove(record)
+    vcenter.vm(vm).PowerOffVM_Task()
+    with pytest.raises(errors.CloudError, match=rf"{cid} is attached to the VM {vm}: detach it"):
+        cloud.delete_disk(cid)
+    with pytest.raises(errors.CloudError, match=f"is attached to the VM {vm}: detach it there first"):
+        cloud.attach_disk(bench.vm().cid, cid)
+    assert cloud.has_disk(cid)
