@@ -50,6 +50,11 @@ class Ledger(Cloud):
 
     # ------------------------------------------------------------------ the book
 
+    @property
+    def held(self) -> int:
+        """How much there is to remove."""
+        return len(self._made)
+
     def settle(self) -> None:
         """Remove what is left, last first, and look that it is gone. Raises Leak that lists all that could not be removed."""
         removed: list[_Entry] = []

@@ -15,7 +15,8 @@ TAGGED_AT_BIRTH: Final = "2.52"
 _TAGS_FOUND: Final = "2.26"
 _DETAILED: Final = "2.47"  # the flavour's disks, and which volumes go with the server
 _NOT_ACCEPTABLE: Final = 406
-_GONE: Final = frozenset({"DELETED", "SOFT_DELETED"})
+_RECLAIMED_LATER: Final = "SOFT_DELETED"
+_GOING: Final = frozenset({"DELETED", _RECLAIMED_LATER})
 
 
 class Servers:
@@ -56,11 +57,11 @@ class Servers:
         return self._waits.until(f"{what}: VM {vm_cid}", look)
 
     def gone(self, vm_cid: str) -> None:
-        """Wait until Nova has forgotten it."""
+        """Wait until Nova has forgotten it: one that is DELETED still holds its room on the host for a moment."""
 
         def look() -> Document:
             server: Document = self._client.get("compute", f"/servers/{segment(vm_cid)}")["server"]
-            if server["status"] in _GONE:
+            if server["status"] == _RECLAIMED_LATER:
                 raise Missing("GET compute/servers", 404, server["status"])
             if server["status"] == "ERROR" and server.get("OS-EXT-STS:task_state") is None:
                 raise failed(f"delete_vm: VM {vm_cid}", server)
@@ -89,4 +90,4 @@ class Servers:
 
 def is_going(server: Document) -> bool:
     """Whether it is gone or on its way."""
-    return server["status"] in _GONE or server.get("OS-EXT-STS:task_state") == "deleting"
+    return server["status"] in _GOING or server.get("OS-EXT-STS:task_state") == "deleting"

@@ -12,9 +12,10 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.redaction import secrets_in
+from cpi.testing.census import Census
 from cpi.testing.guest import Guest
 from cpi.testing.harness import Document, Face, Harness
-from cpi.testing.ledger import Leak, Ledger
+from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker
 from cpi.testing.opening import opened
 from cpi.testing.powers import lacking_power, prove_refused
@@ -73,6 +74,12 @@ class ContractFixtures:
 
     @pytest.fixture(scope="class")
     @classmethod
+    def census(cls, harness: Harness, common: Ledger) -> Census:
+        """What the cloud holds."""
+        return Census(harness.census, common)
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def image_path(cls, harness: Harness, folder: Path) -> str:
         """The file that create_stemcell is given."""
         if harness.stemcell.image:
@@ -102,7 +109,13 @@ class ContractFixtures:
 
     @pytest.fixture
     def cloud(
-        self, connected: Cloud, janitor: Cloud, powers: frozenset[Capability], harness: Harness, request: pytest.FixtureRequest
+        self,
+        connected: Cloud,
+        janitor: Cloud,
+        powers: frozenset[Capability],
+        harness: Harness,
+        census: Census,
+        request: pytest.FixtureRequest,
     ) -> Iterator[Ledger]:
         """The cloud under test, with a ledger: what a test leaves is removed, and what can not be removed fails it."""
         lacking = lacking_power(request.function, powers)
@@ -110,7 +123,7 @@ class ContractFixtures:
             request.node.user_properties.append(("refused", lacking.value))
             for method in lacking.methods:
                 prove_refused(connected, harness, lacking, method)
-        with kept(connected, powers, harness, janitor) as ledger:
+        with kept(connected, powers, census, janitor) as ledger:
             yield ledger
 
     @pytest.fixture
@@ -170,15 +183,12 @@ class ContractFixtures:
 
 
 @contextlib.contextmanager
-def kept(cloud: Cloud, powers: frozenset[Capability], harness: Harness, janitor: Cloud) -> Iterator[Ledger]:
+def kept(cloud: Cloud, powers: frozenset[Capability], census: Census, janitor: Cloud) -> Iterator[Ledger]:
     """A ledger around a cloud, settled at the end of the block, with the census before and after."""
-    before = None if harness.census is None else dict(harness.census())
-    ledger = Ledger(cloud, powers, janitor)
-    yield ledger
-    ledger.settle()
-    after = None if harness.census is None else dict(harness.census())
-    if after != before:
-        raise Leak(f"the cloud held {before} before the test, and holds {after} after it")
+    with census.kept():
+        ledger = Ledger(cloud, powers, janitor)
+        yield ledger
+        ledger.settle()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
+from cpi.testing.census import Census
 from cpi.testing.conformance.fixtures import ContractFixtures, kept
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
@@ -29,9 +30,9 @@ class WireClauses(ContractFixtures):
         return Wire(command_of(harness, folder))
 
     @pytest.fixture
-    def ledger(self, janitor: Cloud, powers: frozenset[Capability], harness: Harness) -> Iterator[Ledger]:
+    def ledger(self, janitor: Cloud, powers: frozenset[Capability], census: Census) -> Iterator[Ledger]:
         """Remembers what a test makes over the wire, and makes what it needs beside."""
-        with kept(janitor, powers, harness, janitor) as ledger:
+        with kept(janitor, powers, census, janitor) as ledger:
             yield ledger
 
     @pytest.mark.parametrize(

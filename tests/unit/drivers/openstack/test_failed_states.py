@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from fixtures.proxy import Answer, Effect, Request, Rule, effects
 from tests.unit.drivers.openstack.conftest import MakeVm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("census_kept")]
+
+_LOOKS = 2
 
 
 def shown(kind: str | None, of: str, **changes: Any) -> Effect:
@@ -38,6 +41,22 @@ def test_a_server_in_error_is_told_with_novas_fault(project: Lab, cloud: Cloud, 
     with project.rule("nova", rule), pytest.raises(errors.VMCreationFailed, match="the hypervisor has no memory left") as caught:
         make_vm(cloud)
     assert caught.value.ok_to_retry
+
+
+def test_a_vm_is_deleted_when_nova_has_forgotten_it(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
+    """One that is DELETED still holds its room on the host."""
+    vm, shown_as_deleted = make_vm(cloud), list[Answer]()
+
+    def late(_: Request, answer: Answer) -> Answer:
+        if answer.status != HTTPStatus.NOT_FOUND or len(shown_as_deleted) == _LOOKS:
+            return answer
+        document = {"server": {"id": vm.cid, "status": "DELETED"}}
+        shown_as_deleted.append(Answer(HTTPStatus.OK, json.dumps(document).encode(), answer.headers))
+        return shown_as_deleted[-1]
+
+    with project.rule("nova", Rule("GET /v2.1/servers/{id}", effects.rewritten(late))):
+        cloud.delete_vm(vm.cid)
+    assert len(shown_as_deleted) == _LOOKS
 
 
 def test_a_disk_in_error_is_told_and_removed(project: Lab, cloud: Cloud) -> None:
