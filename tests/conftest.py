@@ -23,7 +23,10 @@ def openstack_plane() -> Iterator[ControlPlane]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs root where that can not be had."""
+    """Skip what needs root where that can not be had. One worker alone talks to OpenStack, whose services are slow together."""
+    for item in items:
+        if "openstack_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("openstack"))
     reason = _why_not_root()
     for item in items if reason else ():
         if item.get_closest_marker("root"):

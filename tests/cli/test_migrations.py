@@ -56,7 +56,7 @@ def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, con
     """The plan and its reason, what is on the disk, and how long the jobs would be down; for people and for programs."""
     wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "96M", "--dry-run")
     told = json.loads(cpi(*wish, "--json").stdout)
-    assert (told["strategy"], told["steps"][-1]) == ("live_copy", "start the jobs")
+    assert (told["strategy"], told["steps"][-1]) == ("live_copy", "mark the old disk as an orphan")
     assert told["sample"]["size"] > 1 << 20
     assert told["sample"]["changed_files"] >= 1
     assert 0 < told["sample"]["answer_seconds"] < told["expected_down_seconds"] < told["expected_seconds"]
