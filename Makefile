@@ -18,15 +18,15 @@ test: ready-to-test ## everything that must hold: format, lint, import rules, ty
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 quick: ready-to-test ## what can be told in less than two minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not slow and not root" tests/unit tests/house tests/cli $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not root" tests/unit tests/house tests/cli $(ARGS)
 
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
-	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)
+	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)
 
 bench: ready-to-test ## figures, beside those of a bare Python in the same run
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done

@@ -211,7 +211,7 @@ def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(place: Make) -
     order = Order(move_id="dry", vm_cid=there.vm_cid, old_disk_cid=there.disk_cid, size=MiB(128))
     told = dry_run(order, Site(there.cloud, there.agent, there.vm_cid, there.shell()))
     assert told.strategy is Strategy.LIVE_COPY
-    assert told.steps[-1] == "start the jobs"
+    assert told.steps[-1] == "mark the old disk as an orphan"
     assert told.sample is not None
     assert told.sample.size > 8 << 20
     assert told.sample.changed_files >= 1
