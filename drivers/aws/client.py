@@ -73,9 +73,10 @@ class Client:
         try:
             return attempt()
         except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            if isinstance(first, errors.Unclear) and not _may_repeat(operation, parameters):
+            passing = (errors.Unreached, errors.Unclear) if _may_repeat(operation, parameters) else (errors.Unreached,)
+            if not isinstance(first, (errors.Throttled, *passing)):
                 raise
-            return self._repeated(operation, attempt, first)
+            return self._repeated(attempt, first, passing)
 
     def pages(self, operation: str, **parameters: Any) -> Iterator[Answer]:
         """The same call for every page of its answer."""
@@ -127,7 +128,7 @@ class Client:
         _log.debug("%s took %.3f s", operation, time.monotonic() - began)
         return answer
 
-    def _repeated(self, operation: str, attempt: Callable[[], Answer], first: errors.Refusal) -> Answer:
+    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refusal, passing: tuple[type[errors.Refusal], ...]) -> Answer:
         from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
 
         failed, unclear = [first], isinstance(first, errors.Unclear)
@@ -145,7 +146,7 @@ class Client:
                 raise
 
         def patiently() -> Answer:
-            return repeated(again, on=(errors.Unreached, errors.Unclear), attempts=1 + self._settings.max_retries)
+            return repeated(again, on=passing, attempts=1 + self._settings.max_retries)
 
         return repeated(patiently, on=errors.Throttled, attempts=_WITHOUT_END, deadline_seconds=THROTTLED_SECONDS)
 

@@ -224,6 +224,16 @@ def test_a_snapshot_whose_answer_was_lost_is_made_once(aws: Lab, cloud: Cloud) -
     assert [item["SnapshotId"] for item in aws.snapshots()] == [snapshot_cid]
 
 
+def test_a_snapshot_that_was_throttled_before_its_answer_was_lost_is_made_once(aws: Lab, cloud: Cloud) -> None:
+    """The repeat that throttling allows does not allow another after a lost answer."""
+    disk_cid = cloud.create_disk(_GIB, {})
+    throttled = effects.decided(lambda _: refusal("RequestLimitExceeded", "slower", 503))
+    aws.proxy.inject(Rule("CreateSnapshot", effects.lost_answer(), skip=1, times=1))
+    aws.proxy.inject(Rule("CreateSnapshot", throttled, times=1))
+    snapshot_cid = cloud.snapshot_disk(disk_cid, {"index": 1})
+    assert [item["SnapshotId"] for item in aws.snapshots()] == [snapshot_cid]
+
+
 @pytest.mark.parametrize("action", ["RunInstances", "CreateVolume"])
 def test_a_process_that_is_ended_between_a_call_and_its_answer_leaves_nothing(
     aws: Lab, bench: Bench, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
