@@ -128,7 +128,7 @@ class Client:
         _log.debug("%s took %.3f s", operation, time.monotonic() - began)
         return answer
 
-    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refusal, passing: tuple[type[errors.Refusal], ...]) -> Answer:
+    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refusal, on: tuple[type[errors.Refusal], ...]) -> Answer:
         from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
 
         failed, unclear = [first], isinstance(first, errors.Unclear)
@@ -146,7 +146,7 @@ class Client:
                 raise
 
         def patiently() -> Answer:
-            return repeated(again, on=passing, attempts=1 + self._settings.max_retries)
+            return repeated(again, on=on, attempts=1 + self._settings.max_retries)
 
         return repeated(patiently, on=errors.Throttled, attempts=_WITHOUT_END, deadline_seconds=THROTTLED_SECONDS)
 

@@ -68,7 +68,7 @@ class Client:
         try:
             return attempt()
         except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            answer: Item = self._repeated(name, attempt, first)
+            answer: Item = self._repeated(attempt, first)
             return answer
 
     def do(self, method: str, body: Item | None = None, **parameters: Any) -> Item:
@@ -109,7 +109,7 @@ class Client:
             try:
                 progress, done = chunk()
             except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-                progress, done = self._repeated("storage.objects.insert", chunk, first)
+                progress, done = self._repeated(chunk, first)
             if progress:
                 told(progress.progress())
 
@@ -175,22 +175,16 @@ class Client:
         _log.debug("%s took %.3f s", name, time.monotonic() - began)
         return answer
 
-    def _repeated(self, name: str, attempt: Callable[[], Any], first: errors.Refusal) -> Any:
+    def _repeated(self, attempt: Callable[[], Any], first: errors.Refusal) -> Any:
         from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
 
-        failed, unclear = [first], isinstance(first, errors.Unclear)
+        failed = [first]
         _log.info("repeating: %s", first.message)
 
         def again() -> Any:
-            nonlocal unclear
             if failed:
                 raise failed.pop()
-            try:
-                return attempt()
-            except errors.Refusal as error:
-                error.after_unclear = unclear
-                unclear = unclear or isinstance(error, errors.Unclear)
-                raise
+            return attempt()
 
         def patiently() -> Any:
             return repeated(again, on=(errors.Unreached, errors.Unclear), attempts=1 + self._settings.max_retries)

@@ -12,8 +12,6 @@ class Refusal(errors.CloudError):
 
     code = ""
     status = 0
-    after_unclear = False
-    """An earlier attempt of the same call may have been carried out."""
 
 
 class Throttled(Refusal):
