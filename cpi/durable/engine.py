@@ -1,58 +1,51 @@
 """The engine: DBOS keeps what each step of a work answered, so that whoever takes it up goes on from there.
 
-Every process has an executor id of its own and holds a lock of that name while it lives; whoever finds a lock free takes up
-what its executor had under way. A work is begun once for its id, however many processes ask for it at the same time.
+The only file that knows DBOS. The version is that of the format in which works are kept, not the program's: so a newer
+program finishes what an older one began. Every process has an executor id of its own and holds a lock of that name while
+it lives; whoever finds a lock free takes up what its executor had under way. A work is begun once for its id, however many
+processes ask for it at the same time.
 """
 
+import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-import msgspec
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from cpi.contract import errors
 from cpi.durable.database import Database
 from cpi.durable.locks import executor_lock
+from cpi.durable.works import Works
 
 try:
     from dbos import (
         DBOS,
         DBOSClient,
         DBOSPortableJSONSerializer,
+        SetWorkflowAttributes,
         SetWorkflowID,
         WorkflowSerializationFormat,
+        error,
     )
+    from sqlalchemy.exc import SQLAlchemyError
 except ImportError as missing:
     raise errors.CpiError("durable work needs DBOS; install it with: pip install 'multicpi[migration]'") from missing
+
+T = TypeVar("T")
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 """From plain values to plain values. Everything it does to the world it does in steps."""
 
+POLL_SECONDS: Final = 0.5
+"""How often a queue is looked at."""
+
 _NAME: Final = "multicpi"
-_PENDING: Final = "PENDING"
-_OPEN: Final = frozenset({_PENDING, "ENQUEUED"})
+_AT_ONCE: Final = 4
 _WATCH_SECONDS: Final = 2.0
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One work, as it is kept."""
-
-    work_id: str
-    argument: Mapping[str, Any]
-    executor_id: str
-    created: float
-    """Seconds since 1970."""
-
-    is_open: bool
-    answer: Mapping[str, Any] | None
-    """What it returned; None while it is open, and if it ended by a fault."""
-
-    fault: str
-
-
-def durable(name: str) -> Callable[[Work], Work]:
+def work(name: str) -> Callable[[Work], Work]:
     """Make a function a work that is kept under this name."""
     return DBOS.workflow(name=name, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
 
@@ -69,19 +62,36 @@ def work_id() -> str:
     return DBOS.workflow_id
 
 
+def unless_closed(call: Callable[..., T]) -> Callable[..., T | None]:
+    """For what only tells, or asks: a thread that does so while the engine is closed must not break on it."""
+
+    def called(*values: Any) -> T | None:
+        with contextlib.suppress(error.DBOSException):
+            return call(*values)
+        return None
+
+    return called
+
+
 class Executor:
     """One process among those that share a database. There is one in a process at a time."""
 
-    def __init__(self, kept: Database, version: str, on_lost: Callable[[str], None]) -> None:
-        """version is that of what is kept. on_lost is told that others take this process for dead: it has to end at once."""
+    def __init__(
+        self, kept: Database, version: str, on_lost: Callable[[str], None], *, queues: Sequence[str] = (), works: bool = False
+    ) -> None:
+        """version is that of what is kept. on_lost is told that others take this process for dead: it has to end at once.
+
+        works takes what is in the queues too.
+        """
         kept.prepare()
         self.executor_id = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.locks = kept.locks(on_lost)
         self.locks.hold(executor_lock(self.executor_id))
+        self.works = Works(DBOS)
         self._version = version
         self._closing = threading.Event()
-        _launch(kept, self.executor_id, version)
         self._watch = threading.Thread(target=self._watched, name="durable watch", daemon=True)
+        _launch(kept, self.executor_id, version, queues, works=works)
 
     def watch(self) -> None:
         """Take up what dead processes left: now, and from now on."""
@@ -93,25 +103,33 @@ class Executor:
         with SetWorkflowID(work_id):
             DBOS.start_workflow(work, dict(argument))
 
-    def rows(self, name: str) -> list[Row]:
-        """The works of that name, in the order of their making."""
-        return _rows(DBOS, name)
+    def enqueue(
+        self, queue: str, work: Work, work_id: str, argument: Mapping[str, Any], marks: Mapping[str, Any] | None = None
+    ) -> None:
+        """Leave a work to whoever takes what is in a queue, unless one of that id was ever begun anywhere."""
+        marked = SetWorkflowAttributes(dict(marks)) if marks else contextlib.nullcontext()
+        with SetWorkflowID(work_id), marked:
+            DBOS.enqueue_workflow(queue, work, dict(argument))
 
     def recover(self) -> list[str]:
         """Take up what dead processes left. The ids."""
-        found = DBOS.list_workflows(status=_PENDING, app_version=self._version, load_input=False, load_output=False)
-        others = {row.executor_id for row in found if row.executor_id} - {self.executor_id}
+        others = self.works.executors(self._version) - {self.executor_id}
         dead = sorted(other for other in others if self.locks.is_free(executor_lock(other)))
         if not dead:
             return []
-        return [handle.workflow_id for handle in DBOS._recover_pending_workflows(dead)]  # noqa: SLF001 - the only way
+        found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
+        return [handle.workflow_id for handle in found]
 
-    def close(self) -> None:
-        """Take up no more; what is under way here is left to be taken up by others."""
+    def rest(self) -> None:
+        """Take up no more of what dead processes left."""
         self._closing.set()
         if self._watch.is_alive():
             self._watch.join()
-        DBOS.destroy(workflow_completion_timeout_sec=0)
+
+    def close(self, patience_seconds: int = 0) -> None:
+        """Take up no more, give what is under way here so long to end, and leave the rest to be taken up by others."""
+        self.rest()
+        DBOS.destroy(workflow_completion_timeout_sec=patience_seconds)
         self.locks.close()
 
     def _watched(self) -> None:
@@ -119,30 +137,29 @@ class Executor:
             self.recover()
 
 
-class Reader:
-    """A database to look at; does no work."""
-
-    def __init__(self, kept: Database) -> None:
-        """Raises CpiError if there is none."""
-        if not kept.exists():
-            raise errors.CpiError(f"{kept.path} does not exist: nothing was ever kept in it")
-        self._client = DBOSClient(
+def works_of(kept: Database) -> Works:
+    """The works of a database, to look at. Raises CpiError if it can not be read."""
+    with _readable(kept):
+        client = DBOSClient(
             system_database_url=kept.url,
             serializer=DBOSPortableJSONSerializer(),
             application_name=_NAME,
             retry_connection_errors=False,
         )
-
-    def rows(self, name: str) -> list[Row]:
-        """The works of that name, in the order of their making."""
-        return _rows(self._client, name)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._client.destroy()
+        client.list_workflows(limit=1, load_input=False, load_output=False)
+    return Works(client)
 
 
-def _launch(kept: Database, executor_id: str, version: str) -> None:
+@contextlib.contextmanager
+def _readable(kept: Database) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise errors.CpiError(f"{kept.path or 'the database'} is none that work is kept in: {reason}") from error
+
+
+def _launch(kept: Database, executor_id: str, version: str, queues: Sequence[str], *, works: bool) -> None:
     DBOS(
         config={
             "name": _NAME,
@@ -155,21 +172,10 @@ def _launch(kept: Database, executor_id: str, version: str) -> None:
             "notification_listener_polling_interval_sec": 0.2,
         }
     )
-    DBOS.listen_queues(())
-    DBOS.launch()
-
-
-def _rows(source: Any, name: str) -> list[Row]:
-    """source is DBOS or its client: both have the same words for what is asked here."""
-    return [
-        Row(
-            work_id=row.workflow_id,
-            argument=row.input["args"][0] if row.input else {},
-            executor_id=str(row.executor_id),
-            created=(row.created_at or 0) / 1000,
-            is_open=row.status in _OPEN,
-            answer=row.output,
-            fault=str(row.error or ""),
-        )
-        for row in source.list_workflows(name=name)
-    ]
+    DBOS.listen_queues(queues if works else ())
+    with _readable(kept), contextlib.ExitStack() as made:
+        made.callback(DBOS.destroy)
+        DBOS.launch()
+        for queue in queues:
+            DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=POLL_SECONDS)
+        made.pop_all()

@@ -17,6 +17,7 @@ from typing import Any
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable import engine
 from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable import faults, workflow
@@ -54,7 +55,7 @@ def main(be_the_child: Callable[[dict[str, Any], Path], None] | None = None) -> 
 def _be_the_child(request: dict[str, Any], answer: Path) -> None:
     status = 1
     try:
-        workflow._step = hurting(workflow._step, request)
+        engine.step = hurting(engine.step, request)
         answer.write_text(json.dumps(_moved(request)))
         status = 0
     finally:
@@ -69,23 +70,23 @@ def _fault(answer: Path) -> Path:
 
 
 def _moved(request: dict[str, Any]) -> Any:
-    with workflow.Engine(database(request["database"]), _lost, works=True, deadlines=_PATIENT) as engine:
+    with workflow.Engine(database(request["database"]), _lost, works=True, deadlines=_PATIENT) as mover:
         move_id = request["move_id"]
         if request.get("again"):
-            move_id = engine.start_again(engine.book.move(move_id))
-        elif "entry" in request and not _is_known(engine, move_id):
-            engine.start(from_plain(request["entry"], Entry), move_id)
+            move_id = mover.start_again(mover.book.move(move_id))
+        elif "entry" in request and not _is_known(mover, move_id):
+            mover.start(from_plain(request["entry"], Entry), move_id)
         wait_until(
-            lambda: engine.book.move(move_id).standing.is_over and engine.is_idle,
+            lambda: mover.book.move(move_id).standing.is_over and mover.is_idle,
             f"the move {move_id}",
             deadline_seconds=_SECONDS,
             longest_pause_seconds=0.1,
         )
-        return {**to_plain(engine.book.move(move_id).outcome), "move_id": engine.book.move(move_id).move_id}
+        return {**to_plain(mover.book.move(move_id).outcome), "move_id": mover.book.move(move_id).move_id}
 
 
-def _is_known(engine: workflow.Engine, move_id: str) -> bool:
-    return any(record.move_id == move_id for record in engine.book.moves())
+def _is_known(mover: workflow.Engine, move_id: str) -> bool:
+    return any(record.move_id == move_id for record in mover.book.moves())
 
 
 def _lost(message: str) -> None:

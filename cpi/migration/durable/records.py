@@ -59,9 +59,9 @@ class MoveRecord(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None
 
 
-def outcome_of(kept: Any, error: BaseException | None, *, was_cancelled: bool) -> Outcome:
-    """From what the workflow returned, or raised."""
+def outcome_of(kept: Any, fault: str, *, was_cancelled: bool) -> Outcome:
+    """From what the work returned, or the fault it ended by."""
     if kept is not None:
         return from_plain(kept, Outcome)
     standing = Standing.CANCELLED if was_cancelled else Standing.FAILED
-    return Outcome(standing, message=str(error) if error else "ended by hand, in the database")
+    return Outcome(standing, message=fault or "ended by hand, in the database")

@@ -1,18 +1,12 @@
-"""The engine: each move is a DBOS workflow, each of its parts a step. The only file that imports DBOS.
-
-The version is that of the format in which moves are kept, not the program's: so a newer program finishes an older one's
-moves. Every process has an executor id of its own and holds a lock of that name while it lives; whoever finds a lock free
-takes up what its executor had under way. The engine's claim of a workflow admits one process only.
-"""
+"""Moves as durable works: what keeps, claims and makes each of them, and a fleet of them."""
 
 import contextlib
-import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -20,8 +14,8 @@ from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable import engine as durable
 from cpi.durable.database import Database
-from cpi.durable.locks import executor_lock
 from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable.book import FLEET, MOVE, Book, disk_lock
@@ -37,30 +31,10 @@ from cpi.migration.fleet import Fleet, FleetReport, Tally, room, why_stopped
 from cpi.migration.report import MoveFailed, MoveRefused
 from cpi.migration.routine import carry_out
 
-try:
-    from dbos import (
-        DBOS,
-        DBOSClient,
-        DBOSPortableJSONSerializer,
-        SetWorkflowAttributes,
-        SetWorkflowID,
-        WorkflowSerializationFormat,
-        error,
-    )
-    from sqlalchemy.exc import SQLAlchemyError
-except ImportError as missing:
-    raise errors.CpiError("durable moves need DBOS; install it with: pip install 'multicpi[migration]'") from missing
-
-T = TypeVar("T")
-
 FORMAT: Final = "moves-1"
 """The version of what is kept: another one only if an older program's moves could not be finished any more."""
 
-_NAME: Final = "multicpi"
 _QUEUES: Final = ("moves", "fleets")
-_AT_ONCE: Final = 4
-_POLL_SECONDS: Final = 0.5
-_WATCH_SECONDS: Final = 2.0
 _CLAIM_SECONDS: Final = 60.0
 _FOR_EVER: Final = float("inf")
 
@@ -69,26 +43,12 @@ def open_book(kept: Database) -> Book:
     """The moves of a database, to look at. Raises CpiError if it can not be read."""
     if not kept.exists():
         raise errors.CpiError(f"{kept.path} does not exist: no move was ever made with it")
-    locks = kept.locks(lambda _: None)
-    with _readable(kept):
-        client = DBOSClient(
-            system_database_url=kept.url,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=_NAME,
-            retry_connection_errors=False,
-        )
-        book = Book(client, locks)
-        book.fleets()
+    with contextlib.ExitStack() as made:
+        locks = kept.locks(lambda _: None)
+        made.callback(locks.close)
+        book = Book(durable.works_of(kept), locks)
+        made.pop_all()
     return book
-
-
-@contextlib.contextmanager
-def _readable(kept: Database) -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise errors.CpiError(f"{kept.path or 'the database'} is none that moves are kept in: {reason}") from error
 
 
 class Engine:
@@ -103,24 +63,21 @@ class Engine:
         deadlines: Deadlines | None = None,
     ) -> None:
         """works takes queued moves too. on_lost is told that others take this process for dead: it has to end at once."""
-        global _engine  # noqa: PLW0603 - DBOS finds workflows by their names, so they find their engine here
-        kept.prepare()
-        self.executor_id = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        global _engine  # noqa: PLW0603 - the engine finds works by their names, so they find this one here
+        self._executor = durable.Executor(kept, FORMAT, on_lost, queues=_QUEUES, works=works)
+        self.executor_id = self._executor.executor_id
         self.deadlines = deadlines
-        self.locks = kept.locks(on_lost)
-        self.locks.hold(executor_lock(self.executor_id))
-        _launch(kept, self.executor_id, _QUEUES if works else ())
-        self.book = Book(DBOS, self.locks)
-        self.teller = Teller(_unless_closed(_mark), _unless_closed(self.book.is_cancelled))
+        self.locks = self._executor.locks
+        self.book = Book(self._executor.works, self.locks)
+        self.teller = Teller(durable.unless_closed(self._executor.works.mark), durable.unless_closed(self.book.is_cancelled))
         self.leaving = False
         self._active: set[str] = set()
         self._guard = threading.Lock()
-        self._closing = threading.Event()
         _engine = self
-        self.recover()
-        self._watch = threading.Thread(target=self._watched, name="move watch", daemon=True)
         if works:
-            self._watch.start()
+            self._executor.watch()
+        else:
+            self.recover()
 
     def __enter__(self) -> Self:
         return self
@@ -131,8 +88,7 @@ class Engine:
     def start(self, entry: Entry, move_id: str | None = None) -> str:
         """Begin a move here, at once. Its id."""
         move_id = move_id or uuid.uuid4().hex[:12]
-        with SetWorkflowID(move_id):
-            DBOS.start_workflow(_move, to_plain(entry))
+        self._executor.begin(_move, move_id, to_plain(entry))
         return move_id
 
     def start_again(self, record: MoveRecord) -> str:
@@ -145,17 +101,20 @@ class Engine:
     def start_fleet(self, fleet: Fleet) -> str:
         """Queue a fleet for whoever works. Its id."""
         fleet_id = f"fleet-{uuid.uuid4().hex[:8]}"
-        with SetWorkflowID(fleet_id):
-            DBOS.enqueue_workflow("fleets", _fleet, to_plain(fleet))
+        self._executor.enqueue("fleets", _fleet, fleet_id, to_plain(fleet))
         return fleet_id
+
+    def start_of_fleet(self, fleet_id: str, move_id: str, entry: Entry) -> None:
+        """Queue a move of a fleet for whoever works."""
+        self._executor.enqueue("moves", _move, move_id, to_plain(entry), {"fleet": fleet_id})
 
     def recover(self) -> list[str]:
         """Take up what dead processes left. The ids of the moves."""
-        dead = self.book.left_executors(self.executor_id)
-        if not dead:
-            return []
-        found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
-        return [handle.workflow_id for handle in found]
+        return self._executor.recover()
+
+    def claim(self, move_id: str, lock: str) -> None:
+        """Mark a move as the one that has a disk in hand."""
+        self._executor.works.mark(move_id, {"claims": lock})
 
     @property
     def is_idle(self) -> bool:
@@ -167,12 +126,9 @@ class Engine:
         """Take no more, give the moves under way so long to end, and leave the rest to be taken up by others."""
         global _engine  # noqa: PLW0603 - as above
         self.leaving = True
-        self._closing.set()
-        if self._watch.is_alive():
-            self._watch.join()
-        DBOS.destroy(workflow_completion_timeout_sec=0 if self.is_idle else patience_seconds)
+        self._executor.rest()
+        self._executor.close(0 if self.is_idle else patience_seconds)
         self.teller.close()
-        self.locks.close()
         _engine = None
 
     def begin(self, workflow_id: str) -> None:
@@ -187,52 +143,11 @@ class Engine:
         with self._guard:
             self._active.discard(workflow_id)
 
-    def _watched(self) -> None:
-        while not self._closing.wait(_WATCH_SECONDS):
-            self.recover()
-
 
 _engine: Engine | None = None
 
 
-def _launch(kept: Database, executor_id: str, queues: Sequence[str]) -> None:
-    DBOS(
-        config={
-            "name": _NAME,
-            "system_database_url": kept.url,
-            "executor_id": executor_id,
-            "application_version": FORMAT,
-            "serializer": DBOSPortableJSONSerializer(),
-            "log_level": "CRITICAL",
-            "enable_otlp": False,
-            "notification_listener_polling_interval_sec": 0.2,
-        }
-    )
-    DBOS.listen_queues(queues)
-    with _readable(kept), contextlib.ExitStack() as made:
-        made.callback(DBOS.destroy)
-        DBOS.launch()
-        for queue in _QUEUES:
-            DBOS.register_queue(queue, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
-        made.pop_all()
-
-
-def _mark(workflow_id: str, attributes: Mapping[str, Any]) -> None:
-    DBOS.update_workflow_attributes(workflow_id, dict(attributes), merge=True)
-
-
-def _unless_closed(call: Callable[..., T]) -> Callable[..., T | None]:
-    """For what only tells, or asks: a thread that does so while the engine is closed must not break on it."""
-
-    def called(*values: Any) -> T | None:
-        with contextlib.suppress(error.DBOSException):
-            return call(*values)
-        return None
-
-    return called
-
-
-@DBOS.workflow(name=MOVE, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+@durable.work(MOVE)
 def _move(kept: dict[str, Any]) -> dict[str, Any]:
     """One move; what it returns is an Outcome."""
     engine, move_id = _running()
@@ -250,7 +165,7 @@ def _move(kept: dict[str, Any]) -> dict[str, Any]:
 def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outcome:
     mine: list[str] = []
     try:
-        claim = _step("claim", partial(_claim, engine, move_id, entry, mine))
+        claim = durable.step("claim", partial(_claim, engine, move_id, entry, mine))
         if "fault" in claim:
             return Outcome(Standing.REFUSED, message=error_from_plain(claim["fault"]).message)
         if not mine:
@@ -271,7 +186,7 @@ def _claim(engine: Engine, move_id: str, entry: Entry, mine: list[str]) -> dict[
             raise MoveRefused(_taken(entry.disk, other))
     except errors.Error as error:
         return {"fault": error_to_plain(error)}
-    _mark(move_id, {"claims": lock})
+    engine.claim(move_id, lock)
     return {"lock": lock}
 
 
@@ -296,7 +211,7 @@ def _taken(disk_cid: str, other: str) -> str:
 
 def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outcome:
     recorder = Recorder(
-        keep=_step,
+        keep=durable.step,
         ready=site.open,
         is_cancelled=partial(engine.book.is_cancelled, move_id),
         was_cancelled=partial(engine.teller.is_cancelled, move_id),
@@ -317,7 +232,7 @@ def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outco
     return Outcome(Standing.MOVED, report=report, swapped=True)
 
 
-@DBOS.workflow(name=FLEET, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+@durable.work(FLEET)
 def _fleet(kept: dict[str, Any]) -> dict[str, Any]:
     """A fleet: begins moves as the rules admit them; what it returns is a FleetReport."""
     engine, fleet_id = _running()
@@ -332,16 +247,15 @@ def _fleet_moved(engine: Engine, fleet_id: str, fleet: Fleet) -> dict[str, Any]:
     tally, cancelled = Tally(), False
     running: list[str] = []
     while True:
-        cancelled = cancelled or _step("cancelled?", partial(engine.book.is_cancelled, fleet_id))
+        cancelled = cancelled or durable.step("cancelled?", partial(engine.book.is_cancelled, fleet_id))
         for _ in range(0 if cancelled else room(fleet, tally)):
             move_id = f"{fleet_id}-{tally.begun + 1:04}"
-            with SetWorkflowID(move_id), SetWorkflowAttributes({"fleet": fleet_id}):
-                DBOS.enqueue_workflow("moves", _move, to_plain(fleet.entries[tally.begun]))
+            engine.start_of_fleet(fleet_id, move_id, fleet.entries[tally.begun])
             running.append(move_id)
             tally = Tally(tally.begun + 1, tally.succeeded)
         if not running:
             break
-        ended, succeeded = _step("ended", partial(_first_ended, engine, fleet_id, tuple(running)))
+        ended, succeeded = durable.step("ended", partial(_first_ended, engine, fleet_id, tuple(running)))
         running.remove(ended)
         tally = Tally(tally.begun, (*tally.succeeded, succeeded))
     plain: dict[str, Any] = to_plain(_fleet_report(fleet_id, fleet, tally, cancelled=cancelled))
@@ -365,14 +279,10 @@ def _first_ended(engine: Engine, fleet_id: str, move_ids: Sequence[str]) -> tupl
         standings = ((move_id, engine.book.standing(move_id)) for move_id in move_ids)
         return next(((move_id, one is Standing.MOVED) for move_id, one in standings if one is not None), None)
 
-    return wait_until(ended, "a move of the fleet", deadline_seconds=_FOR_EVER, longest_pause_seconds=_POLL_SECONDS)
+    return wait_until(ended, "a move of the fleet", deadline_seconds=_FOR_EVER, longest_pause_seconds=durable.POLL_SECONDS)
 
 
 def _running() -> tuple[Engine, str]:
-    if _engine is None or DBOS.workflow_id is None:
+    if _engine is None:
         raise errors.CpiError("a move is made by an engine only")
-    return _engine, DBOS.workflow_id
-
-
-def _step(name: str, call: Callable[[], Any], /) -> Any:
-    return DBOS.run_step({"name": name}, call)
+    return _engine, durable.work_id()

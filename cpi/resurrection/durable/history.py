@@ -6,7 +6,7 @@ import msgspec
 
 from cpi.contract.encoding import from_plain
 from cpi.contract.ids import VmCid
-from cpi.durable.engine import Row
+from cpi.durable.works import Row
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.report import Order, Report, Standing
 from cpi.resurrection.sequence import replaced_before

@@ -70,7 +70,7 @@ class Runner:
 
     def history(self) -> History:
         """All that was ever begun."""
-        return History(self._executor.rows(WORK))
+        return History(self._executor.works.rows(WORK))
 
     def step_of(self, work_id: str) -> str:
         """Which step of a work is done now; empty if it is not done here."""
@@ -100,7 +100,7 @@ class Runner:
 _runner: Runner | None = None
 
 
-@engine.durable(WORK)
+@engine.work(WORK)
 def _recreate(kept: dict[str, Any]) -> dict[str, Any]:
     """One recreation; what it returns is a Report."""
     if _runner is None:

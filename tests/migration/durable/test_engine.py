@@ -1,13 +1,14 @@
 """Moves that outlive their processes: who takes what up, and what nobody may do."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cpi.contract.encoding import from_plain, to_plain
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
+from cpi.durable import engine as durable
 from cpi.durable.database import Database, database
 from cpi.kit.redaction import secrets_in
 from cpi.kit.waiting import wait_until
@@ -51,7 +53,7 @@ def _entry(config: Path, place: Place, size: int = 96, **more: Any) -> Entry:
     return Entry(str(config), place.vm_cid, place.disk_cid, MiB(size), strategy=Strategy.COPY, **more)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _engine(kept: Database) -> Iterator[workflow.Engine]:
     with workflow.Engine(kept, pytest.fail) as engine:
         yield engine
@@ -75,7 +77,7 @@ def _left_by_another(processes: Mother, kept: Database, config: Path, place: Pla
 
 
 def test_a_move_is_made_and_kept_with_its_events(place: Make, config: Path, kept: Database) -> None:
-    """The disk is moved, the row of the database tells how."""
+    """The disk is moved, the row of the database tells how; an older or newer program knows it by the same names."""
     there = place(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, there))
@@ -87,6 +89,18 @@ def test_a_move_is_made_and_kept_with_its_events(place: Make, config: Path, kept
     there.assert_well()
     assert record.events[-1]["kind"] == EventKind.DONE.value
     assert record.events[-1]["step"] == "start_jobs"
+    before, after = planning._STEPS[Strategy.COPY]
+    assert _names_in(kept)[:2] == ("move", "moves-1")
+    assert _names_in(kept)[2:][: 2 + len(before + after)] == ("claim", "plan", *before, *after)
+
+
+def _names_in(kept: Database) -> tuple[str, ...]:
+    """Of the one move, its format and its steps, as the database has them."""
+    assert kept.path is not None
+    with contextlib.closing(sqlite3.connect(kept.path)) as connection:
+        (move,) = connection.execute("SELECT name, application_version FROM workflow_status").fetchall()
+        steps = connection.execute("SELECT function_name FROM operation_outputs ORDER BY function_id").fetchall()
+    return (*move, *(name for (name,) in steps))
 
 
 def test_nothing_secret_is_kept(place: Make, config: Path, kept: Database) -> None:
@@ -109,14 +123,14 @@ def test_nothing_secret_is_kept(place: Make, config: Path, kept: Database) -> No
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Until it is set, no move of this process makes a disk."""
-    going, step = threading.Event(), workflow._step
+    going, step = threading.Event(), durable.step
 
     def slow(name: str, call: Callable[[], Any], /) -> Any:
         if name == "create_disk":
             assert going.wait(_SECONDS)
         return step(name, call)
 
-    monkeypatch.setattr(workflow, "_step", slow)
+    monkeypatch.setattr(durable, "step", slow)
     return going
 
 
@@ -270,4 +284,4 @@ except errors.CpiError as error:
 def test_without_dbos_the_plain_move_is_there_and_the_durable_one_says_what_to_install() -> None:
     """`import cpi.migration` needs no engine."""
     done = subprocess.run([sys.executable, "-c", _WITHOUT], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "durable moves need DBOS; install it with: pip install 'multicpi[migration]'"
+    assert done.stdout.strip() == "durable work needs DBOS; install it with: pip install 'multicpi[migration]'"

@@ -6,7 +6,7 @@ import pytest
 
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import StemcellCid, VmCid
-from cpi.durable.engine import Row
+from cpi.durable.works import Row
 from cpi.resurrection.durable.history import History
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.report import Order, Report, Standing, Verdict

@@ -10,7 +10,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
-from cpi.durable.engine import Row
+from cpi.durable.works import Row
 from cpi.kit.waiting import wait_until
 from cpi.resurrection.alert import Alert, Kind
 from cpi.resurrection.durable.history import History, Present
