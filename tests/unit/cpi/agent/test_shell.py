@@ -5,6 +5,8 @@ import hashlib
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -95,6 +97,33 @@ def test_a_listener_that_fails_ends_the_command(shell: Shell) -> None:
     with pytest.raises(ZeroDivisionError):
         shell.run(["sh", "-c", "echo x; sleep 20"], deadline_seconds=_SOON, on_output=fail)
     assert shell.run(["true"], deadline_seconds=_SOON).status == 0
+
+
+_AT_A_TERMINAL = """
+import signal, sys
+import msgspec
+from cpi.agent.shell import Login, shell_by_login
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append("Ctrl-C"))
+tell = lambda chunk: print(chunk.decode(), end="", flush=True)
+with shell_by_login(msgspec.json.decode(sys.argv[1], type=Login)) as shell:
+    for command in (["true"], ["sh", "-c", 'echo begun; until [ -e "$0" ]; do sleep 0.1; done; echo ended', sys.argv[2]]):
+        done = shell.run(command, deadline_seconds=20, on_output=tell)
+print(done.status, *seen)
+"""
+
+
+def test_ctrl_c_is_the_callers_and_ends_no_command(login: Login, tmp_path: Path) -> None:
+    """A terminal sends it to all of the caller's process group; the command in the guest is not among those."""
+    going = tmp_path / "going"
+    command = [sys.executable, "-c", _AT_A_TERMINAL, msgspec.json.encode(login), str(going)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == "begun\n"
+        os.killpg(caller.pid, signal.SIGINT)
+        time.sleep(0.3)
+        going.touch()
+        assert caller.communicate(timeout=_SOON)[0].splitlines() == ["ended", "0 Ctrl-C"]
 
 
 def test_all_commands_go_over_one_connection(server: SshServer, login: Login) -> None:
