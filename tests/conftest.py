@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.clouds.openstack import ControlPlane, running
+from fixtures.postgresql import postgresql, program
 
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
 _CANNOT = "can not run here: "
@@ -22,6 +23,15 @@ def openstack_plane() -> Iterator[ControlPlane]:
     """A real OpenStack; the processes of a parallel run share one. It stops with the last of them."""
     with running() as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL."""
+    if program("postgres") is None:
+        pytest.skip(f"{_CANNOT}needs the Debian package postgresql")
+    with postgresql() as url:
+        yield url
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,23 +1,26 @@
 """Monitors that die at every step, and monitors that all want to do the same."""
 
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cpi.contract.encoding import to_plain
+from cpi.durable.database import database
+from cpi.durable.engine import works_of
+from cpi.kit.waiting import wait_until
 from cpi.resurrection.alert import Kind
+from cpi.resurrection.durable.runner import WORK
 from cpi.resurrection.report import Order, Verdict
 from cpi.resurrection.sequence import STEPS
 from tests.crash.ground import Mother, mother
 from tests.crash.mother import DIED
 from tests.resurrection.ground import Ground, One
-from tests.resurrection.watching import watching
+from tests.resurrection.watching import kept_in, monitor_process, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+_SOON = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +70,48 @@ def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, pr
     ground.assert_nothing_left_over()
 
 
+def test_what_a_killed_monitor_began_on_postgresql_is_finished_by_another(ground: Ground, postgres: str) -> None:
+    """Killed while the new VM is being made: the next process takes the same work up, and makes no second VM."""
+    kept, one = database(postgres), ground.add("db/0")
+    ground.hurt(one)
+    with monitor_process(ground.file, kept) as first:
+        wait_until(
+            lambda: bool(ground.vms() - {one.first_vm}), "a VM is made", deadline_seconds=_SOON, longest_pause_seconds=0.05
+        )
+        first.kill()
+        first.wait()
+        works = works_of(kept)
+        (left,) = works.rows(WORK)
+        assert left.is_open
+        assert f"-{first.pid}-" in left.executor_id
+    with monitor_process(ground.file, kept) as second:
+        wait_until(lambda: not works.rows(WORK)[0].is_open, "it is finished", deadline_seconds=_SOON)
+        ground.assert_well(one)
+        (ended,) = works.rows(WORK)
+    works.close()
+    assert (ended.work_id, ended.created) == (left.work_id, left.created)
+    assert f"-{second.pid}-" in ended.executor_id
+    assert ended.answer is not None
+    assert ended.answer["standing"] == "recreated"
+    ground.assert_nothing_left_over()
+    assert [line["kind"] for line in _told(ground)].count("recreated") == 1
+
+
+def _told(ground: Ground) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (ground.folder / "told").read_text().splitlines() if line.startswith("{")]
+
+
 def test_two_monitors_recreate_one_instance_once(ground: Ground) -> None:
     """Both see it die; one does it, the other sees that it is done."""
     one = ground.add("db/0")
-    program = str(Path(sys.executable).with_name("cpi"))
-    database = f"sqlite:///{ground.folder}/state/resurrections.sqlite"
-    command = [program, "watch", str(ground.file), "--json", "--database", database]
-    other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        with watching(ground) as there:
-            there.for_seconds(4.0)
-            ground.hurt(one)
-            there.until(lambda: ground.is_well(one, one.first_vm), "it is well again")
-            there.for_seconds(3.0)
-            tries = there.runner.history().all()
-    finally:
-        other.terminate()
-        out = other.communicate(timeout=25)[0]
+    with monitor_process(ground.file, kept_in(ground.folder)), watching(ground) as there:
+        there.for_seconds(4.0)
+        ground.hurt(one)
+        there.until(lambda: ground.is_well(one, one.first_vm), "it is well again")
+        there.for_seconds(3.0)
+        tries = there.runner.history().all()
     assert len(tries) == 1, tries
-    ends = [kind for kind, _ in there.told() if kind is Kind.RECREATED] + [
-        line for line in out.splitlines() if '"recreated"' in line
-    ]
-    assert len(ends) == 1
+    ends = [kind.value for kind, _ in there.told()] + [line["kind"] for line in _told(ground)]
+    assert ends.count(Kind.RECREATED.value) == 1
     ground.assert_well(one)
     ground.assert_nothing_left_over()

@@ -2,13 +2,8 @@
 
 import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,7 +11,7 @@ import pytest
 from cpi.kit.waiting import wait_until
 from cpi.resurrection.alert import Kind
 from tests.resurrection.ground import Ground
-from tests.resurrection.watching import watching
+from tests.resurrection.watching import kept_in, monitor_process, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,21 +23,6 @@ def _filled(ground: Ground, count: int) -> Ground:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(ground.add, [f"db/{number}" for number in range(count)]))
     return ground
-
-
-@contextmanager
-def _monitor(ground: Ground, file: Path) -> Iterator[None]:
-    """A monitor in a process of its own, killed at the end."""
-    program = str(Path(sys.executable).with_name("cpi"))
-    database = f"sqlite:///{ground.folder}/state/resurrections.sqlite"
-    command = [program, "watch", str(file), "--json", "--database", database]
-    with (ground.folder / "told").open("ab") as told:
-        process = subprocess.Popen(command, stdout=told, stderr=told)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _hurt_somebody(ground: Ground) -> None:
@@ -63,12 +43,12 @@ def test_whatever_dies_comes_back_and_no_acknowledged_row_is_lost(ground: Ground
     ground.more = {"groups": {"db": {"at_once": 4}}}
     file, end = ground.file, time.monotonic() + (_CHAOS or 5)
     while time.monotonic() < end:
-        with _monitor(ground, file):
+        with monitor_process(file, kept_in(ground.folder)):
             stop = min(end, time.monotonic() + random.uniform(3, 12))  # noqa: S311 - not for secrets
             while time.monotonic() < stop:
                 _hurt_somebody(ground)
                 time.sleep(random.uniform(0.2, 1.5))  # noqa: S311 - not for secrets
-    with _monitor(ground, file):
+    with monitor_process(file, kept_in(ground.folder)):
         wait_until(lambda: all(map(ground.is_well, ground.instances)), "all are well", deadline_seconds=60 + _CHAOS)
         time.sleep(3)
         wait_until(lambda: all(map(ground.is_well, ground.instances)), "all stay well", deadline_seconds=60 + _CHAOS)

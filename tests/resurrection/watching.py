@@ -1,5 +1,7 @@
 """A monitor in this process that ticks until something is true."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,3 +66,17 @@ def watching(ground: Ground) -> Iterator[Watching]:
         monitor = made.enter_context(Monitor(plan, runner, pulse, clouds, alerts.append))
         yield Watching(monitor, runner, alerts)
         made.callback(wait_until, lambda: runner.is_idle, "what is under way ends", deadline_seconds=SECONDS)
+
+
+@contextmanager
+def monitor_process(file: Path, kept: Database) -> Iterator["subprocess.Popen[bytes]"]:
+    """A monitor in a process of its own, killed at the end; what it tells is added to the file `told` beside its file."""
+    program = str(Path(sys.executable).with_name("cpi"))
+    command = [program, "watch", str(file), "--json", "--database", kept.url]
+    with file.with_name("told").open("ab") as told:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.postgresql import postgresql, program
 from tests.migration.making import local_place
 from tests.migration.place import Place
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a real PostgreSQL."""
-    if program("postgres") is None:
-        pytest.skip("can not run here: needs the Debian package postgresql")
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ print(done.status, *seen)
 def test_ctrl_c_is_the_callers_and_ends_no_command(login: Login, tmp_path: Path) -> None:
     """A terminal sends it to all of the caller's process group; the command in the guest is not among those."""
     going = tmp_path / "going"
-    command = [sys.executable, "-c", _AT_A_TERMINAL, msgspec.json.encode(login), str(going)]
+    command = [sys.executable, "-c", _AT_A_TERMINAL, msgspec.json.encode(login).decode(), str(going)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as caller:
         assert caller.stdout is not None
         assert caller.stdout.readline() == "begun\n"
