@@ -4,7 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.bench.measuring import show
@@ -19,11 +19,17 @@ sys.stderr.write(f"{time.perf_counter() - began} {usage.ru_utime + usage.ru_stim
 """
 
 
-def compare(title: str, commands: Mapping[str, tuple[Sequence[str], bytes]]) -> None:
-    """A table of wall time, CPU and peak memory; by turns, so that a busy moment hits all alike."""
+def compare(
+    title: str, commands: Mapping[str, tuple[Sequence[str], bytes]], before: Callable[[str], object] = lambda _: None
+) -> None:
+    """A table of wall time, CPU and peak memory; by turns, so that a busy moment hits all alike.
+
+    before is called with its name before each process.
+    """
     measured: dict[str, list[list[float]]] = {name: [] for name in commands}
     for _ in range(_ROUNDS):
         for name, (command, request) in commands.items():
+            before(name)
             measured[name].append(_measured(command, request))
     rows = [
         (name, *(f"{statistics.median(one[column] for one in of):.{digits}f}" for column, digits in ((0, 2), (1, 2), (2, 0))))
