@@ -14,15 +14,14 @@ from cpi.contract.units import MiB, bytes_from_kib, bytes_from_mib, mib_from_tex
 from cpi.migration.durable.entry import Entry, checked
 from cpi.migration.report import Strategy
 
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        envvar="CPI_DATABASE",
-        show_default=False,
-        help="Where moves are kept: postgresql://USER@HOST/NAME or sqlite:///PATH. [default: a file in the user's state folder]",
-    ),
-]
+
+def database_option(what: str) -> Any:
+    """Of a command that keeps what outlives it."""
+    where = "postgresql://USER@HOST/NAME or sqlite:///PATH; otherwise a file in the user's state folder."
+    return typer.Option("--database", envvar="CPI_DATABASE", show_default=False, help=f"Where {what}: {where}")
+
+
+DatabaseUrl = Annotated[str | None, database_option("moves are kept")]
 PictureFile = Annotated[
     Path | None, typer.Option("--picture", show_default=False, help="Draw the move, however it ends, as FILE.svg.")
 ]

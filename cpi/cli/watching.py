@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cpi.cli import screen
 from cpi.cli.following import until
-from cpi.cli.migration_options import AsJson
+from cpi.cli.migration_options import AsJson, database_option
 from cpi.cli.stopping import Stopping, leave
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
@@ -33,16 +33,7 @@ _STYLES: Final = {"well": "green", "silent": "yellow", "down": "red", "under way
 _SEVERITIES: Final = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "green"}
 
 InstancesFile = Annotated[Path, typer.Argument(help="The instances: see docs/resurrection.md.", show_default=False)]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        envvar="CPI_DATABASE",
-        show_default=False,
-        help="Where it is kept who replaced whom: postgresql://USER@HOST/NAME or sqlite:///PATH."
-        " [default: a file in the user's state folder]",
-    ),
-]
+DatabaseUrl = Annotated[str | None, database_option("it is kept who replaced whom")]
 
 
 def watch(

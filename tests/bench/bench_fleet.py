@@ -19,6 +19,7 @@ from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.durable.workflow import open_book
+from fixtures.local_cloud import local_config, local_config_file
 from fixtures.postgresql import postgresql
 from tests.bench.measuring import show
 from tests.migration.making import local_place
@@ -42,10 +43,8 @@ def main(words: list[str]) -> None:
     with ExitStack() as made:
         folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
         url = made.enter_context(postgresql())
-        local = {"root": str(folder / "cloud"), "disk_backing": "folder"}
-        document = {"cloud": {"plugin": "local", "properties": {"local": local}}}
-        (folder / "cpi.json").write_text(json.dumps(document))
-        make = made.enter_context(local_place(folder, document))
+        local_config_file(folder)
+        make = made.enter_context(local_place(folder, local_config(folder)))
         places = [make(64, 1) for _ in range(moves)]
         rows = []
         for name, workers, size, killed in [_ROUNDS[word] for word in words if word in _ROUNDS] or _ROUNDS.values():

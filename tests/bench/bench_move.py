@@ -23,6 +23,7 @@ import psutil
 from cpi.agent import jobs
 from cpi.contract.units import MiB
 from cpi.migration.disks import Site
+from fixtures.local_cloud import local_config
 from tests.bench.measuring import show
 from tests.migration.making import local_place
 from tests.migration.place import Place
@@ -49,7 +50,7 @@ def main(words: list[str]) -> None:
     for kind in [word for word in words if word in _KINDS] or _KINDS:
         title, size, fill = _KINDS[kind]
         ways = [word for word in words if word in _WAYS] or list(_WAYS)
-        with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(folder)) as make:
+        with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(Path(folder))) as make:
             there = make(size * 5 // 4 + 128, 1)
             copied = fill(Path(f"{there.seen}/var/vcap/store"))
             _show(title, {way: _measured(there, size * 5 // 4 + 128, copied, way) for way in ways})
@@ -111,9 +112,9 @@ def _measured(there: Place, size: int, copied: int, way: str) -> Figures:
     return figures
 
 
-def _cloud(folder: str) -> dict[str, Any]:
+def _cloud(folder: Path) -> dict[str, Any]:
     backing = "loop" if os.geteuid() == 0 else "folder"
-    return {"cloud": {"plugin": "local", "properties": {"local": {"root": f"{folder}/cloud", "disk_backing": backing}}}}
+    return local_config(folder, backing)
 
 
 def _moved(strategy: str) -> Callable[[Place, int, int], Figures]:

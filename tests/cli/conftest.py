@@ -1,6 +1,5 @@
 """What the tests of the commands share: the executable, and a local cloud of the test's own."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.local_cloud import local_config_file
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration of a local cloud on folders."""
-    path = tmp_path / "cpi.json"
-    local = {"root": str(tmp_path / "cloud"), "disk_backing": "folder"}
-    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}), encoding="utf-8")
-    return path
+    return local_config_file(tmp_path)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from cpi.testing import Harness
 from cpi.testing.from_profile import harness_of
 from cpi.testing.other_config import with_settings
 from cpi.testing.profile import shipped_profile
+from fixtures.local_cloud import local_config
 
 _KINDS = ("stemcells", "vms", "disks", "snapshots")
 _TABLES = (*_KINDS, "networks")
@@ -26,7 +27,7 @@ _TABLES = (*_KINDS, "networks")
 def local_harness(folder: Path, backing: str) -> Iterator[Harness]:
     """The harness of a local cloud under folder; at the end nothing of the cloud may be left running."""
     root = folder / "cloud"
-    config = {"cloud": {"plugin": "local", "properties": {"local": {"root": str(root), "disk_backing": backing}}}}
+    config = local_config(folder, backing)
     harness = harness_of(config, *shipped_profile("local"), folder)
     try:
         yield msgspec.structs.replace(

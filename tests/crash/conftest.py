@@ -1,11 +1,11 @@
 """A VM on the local cloud whose disk is moved by processes that die."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures.local_cloud import local_config, local_config_file
 from tests.crash.ground import Ground, Mother, mother
 from tests.migration.making import local_place
 
@@ -20,10 +20,5 @@ def processes() -> Iterator[Mother]:
 @pytest.fixture
 def ground(tmp_path: Path, processes: Mother) -> Iterator[Ground]:
     """On folders: what is tested is who does what again, not filesystems."""
-    document = {
-        "cloud": {"plugin": "local", "properties": {"local": {"root": str(tmp_path / "cloud"), "disk_backing": "folder"}}}
-    }
-    config = tmp_path / "cpi.json"
-    config.write_text(json.dumps(document))
-    with local_place(tmp_path, document) as make:
-        yield Ground(make(96, 2), processes, config)
+    with local_place(tmp_path, local_config(tmp_path)) as make:
+        yield Ground(make(96, 2), processes, local_config_file(tmp_path))

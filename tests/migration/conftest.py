@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.local_cloud import local_config
 from tests.migration.making import local_place
 from tests.migration.place import Place
 
@@ -20,6 +21,5 @@ def backing(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def place(tmp_path: Path, backing: str) -> Iterator[Callable[[int, int], Place]]:
     """Makes a VM with a disk of so many MiB and so many of data on it; all of it is removed afterwards."""
-    document = {"cloud": {"plugin": "local", "properties": {"local": {"root": str(tmp_path / "cloud"), "disk_backing": backing}}}}
-    with local_place(tmp_path, document) as make:
+    with local_place(tmp_path, local_config(tmp_path, backing)) as make:
         yield make

@@ -1,5 +1,6 @@
 """Disks copied while a real job writes to them."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Str
 from cpi.migration.disks import Site
 from cpi.migration.forecast import dry_run
 from cpi.migration.plan import Order
+from fixtures.local_cloud import local_config
+from tests.migration.failing import assert_no_row_is_lost, calls_of
 from tests.migration.making import local_place
 from tests.migration.place import Place
 from tests.unit.cpi.migration.world import Faults
@@ -48,9 +51,7 @@ def test_a_disk_shrinks_while_the_job_runs(place: Make) -> None:
 @pytest.mark.root
 def test_a_disk_with_xfs_is_copied_while_the_job_runs(tmp_path: Path) -> None:
     """The VM's environment says which filesystem its disks get."""
-    local = {"root": str(tmp_path / "cloud"), "disk_backing": "loop"}
-    document = {"cloud": {"plugin": "local", "properties": {"local": local}}}
-    with local_place(tmp_path, document, {"persistent_disk_fs": "xfs"}) as make:
+    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
         there = make(320, 32)
         report = there.move(384, shell=there.shell())
         there.assert_well()
@@ -152,29 +153,12 @@ def test_whichever_call_fails_in_a_live_copy_the_job_runs_and_no_row_is_lost(pla
     On loop devices each call acts and its answer is lost, on folders it does not act.
     """
     there = place(96, 2)
-    for turn in range(share, _calls(there), _SHARES):
-        before = there.disks()
-        outcome = _outcome(there, Faults(turn, acts=backing == "loop"))
-        there.assert_well()
-        if isinstance(outcome, Report):
-            assert there.disks() == before | {outcome.disk_cid}, f"turn {turn}"
-        else:
-            assert "made to fail" in outcome.message
-            assert not isinstance(outcome, MoveFailed) or (outcome.left, outcome.swapped) == ((), False), f"turn {turn}"
-            assert there.disks() == before, f"turn {turn}"
+    move = functools.partial(_live, there)
+    assert_no_row_is_lost(there, move, range(share, calls_of(move), _SHARES), acts=backing == "loop")
 
 
-def _calls(there: Place) -> int:
-    faults = Faults()
-    there.move(96, faults, strategy="live_copy", shell=there.shell(faults))
-    return faults.count
-
-
-def _outcome(there: Place, faults: Faults) -> Report | errors.Error:
-    try:
-        return there.move(96, faults, strategy="live_copy", shell=there.shell(faults))
-    except errors.Error as error:
-        return error
+def _live(there: Place, faults: Faults, **more: Any) -> Report:
+    return there.move(96, faults, strategy="live_copy", shell=there.shell(faults), **more)
 
 
 class _Killed(BaseException):
@@ -194,11 +178,11 @@ class _Dying(Faults):
 def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(place: Make, share: int) -> None:
     """What it had made and copied is found again."""
     there = place(96, 2)
-    turns = range(share, _calls(there), _SHARES * 2)
+    turns = range(share, calls_of(functools.partial(_live, there)), _SHARES * 2)
     for turn in turns:
         dying = _Dying(turn)
         with pytest.raises(_Killed):
-            there.move(96, dying, strategy="live_copy", shell=there.shell(dying), move_id=f"m{turn}")
+            _live(there, dying, move_id=f"m{turn}")
         before = there.disks()
         report = there.move(96, strategy="live_copy", shell=there.shell(), move_id=f"m{turn}", start_jobs=True)
         there.assert_well()

@@ -1,13 +1,13 @@
 """Disk moves on the local cloud, with a real job that writes while they go on."""
 
+import functools
 from collections.abc import Callable
 
 import pytest
 
-from cpi.contract import errors
-from cpi.migration import MoveFailed, MoveRefused, Report, Strategy
+from cpi.migration import MoveFailed, MoveRefused, Strategy
+from tests.migration.failing import assert_no_row_is_lost, calls_of
 from tests.migration.place import Place
-from tests.unit.cpi.migration.world import Faults
 
 Make = Callable[[int, int], Place]
 
@@ -71,12 +71,6 @@ def test_a_copy_that_finds_no_room_is_undone(place: Make) -> None:
     assert there.disks() == {disk_cid}
 
 
-def _count(there: Place) -> int:
-    faults = Faults()
-    there.move(96, faults, strategy="copy")
-    return faults.count
-
-
 _SHARES = 10
 
 
@@ -88,20 +82,5 @@ def test_whichever_call_fails_the_job_runs_and_no_row_is_lost(place: Make, backi
     On loop devices each call acts and its answer is lost, on folders it does not act.
     """
     there = place(96, 4)
-    for turn in range(share, _count(there), _SHARES):
-        before = there.disks()
-        outcome = _outcome(there, Faults(turn, acts=backing == "loop"))
-        there.assert_well()
-        if isinstance(outcome, Report):
-            assert there.disks() == before | {outcome.disk_cid}, f"turn {turn}"
-        else:
-            assert "made to fail" in outcome.message
-            assert not isinstance(outcome, MoveFailed) or (outcome.left, outcome.swapped) == ((), False), f"turn {turn}"
-            assert there.disks() == before, f"turn {turn}"
-
-
-def _outcome(there: Place, faults: Faults) -> Report | errors.Error:
-    try:
-        return there.move(96, faults, strategy="copy")
-    except errors.Error as error:
-        return error
+    move = functools.partial(there.move, 96, strategy="copy")
+    assert_no_row_is_lost(there, move, range(share, calls_of(move), _SHARES), acts=backing == "loop")

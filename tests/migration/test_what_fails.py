@@ -14,6 +14,7 @@ from cpi.agent.errors import AgentTaskFailed
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.migration import Event, EventKind, MoveFailed
+from fixtures.local_cloud import local_config
 from tests.migration.making import local_place
 from tests.migration.place import Place
 from tests.unit.cpi.migration.world import Faults
@@ -77,7 +78,7 @@ def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_can_not_be_made_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """mkfs.xfs makes none below 300 MB; the old disk has one."""
-    with local_place(tmp_path, _loop(tmp_path), {"persistent_disk_fs": "xfs"}) as make:
+    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
         there = make(320, 4)
         with pytest.raises(MoveFailed, match=r"mkfs\.xfs") as failed:
             there.move(128, strategy=strategy, shell=there.shell())
@@ -88,7 +89,7 @@ def test_a_filesystem_that_can_not_be_made_fails_the_move(tmp_path: Path, strate
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_is_broken_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """What makes disks makes one with a torn ext4 on it: nobody formats it, and it can not be mounted."""
-    with local_place(tmp_path, _loop(tmp_path)) as make:
+    with local_place(tmp_path, local_config(tmp_path, "loop")) as make:
         there = make(96, 4)
 
         def tear(event: Event) -> None:
@@ -107,7 +108,7 @@ def test_a_filesystem_that_is_broken_fails_the_move(tmp_path: Path, strategy: st
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_an_xfs_that_is_full_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """A real "no space left": before anything is copied where the guest can be asked, else in the middle of the copy."""
-    with local_place(tmp_path, _loop(tmp_path), {"persistent_disk_fs": "xfs"}) as make:
+    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
         there = make(700, 310)
         shell = there.shell() if strategy == "live_copy" else None
         with pytest.raises(MoveFailed, match=r"does not fit: \d+ bytes|No space left on device") as failed:
@@ -118,7 +119,7 @@ def test_an_xfs_that_is_full_fails_the_move(tmp_path: Path, strategy: str) -> No
 @pytest.mark.root
 def test_an_xfs_grows_in_place_and_by_copying(tmp_path: Path) -> None:
     """By the cloud and xfs_growfs, then by the agent's own copy; the filesystem is as large as its disk."""
-    with local_place(tmp_path, _loop(tmp_path), {"persistent_disk_fs": "xfs"}) as make:
+    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
         there = make(320, 8)
         there.move(400, old_size=320, old_cloud_properties={})
         there.assert_well()
@@ -131,10 +132,6 @@ def test_an_xfs_grows_in_place_and_by_copying(tmp_path: Path) -> None:
 def _mib(there: Place) -> int:
     status = os.statvfs(there.seen / "var/vcap/store")
     return status.f_blocks * status.f_frsize >> 20
-
-
-def _loop(folder: Path) -> dict[str, Any]:
-    return {"cloud": {"plugin": "local", "properties": {"local": {"root": str(folder / "cloud"), "disk_backing": "loop"}}}}
 
 
 @pytest.mark.parametrize(("strategy", "step"), [("live_copy", "verify_live"), ("copy", "attach_new_disk")])

@@ -1,7 +1,6 @@
 """Instances on a local cloud, each with an address, a disk and a job of its own that a client writes to."""
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -27,6 +26,7 @@ from cpi.contract.units import MiB
 from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
+from fixtures.local_cloud import local_config_file
 from fixtures.nats_server import NatsServer
 
 READY = 30
@@ -66,9 +66,7 @@ class Ground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root = folder / "cloud"
-        self.config = folder / "cpi.json"
-        local = {"root": str(self.root), "disk_backing": "folder"}
-        self.config.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}))
+        self.config = local_config_file(folder)
         self.cloud = cpi.connect(self.config)
         self.stemcell = self._stemcell()
         self.instances: list[One] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.local_cloud import local_config_file
 from tests.migration.making import local_place
 from tests.migration.place import Place
 
@@ -13,10 +14,7 @@ from tests.migration.place import Place
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration of a local cloud on folders."""
-    path = tmp_path / "cpi.json"
-    local = {"root": str(tmp_path / "cloud"), "disk_backing": "folder"}
-    path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}))
-    return path
+    return local_config_file(tmp_path)
 
 
 @pytest.fixture

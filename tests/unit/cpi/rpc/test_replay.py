@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drivers.local.small_stemcell import write_small_stemcell
+from fixtures.local_cloud import local_config_file
 from tests.unit.cpi.rpc.bench import ROOT, request, valid
 
 RECORDED = [json.loads(line) for line in (ROOT / "fixtures/rpc/create-env.jsonl").read_text().splitlines()]
@@ -23,9 +24,7 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self._image = folder / "image"
         write_small_stemcell(self._image)
-        self._config = folder / "cpi.json"
-        local = {"root": str(folder / "cloud"), "disk_backing": "folder"}
-        self._config.write_text(json.dumps({"cloud": {"plugin": "local", "properties": {"local": local}}}))
+        self._config = local_config_file(folder)
         self._cids: dict[str, str] = {"/stemcell/image": str(self._image)}
         self._made: list[tuple[str, str]] = []
 

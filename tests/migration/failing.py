@@ -1,0 +1,41 @@
+"""A move of which one call after the other fails, and what must be true after each."""
+
+from collections.abc import Callable, Iterable
+
+from cpi.contract import errors
+from cpi.migration import MoveFailed, Report
+from tests.migration.place import Place
+from tests.unit.cpi.migration.world import Faults
+
+Move = Callable[[Faults], Report]
+
+
+def calls_of(move: Move) -> int:
+    """How many calls it makes when none of them fails."""
+    count = Faults()
+    move(count)
+    return count.count
+
+
+def assert_no_row_is_lost(there: Place, move: Move, turns: Iterable[int], *, acts: bool) -> None:
+    """Whichever of these calls fails: before the swap the move is undone, after it the move is finished.
+
+    acts: each call does its work and its answer is lost.
+    """
+    for turn in turns:
+        before = there.disks()
+        outcome = _outcome(move, Faults(turn, acts=acts))
+        there.assert_well()
+        if isinstance(outcome, Report):
+            assert there.disks() == before | {outcome.disk_cid}, f"turn {turn}"
+        else:
+            assert "made to fail" in outcome.message
+            assert not isinstance(outcome, MoveFailed) or (outcome.left, outcome.swapped) == ((), False), f"turn {turn}"
+            assert there.disks() == before, f"turn {turn}"
+
+
+def _outcome(move: Move, faults: Faults) -> Report | errors.Error:
+    try:
+        return move(faults)
+    except errors.Error as error:
+        return error
