@@ -6,7 +6,6 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from cpi.agent import https
 from cpi.agent.protocol import Agent, Deadlines
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
@@ -67,6 +66,8 @@ def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent
         raise errors.CpiError(
             f"the driver {cloud.name} can not tell how its agents are reached: name the agent's URL (--agent-url)"
         )
+    from cpi.agent import https
+
     return https.from_settings(cloud.agent_settings(vm_cid), deadlines)
 
 
@@ -74,6 +75,8 @@ def _by_https(reach: Reach, deadlines: Deadlines | None) -> Agent:
     user, colon, password = _text(reach.login).strip().partition(":")
     if not (user and colon and password):
         raise errors.CpiError(f"{reach.login} does not hold USER:PASSWORD")
+    from cpi.agent import https
+
     address = urlsplit(reach.url or "")
     where = address._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{address.netloc}").geturl()
     return Agent(https.HttpsTransport(where, _text(reach.ca) if reach.ca else None), deadlines)

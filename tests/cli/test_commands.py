@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +40,15 @@ def test_version(cpi: Command) -> None:
 def test_every_command_explains_itself(cpi: Command, command: str) -> None:
     """--help says what it does."""
     assert cpi(command, "--help").returncode == 0
+
+
+def test_no_command_pays_for_what_only_some_need() -> None:
+    """What takes long to import comes when it is used."""
+    look = (
+        "import sys, cpi.cli.app; print(*sorted({'dbos', 'httpx', 'nats', 'psycopg', 'pytest', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
 
 
 def test_every_command_is_in_the_list(cpi: Command) -> None:

@@ -2,22 +2,30 @@
 
 import ast
 import functools
+import gc
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Source:
     """One file of Python."""
 
     path: str
     text: str
     tree: ast.Module
+
+    @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All that is in the tree; many tests go through it."""
+        return tuple(ast.walk(self.tree))
 
     @property
     def lines(self) -> int:
@@ -26,7 +34,7 @@ class Source(NamedTuple):
 
     def functions(self) -> Iterator[Function]:
         """Every function in it, nested ones too."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+        return (node for node in self.nodes if isinstance(node, Function))
 
     def imports(self) -> set[str]:
         """The dotted names it imports, wherever in the file, save those for the type checker alone."""
@@ -48,7 +56,12 @@ def tracked() -> tuple[str, ...]:
 @functools.cache
 def sources(*folders: str) -> tuple[Source, ...]:
     """The Python files under the folders, all of the project's if none is named."""
-    return tuple(_read(path) for path in tracked() if path.endswith(".py") and (not folders or path.split("/")[0] in folders))
+    wanted = [path for path in tracked() if path.endswith(".py") and (not folders or path.split("/")[0] in folders)]
+    gc.disable()  # it would go through half a million nodes again and again while they become more
+    try:
+        return tuple(_read(path) for path in wanted)
+    finally:
+        gc.enable()
 
 
 @functools.cache
@@ -58,12 +71,13 @@ def _read(path: str) -> Source:
 
 
 def _that_run(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it that is more than a help for the type checker."""
+    """The statement and all below it that are more than a help for the type checker."""
     yield node
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return
-    for child in ast.iter_child_nodes(node):
-        yield from _that_run(child)
+    for part in _BLOCKS:
+        for child in getattr(node, part, ()):
+            yield from _that_run(child)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:

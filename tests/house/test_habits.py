@@ -31,7 +31,7 @@ def test_everything_is_caught_in_two_places_only() -> None:
         _where(source, node)
         for source in sources("cpi", "drivers")
         if source.path not in _MAY_CATCH_ALL
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.ExceptHandler) and (node.type is None or _BROAD & set(_names(node.type)))
         if not _raises_again(node)
     ]
@@ -49,7 +49,7 @@ def test_only_waiting_and_retrying_sleep() -> None:
         _where(source, node)
         for source in sources("cpi", "drivers")
         if source.path not in _MAY_SLEEP
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if (isinstance(node, ast.Attribute) and node.attr == "sleep" and _names_time(node))
         or (isinstance(node, ast.ImportFrom) and node.module == "time" and any(alias.name == "sleep" for alias in node.names))
     ]
@@ -66,7 +66,7 @@ def test_only_the_outermost_rooms_know_the_streams() -> None:
         _where(source, node)
         for source in sources("cpi", "drivers")
         if not source.path.startswith(_MAY_USE_STREAMS)
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if _is_stream(node) or (isinstance(node, ast.Call) and {"print", "input"} & set(_names(node.func)))
     ]
     assert found == []
@@ -83,7 +83,7 @@ def test_no_command_goes_through_a_shell() -> None:
     found = [
         _where(source, node)
         for source in sources()
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if (isinstance(node, ast.Call) and _starts_a_shell(node))
         or (isinstance(node, ast.Attribute) and node.attr in {"system", "popen"} and "os" in set(_names(node.value)))
     ]
@@ -105,7 +105,7 @@ def test_errors_are_never_untyped() -> None:
     found = [
         _where(source, node)
         for source in sources("cpi", "drivers")
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.Raise) and {"Exception", "BaseException", "RuntimeError"} & set(_names(node.exc))
     ]
     assert found == []

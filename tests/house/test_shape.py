@@ -61,7 +61,7 @@ def test_no_class_or_function_is_named_after_a_version_or_says_nothing() -> None
     found = [
         f"{source.path}:{node.lineno} {node.name}"
         for source in sources("cpi", "drivers")
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, named) and (_VERSIONED.search(node.name) or re.search(r"(Manager|Helper|Utils?|Base)$", node.name))
     ]
     assert found == []

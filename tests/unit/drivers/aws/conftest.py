@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 
 import cpi
 from cpi.contract.cloud import Cloud
@@ -17,6 +19,15 @@ def running_lab() -> Iterator[Lab]:
     """moto and the proxy, started once."""
     with lab() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sdk_documents() -> Iterator[None]:
+    """The SDK's descriptions of AWS's services are read once, not by each connection: the longest part of making one."""
+    loader = create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda _: loader)
+        yield
 
 
 @pytest.fixture
