@@ -139,11 +139,13 @@ def test_a_vip_is_the_vms_public_address(google: Lab, bench: Bench) -> None:
     assert google.census() == before
 
 
-def _second_network(google: Lab, *, stack: str = "IPV4_ONLY") -> None:
+def _second_network(google: Lab, *, stack: str = "IPV4_ONLY", access: str = "INTERNAL") -> None:
     network = "projects/a-project/global/networks/second"
     google.control("add", path=network, item={"autoCreateSubnetworks": False})
     item = {"network": _ROOT + network, "ipCidrRange": "10.200.0.0/24", "gatewayAddress": "10.200.0.1", "stackType": stack}
-    google.control("add", path=f"{_REGION}/subnetworks/second", item={**item, "region": _ROOT + _REGION, "purpose": "PRIVATE"})
+    ranges = {"internalIpv6Prefix": "fd20:1::/64", "externalIpv6Prefix": "2600:1::/64"} if stack != "IPV4_ONLY" else {}
+    told = {**item, **ranges, "ipv6AccessType": access} if ranges else item
+    google.control("add", path=f"{_REGION}/subnetworks/second", item={**told, "region": _ROOT + _REGION, "purpose": "PRIVATE"})
 
 
 def test_several_interfaces_are_told_to_the_agent_by_their_macs(google: Lab, bench: Bench) -> None:
@@ -164,10 +166,10 @@ def test_ipv4_and_ipv6_lie_on_one_interface(google: Lab, bench: Bench) -> None:
     properties = {"subnetwork_name": "second"}
     networks = {
         "four": Network(ip="10.200.0.9", nic_group="a", cloud_properties=properties),
-        "six": Network(ip="fd20::9", nic_group="a", cloud_properties=properties),
+        "six": Network(ip="fd20:1::9:0:0", nic_group="a", cloud_properties=properties),
     }
     nic = _made(google, bench, networks=networks)["networkInterfaces"][0]
-    assert (nic["stackType"], nic["ipv6Address"], nic["networkIP"]) == ("IPV4_IPV6", "fd20::9", "10.200.0.9")
+    assert (nic["stackType"], nic["ipv6Address"], nic["networkIP"]) == ("IPV4_IPV6", "fd20:1::9:0:0", "10.200.0.9")
     dynamic = {"one": Network(type="dynamic", cloud_properties={**properties, "dual_stack": True})}
     assert _made(google, bench, networks=dynamic)["networkInterfaces"][0]["stackType"] == "IPV4_IPV6"
 
@@ -182,7 +184,7 @@ def test_a_shared_vpc_is_the_host_projects(google: Lab, bench: Bench) -> None:
 def test_a_placement_policy_keeps_vms_apart(google: Lab, bench: Bench) -> None:
     """By its name, in the VM's region."""
     google.control("add", path=f"{_REGION}/resourcePolicies/apart", item={})
-    assert _made(google, bench, placement_policy="apart")["resourcePolicies"] == [f"{_REGION}/resourcePolicies/apart"]
+    assert _made(google, bench, placement_policy="apart")["resourcePolicies"] == [f"{_ROOT}{_REGION}/resourcePolicies/apart"]
 
 
 def test_the_name_is_the_operators_to_choose(google: Lab, bench: Bench) -> None:
