@@ -103,7 +103,7 @@ class Client:
 
     def upload(self, bucket: str, name: str, path: str, told: Callable[[float], None]) -> None:
         """A file as an object, in chunks, each of which may be repeated; told is called with the share that has arrived."""
-        media = _ChunkedFile(path, "application/gzip", chunksize=_CHUNK, resumable=True)
+        media = _ChunkedFile(path, mimetype="application/gzip", chunksize=_CHUNK, resumable=True)
         request = self._service("storage").objects().insert(bucket=bucket, name=name, media_body=media)
         done = None
         while done is None:

@@ -24,9 +24,18 @@ _LOCAL_SSDS: Final = {
     "c2d": ((16, 1), (32, 2), (56, 4), (112, 8)),
 }
 _LOCAL_SSDS_OF: Final = {
-    "a2-highgpu-2g": 2, "a2-highgpu-4g": 4, "a2-highgpu-8g": 8, "a2-megagpu-16g": 8,
-    "g2-standard-24": 2, "g2-standard-48": 4, "g2-standard-96": 8,
-    "m3-ultramem-32": 4, "m3-megamem-64": 4, "m3-ultramem-64": 4, "m3-megamem-128": 8, "m3-ultramem-128": 8,
+    "a2-highgpu-2g": 2,
+    "a2-highgpu-4g": 4,
+    "a2-highgpu-8g": 8,
+    "a2-megagpu-16g": 8,
+    "g2-standard-24": 2,
+    "g2-standard-48": 4,
+    "g2-standard-96": 8,
+    "m3-ultramem-32": 4,
+    "m3-megamem-64": 4,
+    "m3-ultramem-64": 4,
+    "m3-megamem-128": 8,
+    "m3-ultramem-128": 8,
 }
 _NO_LOCAL_SSD: Final = frozenset({"e2", "f1", "g1", "n4", "t2a", "t2d"})
 _ONLY_LSSD: Final = frozenset({"c3", "c3d", "c4", "c4a", "c4d", "c4n", "h4d"})

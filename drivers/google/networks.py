@@ -5,6 +5,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from cpi.contract import errors
 from cpi.contract.model import Network, Networks
 from cpi.kit.settings import read_cloud_properties
@@ -19,6 +21,7 @@ _EXTERNAL: Final = {"name": "External NAT", "type": "ONE_TO_ONE_NAT"}
 _EXTERNAL_IPV6: Final = {"name": "External IPv6", "type": "DIRECT_IPV6", "networkTier": "PREMIUM"}
 _RANGE_OF_IPV6: Final = 96
 """Google gives an interface of IPv6 a range of so many bits, not one address."""
+_WISHES: Final = ("ephemeral_external_ip", "ip_forwarding", "dual_stack", "external_ipv6")
 _WHOLE_ADDRESS: Final = {_IPV4: (None, "32"), _IPV6: (None, "128", str(_RANGE_OF_IPV6))}
 
 
@@ -144,6 +147,7 @@ def _add(interface: Interface, name: str, network: Network, properties: NetworkP
     interface.gateway = interface.gateway or "gateway" in (network.default or ())
     if _place(properties) != _place(interface.properties):
         faults.append(f"{name}: is on another network than the rest of its nic_group")
+    interface.properties = _of_both(interface.properties, properties)
     if network.type == "dynamic":
         return
     address = _address(name, network, faults)
@@ -174,6 +178,12 @@ def _delegate(interface: Interface, name: str, network: Network, faults: list[st
             f"{name}: {network.ip}/{network.prefix} can not be delegated: Google takes an IPv4 prefix that begins there,"
             f" or the /{_RANGE_OF_IPV6} that an IPv6 interface has"
         )
+
+
+def _of_both(one: NetworkProperties, other: NetworkProperties) -> NetworkProperties:
+    """What any network of a nic_group asks for, its interface has."""
+    asked = {name: getattr(one, name) or getattr(other, name) for name in _WISHES}
+    return msgspec.structs.replace(one, **asked, tags=tuple(dict.fromkeys((*one.tags, *other.tags))))
 
 
 def _place(properties: NetworkProperties) -> tuple[str | None, ...]:

@@ -70,7 +70,7 @@ def _launched(account: Account, wish: Wish, candidate: Candidate, undo: Undo) ->
     def launched() -> Item | None:
         try:
             return _begun_or_found(account, wish, candidate, body, requests, undo)
-        except errors.PolicyMissing as error:
+        except (errors.PolicyMissing, errors.NotReady) as error:
             if not placement.make(account, wish.properties, wish.group, naming.region_of(candidate.zone), undo):
                 raise
             raise errors.Stale(error.message) from error  # now it is there, unless the last VM took it away again

@@ -135,14 +135,14 @@ def meeting(action: str, processes: int = 2) -> Rule:
     return Rule(action, effects.decided(held), times=processes)
 
 
-def at_once(google: Lab, folder: Path, *requests: tuple[str, list[Any]]) -> list[Any]:
+def at_once(google: Lab, folder: Path, *requests: tuple[str, list[Any]], token: str | None = None) -> list[Any]:
     """What processes of the executable answer that are started together, one for each request: results, once all went well."""
     file = folder / "cpi.json"
     file.write_text(json.dumps(google.config()))
     command = [sys.executable, "-m", "cpi", "rpc", "--config", str(file)]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in requests]
     for process, (method, arguments) in zip(running, requests, strict=True):
-        context = {"director_uuid": "d", "request_id": "cpi-1"}
+        context = {"director_uuid": "d", "request_id": "cpi-1", **({"token": token} if token else {})}
         request = {"method": method, "arguments": arguments, "context": context, "api_version": 2}
         assert process.stdin is not None
         process.stdin.write(json.dumps(request).encode())

@@ -1,11 +1,11 @@
-"""Two processes change one thing at the same time: Google's fingerprints tell the slower one, and neither change is lost."""
+"""Two processes at the same time: neither change of one thing is lost, and of what one token names there is one."""
 
 from pathlib import Path
 
 import pytest
 
 from cpi.contract.cloud import Cloud
-from fixtures.clouds.google.lab import Lab
+from fixtures.clouds.google.lab import ZONE, Lab
 from tests.unit.drivers.google.conftest import Bench, at_once, meeting
 
 pytestmark = pytest.mark.slow
@@ -45,3 +45,16 @@ def test_a_disk_is_labelled_twice(google: Lab, bench: Bench, tmp_path: Path) -> 
     labels = google.labels(disk_cid)
     assert _refused_as_stale(google) == 1
     assert (labels["job"], labels["index"]) == ("db", "3")
+
+
+def test_one_token_makes_one_vm_and_one_disk(google: Lab, bench: Bench, tmp_path: Path) -> None:
+    """Both asked for it before there was any."""
+    google.proxy.inject(meeting("POST instances"), meeting("POST disks"))
+    networks = {name: network.to_document() for name, network in bench.manual().items()}
+    wish = ["agent", bench.stemcell, {"machine_type": "n1-standard-1", "zone": ZONE}, networks, [], {}]
+    first, second = at_once(google, tmp_path, *[("create_vm", wish)] * 2, token="a token")  # noqa: S106 - not secret
+    assert first == second
+    assert list(google.all("instances")) == [f"projects/a-project/zones/{ZONE}/instances/{first[0]}"]
+    first, second = at_once(google, tmp_path, *[("create_disk", [1024, {"zone": ZONE}, None])] * 2, token="a token")  # noqa: S106 - not secret
+    assert first == second
+    assert google.see("disks", first)

@@ -1,5 +1,10 @@
 """What `cpi doctor` says of a project."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import cpi
@@ -84,6 +89,16 @@ def test_a_heavy_stemcell_names_nothing_to_look_at(google: Lab, cloud: Cloud) ->
     """No call is made."""
     assert _of_stemcell(cloud, name="bosh").verdict == "good"
     assert google.proxy.counts() == {}
+
+
+def test_the_command_looks_at_the_stemcell_that_it_is_given(google: Lab, tmp_path: Path) -> None:
+    """`cpi doctor --stemcell`: one row more, and exit 1 for a fault."""
+    (tmp_path / "cpi.json").write_text(json.dumps(google.config()))
+    command = [sys.executable, "-m", "cpi", "doctor", "--config", str(tmp_path / "cpi.json"), "--stemcell"]
+    good = subprocess.run([*command, json.dumps({"image_url": google.make_image("an-image")})], capture_output=True, check=False)
+    assert (good.returncode, b"an-image" in good.stdout) == (0, True), good.stdout + good.stderr
+    missing = {"image_url": "projects/a-project/global/images/never-was"}
+    assert subprocess.run([*command, json.dumps(missing)], capture_output=True, check=False).returncode == 1
 
 
 def test_missing_permissions_are_named(google: Lab, cloud: Cloud) -> None:

@@ -105,6 +105,22 @@ def test_a_public_ipv6_address_is_chosen_by_google_or_by_the_manifest(google: La
         bench.vm(networks={**networks, "four": Network(ip="10.200.0.10", nic_group="a", cloud_properties=properties)})
 
 
+def test_what_any_network_of_a_nic_group_asks_for_its_interface_has(google: Lab, bench: Bench) -> None:
+    """A public IPv6 address, an external one, tags."""
+    _second_network(google, stack="IPV4_IPV6", access="EXTERNAL")
+    place = {"subnetwork_name": "second"}
+    six = {**place, "external_ipv6": True, "ephemeral_external_ip": True, "tags": ["six", "all"]}
+    networks = {
+        "four": Network(ip="10.200.0.9", nic_group="a", cloud_properties={**place, "tags": ["all"]}),
+        "six": Network(ip="2600:1::7:0:0", nic_group="a", cloud_properties=six),
+    }
+    vm = _made(google, bench, networks=networks)
+    (nic,) = vm["networkInterfaces"]
+    assert nic["ipv6AccessConfigs"][0]["externalIpv6"] == "2600:1::7:0:0"
+    assert nic["accessConfigs"][0]["natIP"]
+    assert vm["tags"]["items"] == ["all", "six"]
+
+
 def test_vips_of_both_versions_are_one_vms(google: Lab, bench: Bench) -> None:
     """On the interface of their nic_group."""
     _second_network(google, stack="IPV4_IPV6", access="EXTERNAL")

@@ -98,6 +98,23 @@ def test_a_policy_that_the_last_vm_took_along_meanwhile_is_made_again(google: La
     assert google.see("instances", vm.cid)["resourcePolicies"] == [google.see("resourcePolicies")["selfLink"]]
 
 
+def test_a_policy_that_is_on_its_way_out_is_waited_for_and_made_again(google: Lab, bench: Bench, cloud: Cloud) -> None:
+    """Another process deletes the last VM of the group just now."""
+    cloud.delete_vm(bench.vm(**_SPREAD).cid)
+    last = bench.vm(**_SPREAD)
+    path = next(iter(google.all("resourcePolicies")))
+    google.control("change", path=path, item={"status": "DELETING"})
+
+    def gone(_: Request) -> Answer | None:
+        google.control("remove", path=path)
+        return None
+
+    google.proxy.inject(Rule("GET resourcePolicies/{name}", effects.decided(gone), skip=1, times=1))
+    vm = bench.vm(**_SPREAD)
+    assert google.see("resourcePolicies")["status"] == "READY"
+    assert google.see("instances", vm.cid)["status"] == google.see("instances", last.cid)["status"] == "RUNNING"
+
+
 def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """Neither a VM nor the policy of a group that has none. The same token makes it the next time."""
     before, networks = google.census(), bench.manual()

@@ -1,5 +1,6 @@
 """Stemcells of every kind."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -84,6 +85,21 @@ def test_an_upload_that_breaks_off_goes_on_where_it_was(
     assert (lost.met, failing.met) == (1, 1)
     sent = sum(len(call.request.body) for call in google.proxy.calls if call.request.method == "PUT" and call.status)
     assert sent < 1.5 * image.stat().st_size
+
+
+def test_an_upload_that_arrives_damaged_is_noticed(google: Lab, cloud: Cloud, image: str) -> None:
+    """By the MD5 that Cloud Storage tells; no image is made of it, and nothing is left."""
+
+    def damaged(_: Request, answer: Answer) -> Answer:
+        told = {**json.loads(answer.body), "md5Hash": "bm90IHRoaXM="}
+        return Answer(answer.status, json.dumps(told).encode(), {"Content-Type": "application/json"})
+
+    google.proxy.inject(Rule("PUT *", effects.rewritten(damaged)))
+    before = google.census()
+    with pytest.raises(errors.CloudError, match="arrived damaged"):
+        cloud.create_stemcell(image, {}, {})
+    assert google.census() == before
+    assert "POST images" not in google.proxy.counts()
 
 
 def test_an_image_in_cloud_storage_is_imported_from_there(google: Lab, cloud: Cloud, light: str, image: str) -> None:
