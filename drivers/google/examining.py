@@ -14,7 +14,7 @@ from drivers.google.account import Account
 from drivers.google.methods import permissions
 from drivers.google.properties import StemcellProperties
 
-_SOURCE: Final = re.compile(r"(?:https://(?:storage\.googleapis\.com|storage\.cloud\.google\.com)|gs:/)/([^/]+)/(.+)")
+_SOURCE: Final = re.compile(r"https?://storage\.googleapis\.com/([^/]+)/(.+)")
 _AT_ONCE: Final = 100
 _NEARLY: Final = 0.9
 _WATCHED: Final = (
@@ -64,9 +64,8 @@ def examine_stemcell(account: Account, cloud_properties: CloudProperties) -> Ite
         else:
             yield Finding("stemcell", "good", "a heavy one: it passes through a bucket of its own, for which see the permissions")
     except errors.Denied as error:
-        yield Finding(
-            "stemcell", "fault", f"{error.message}; whoever owns it may grant roles/compute.imageUser, or storage.objectViewer"
-        )
+        roles = "roles/compute.imageUser for an image, roles/storage.objectViewer for an object"
+        yield Finding("stemcell", "fault", f"{error.message}; its owner has to grant {roles}")
     except contract_errors.Error as error:
         yield Finding("stemcell", "fault", error.message)
 

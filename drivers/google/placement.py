@@ -71,12 +71,10 @@ def _of_group(account: Account, properties: VmProperties, group: str) -> str | N
 def _is_settled(account: Account, region: str, name: str) -> bool:
     """Ready, or gone again."""
     try:
-        return account.client.call("resourcePolicies.get", region=region, resourcePolicy=name)["status"] not in (
-            "CREATING",
-            "DELETING",
-        )
+        found = account.client.call("resourcePolicies.get", region=region, resourcePolicy=name)
     except errors.Missing:
         return True
+    return found["status"] not in ("CREATING", "DELETING")
 
 
 def _remove(account: Account, region: str, name: str) -> None:

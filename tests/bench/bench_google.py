@@ -4,29 +4,17 @@ Beside it a bare client of the SDK, on the whole discovery document, that does w
 """
 
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fixtures.clouds.google.accounts import INSTANCE_TOKEN
-from fixtures.clouds.google.lab import ZONE, lab
-from tests.bench.measuring import show
+from fixtures.clouds.google.lab import ZONE, Lab, lab
+from tests.bench.cold_processes import compare, request
 
-_ROUNDS = 9
 _CPI = str(Path(sys.executable).with_name("cpi"))
 _VM = "vm-that-never-was"
-
-_MEASURE = """
-import os, sys, time
-began = time.perf_counter()
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(pid, 0)
-sys.stderr.write(f"{time.perf_counter() - began} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss / 1024} {status}")
-"""
 _BARE = """
 import sys
 from google.oauth2.credentials import Credentials
@@ -38,48 +26,25 @@ client.instances().aggregatedList(project="a-project", filter=f'name = "{sys.arg
 
 
 def main() -> None:
-    """Measure by turns, so that a busy moment hits all alike."""
+    """Measure."""
     with lab() as google, tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder:
-        config = Path(folder) / "cpi.json"
-        config.write_text(json.dumps(google.config(google.url)), encoding="utf-8")
-        commands = _commands(google.url, config)
-        measured: dict[str, list[Sequence[float]]] = {name: [] for name in commands}
-        for _ in range(_ROUNDS):
-            for name, (command, request) in commands.items():
-                measured[name].append(_measured(command, request))
-    rows = [
-        (name, *(f"{statistics.median(one[column] for one in of):.{digits}f}" for column, digits in ((0, 2), (1, 2), (2, 0))))
-        for name, of in measured.items()
-    ]
-    show(
-        "Google, cold processes against the fake (reach: has_vm no slower than the bare client)",
-        ("process", "s", "CPU s", "peak MB"),
-        rows,
-    )
+        title = "Google, cold processes against the fake (reach: has_vm no slower than the bare client)"
+        compare(title, _commands(google, Path(folder)))
 
 
-def _commands(url: str, config: Path) -> dict[str, tuple[list[str], bytes]]:
-    rpc = [_CPI, "rpc", "--config", str(config)]
+def _commands(google: Lab, folder: Path) -> dict[str, tuple[Sequence[str], bytes]]:
+    config = folder / "cpi.json"
+    config.write_text(json.dumps(google.config(google.url)), encoding="utf-8")
+    rpc, python = [_CPI, "rpc", "--config", str(config)], sys.executable
+    vm_type, networks = {"machine_type": "n1-standard-1", "zone": ZONE}, {"default": {"type": "dynamic"}}
     return {
-        "python -I -c pass": ([sys.executable, "-I", "-c", "pass"], b""),
-        "bare SDK: one aggregatedList": ([sys.executable, "-c", _BARE, url, INSTANCE_TOKEN, _VM], b""),
-        "cpi: info": (rpc, _request("info")),
-        "cpi: has_vm": (rpc, _request("has_vm", _VM)),
-        "cpi: create_disk": (rpc, _request("create_disk", 1024, {"zone": ZONE}, None)),
+        "python -I -c pass": ([python, "-I", "-c", "pass"], b""),
+        "bare SDK: one aggregatedList": ([python, "-c", _BARE, google.url, INSTANCE_TOKEN, _VM], b""),
+        "cpi: info": (rpc, request("info")),
+        "cpi: has_vm": (rpc, request("has_vm", _VM)),
+        "cpi: create_disk": (rpc, request("create_disk", 1024, {"zone": ZONE}, None)),
+        "cpi: create_vm": (rpc, request("create_vm", "agent", google.make_image(), vm_type, networks, [], {})),
     }
-
-
-def _request(method: str, *arguments: Any) -> bytes:
-    context = {"director_uuid": "bench", "request_id": "cpi-1"}
-    return json.dumps({"method": method, "arguments": arguments, "context": context, "api_version": 3}).encode()
-
-
-def _measured(command: Sequence[str], request: bytes) -> list[float]:
-    done = subprocess.run([sys.executable, "-I", "-c", _MEASURE, *command], input=request, capture_output=True, check=True)
-    *figures, status = done.stderr.decode().splitlines()[-1].split()
-    if int(status) or (request and json.loads(done.stdout)["error"]):
-        raise AssertionError(f"{command}: {done.stdout!r} {done.stderr!r}")
-    return [float(figure) for figure in figures]
 
 
 if __name__ == "__main__":
