@@ -91,6 +91,7 @@ def test_a_heavy_stemcell_names_nothing_to_look_at(google: Lab, cloud: Cloud) ->
     assert google.proxy.counts() == {}
 
 
+@pytest.mark.slow
 def test_the_command_looks_at_the_stemcell_that_it_is_given(google: Lab, tmp_path: Path) -> None:
     """`cpi doctor --stemcell`: one row more, and exit 1 for a fault."""
     (tmp_path / "cpi.json").write_text(json.dumps(google.config()))
