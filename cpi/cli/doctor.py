@@ -15,7 +15,7 @@ from cpi.cli import screen
 from cpi.cli.options import ConfigFile
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
-from cpi.contract.operator import Examines, ExaminesVmTypes, Finding
+from cpi.contract.operator import Examines, ExaminesStemcells, ExaminesVmTypes, Finding
 from cpi.kit.redaction import scrubbed
 
 _STYLES = {"good": "green", "warning": "yellow", "fault": "red"}
@@ -31,15 +31,21 @@ def doctor(
         list[str] | None,
         typer.Option(metavar="JSON", help="The cloud_properties of a subnet that such VMs lie in. May be repeated."),
     ] = None,
+    stemcell: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="The cloud_properties of a stemcell.MF."),
+    ] = None,
 ) -> None:
     """Find what is wrong with a configuration and the cloud behind it.
 
     Looks at every key, and as far as the driver can tell at credentials, reachability and permissions; with --vm-type also at
-    what a VM type and its networks name. Makes nothing in the cloud. Exit status 1 if there is a fault.
+    what a VM type and its networks name, with --stemcell at the image that a stemcell names. Makes nothing in the cloud.
+    Exit status 1 if there is a fault.
     """
     networks = [_properties("--network", one) for one in network or ()]
     wanted = None if vm_type is None and not networks else _properties("--vm-type", vm_type or "{}")
-    findings = list(_findings(config, wanted, networks))
+    image = None if stemcell is None else _properties("--stemcell", stemcell)
+    findings = list(_findings(config, wanted, networks, image))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("verdict", "subject", "what was seen"):
         table.add_column(heading, overflow="fold")
@@ -61,7 +67,12 @@ def _properties(option: str, text: str) -> Mapping[str, Any]:
     return properties
 
 
-def _findings(config: ConfigFile, vm_type: Mapping[str, Any] | None, networks: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _findings(
+    config: ConfigFile,
+    vm_type: Mapping[str, Any] | None,
+    networks: Sequence[Mapping[str, Any]],
+    stemcell: Mapping[str, Any] | None,
+) -> Iterator[Finding]:
     document = configuration.read_document(config)
     name = configuration.plugin_of(document)
     registry.load(name)
@@ -70,6 +81,8 @@ def _findings(config: ConfigFile, vm_type: Mapping[str, Any] | None, networks: S
         yield Finding("configuration", "good", f"{config} has no faults")
         if vm_type is not None:
             yield from _of_vm_type(cloud, vm_type, networks)
+        if stemcell is not None:
+            yield from _of_stemcell(cloud, stemcell)
         if isinstance(cloud, Examines):
             yield from cloud.examine()
             return
@@ -81,3 +94,10 @@ def _of_vm_type(cloud: Cloud, vm_type: Mapping[str, Any], networks: Sequence[Map
         yield from cloud.examine_vm_type(vm_type, networks)
     else:
         yield Finding("VM type", "warning", f"the driver {cloud.name} can not look at VM types")
+
+
+def _of_stemcell(cloud: Cloud, stemcell: Mapping[str, Any]) -> Iterator[Finding]:
+    if isinstance(cloud, ExaminesStemcells):
+        yield from cloud.examine_stemcell(stemcell)
+    else:
+        yield Finding("stemcell", "warning", f"the driver {cloud.name} can not look at stemcells")

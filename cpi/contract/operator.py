@@ -35,6 +35,14 @@ class ExaminesVmTypes(Protocol):
 
 
 @runtime_checkable
+class ExaminesStemcells(Protocol):
+    """A cloud that can say whether what a stemcell names may be used."""
+
+    def examine_stemcell(self, cloud_properties: CloudProperties) -> Iterable[Finding]:
+        """Look at what the cloud_properties of a stemcell.MF name. Makes nothing."""
+
+
+@runtime_checkable
 class ShowsAgentSettings(Protocol):
     """A cloud that can say what a VM's agent was given."""
 

@@ -1,6 +1,8 @@
 """The API itself: the only file that imports the SDK."""
 
+import base64
 import functools
+import hashlib
 import http.client
 import json
 import logging
@@ -101,7 +103,7 @@ class Client:
 
     def upload(self, bucket: str, name: str, path: str, told: Callable[[float], None]) -> None:
         """A file as an object, in chunks, each of which may be repeated; told is called with the share that has arrived."""
-        media = _ChunkedFile(path, "application/gzip", chunksize=_CHUNK, resumable=True)
+        media = _ChunkedFile(path, mimetype="application/gzip", chunksize=_CHUNK, resumable=True)
         request = self._service("storage").objects().insert(bucket=bucket, name=name, media_body=media)
         done = None
         while done is None:
@@ -112,6 +114,7 @@ class Client:
                 progress, done = self._repeated(chunk, first)
             if progress:
                 told(progress.progress())
+        _check_arrived(name, path, done)
 
     def who(self) -> str:
         """Who calls, as far as the credentials tell."""
@@ -299,6 +302,17 @@ class _Line:
     def close(self) -> None:
         """Let go of the sockets."""
         self._http.close()
+
+
+def _check_arrived(name: str, path: str, stored: Item) -> None:
+    """A CloudError unless the object is the file."""
+    sent, arrived = Path(path).stat().st_size, int(stored.get("size", -1))
+    if arrived != sent:
+        raise contract_errors.CloudError(f"of {name} {arrived} of {sent} bytes arrived in Cloud Storage; upload it again")
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+    if stored.get("md5Hash") not in (None, base64.b64encode(digest).decode()):
+        raise contract_errors.CloudError(f"{name} arrived damaged in Cloud Storage: its MD5 is not the file's; upload it again")
 
 
 def _proxy(settings: GoogleSettings, scheme: str) -> Any:

@@ -156,6 +156,12 @@ class GoogleCloud(Cloud):
 
         return examining.examine(self._account)
 
+    def examine_stemcell(self, cloud_properties: CloudProperties) -> Iterable[Finding]:
+        """Look at the image or the packed disk that a stemcell names."""
+        from drivers.google import examining
+
+        return examining.examine_stemcell(self._account, cloud_properties)
+
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """What the VM's metadata hold."""
         from drivers.google import agent_metadata

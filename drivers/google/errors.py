@@ -62,6 +62,10 @@ class NetworkMissing(errors.NetworkNotFound, Missing):
     """No such network, subnetwork or address."""
 
 
+class PolicyMissing(Missing):
+    """No such resource policy."""
+
+
 class Exists(Refusal):
     """The name is taken."""
 
@@ -104,6 +108,7 @@ _KINDS: Final[Mapping[str, type[Refusal]]] = {
     "networks": NetworkMissing,
     "subnetworks": NetworkMissing,
     "addresses": NetworkMissing,
+    "resourcePolicies": PolicyMissing,
 }
 _PATH: Final = re.compile(r"projects/[^/']+/(?:zones/[^/']+|regions/[^/']+|global)/(\w+)/")
 _SERVER_FAULTS: Final = 500

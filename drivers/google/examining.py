@@ -1,15 +1,20 @@
-"""What `cpi doctor` looks at on Google: identity, permissions, zones, quotas, networks, images."""
+"""What `cpi doctor` looks at on Google: identity, permissions, zones, quotas, networks, images; and what a stemcell names."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
+from cpi.contract.model import CloudProperties
 from cpi.contract.operator import Finding
-from drivers.google import naming
+from cpi.kit.settings import read_cloud_properties
+from drivers.google import errors, naming, stemcells
 from drivers.google.account import Account
 from drivers.google.methods import permissions
+from drivers.google.properties import StemcellProperties
 
+_SOURCE: Final = re.compile(r"https?://storage\.googleapis\.com/([^/]+)/(.+)")
 _AT_ONCE: Final = 100
 _NEARLY: Final = 0.9
 _WATCHED: Final = (
@@ -46,6 +51,43 @@ def examine(account: Account) -> Iterable[Finding]:
         except contract_errors.Error as error:
             yield Finding(subject, "fault", error.message)
     yield Finding("least role", "good", json.dumps({"includedPermissions": permissions()}, indent=2))
+
+
+def examine_stemcell(account: Account, cloud_properties: CloudProperties) -> Iterator[Finding]:
+    """Whether the image that a light stemcell names, or the disk in Cloud Storage, is there and may be read."""
+    try:
+        properties = read_cloud_properties(StemcellProperties, cloud_properties)
+        if properties.image_url:
+            yield _image(account, properties.image_url)
+        elif properties.source_url:
+            yield _source(account, properties.source_url)
+        else:
+            yield Finding("stemcell", "good", "a heavy one: it passes through a bucket of its own, for which see the permissions")
+    except errors.Denied as error:
+        roles = "roles/compute.imageUser for an image, roles/storage.objectViewer for an object"
+        yield Finding("stemcell", "fault", f"{error.message}; its owner has to grant {roles}")
+    except contract_errors.Error as error:
+        yield Finding("stemcell", "fault", error.message)
+
+
+def _image(account: Account, url: str) -> Finding:
+    found = stemcells.image_at(account, url)
+    told, state = naming.partial(found["selfLink"]), found.get("deprecated", {}).get("state", "ACTIVE")
+    if found.get("status", "READY") != "READY":
+        return Finding("stemcell", "fault", f"{told} can not be used: it is {found['status']}")
+    if state != "ACTIVE":
+        instead = naming.partial(found["deprecated"].get("replacement", "")) or "a newer one"
+        return Finding("stemcell", "warning", f"{told} is {state}: its owner names {instead} instead")
+    return Finding("stemcell", "good", f"{told} can be read")
+
+
+def _source(account: Account, url: str) -> Finding:
+    place = _SOURCE.fullmatch(url)
+    if place is None:
+        form = "https://storage.googleapis.com/BUCKET/OBJECT"
+        raise contract_errors.CpiError(f"cloud_properties.source_url: {url!r} is no URL of an object in Cloud Storage: {form}")
+    found = account.client.call("storage.objects.get", bucket=place[1], object=place[2])
+    return Finding("stemcell", "good", f"{place[2]} can be read in the bucket {place[1]}: {int(found['size']) // 1024**2} MiB")
 
 
 def _project(account: Account) -> Finding:

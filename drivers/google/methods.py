@@ -50,6 +50,9 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "compute.regionBackendServices.get": ("compute.regionBackendServices.get",),
     "compute.regionOperations.wait": ("compute.regionOperations.get",),
     "compute.regions.list": ("compute.regions.list",),
+    "compute.resourcePolicies.delete": ("compute.resourcePolicies.delete",),
+    "compute.resourcePolicies.get": ("compute.resourcePolicies.get",),
+    "compute.resourcePolicies.insert": ("compute.resourcePolicies.create",),
     "compute.snapshots.delete": ("compute.snapshots.delete",),
     "compute.snapshots.get": ("compute.snapshots.get",),
     "compute.snapshots.list": ("compute.snapshots.list",),
@@ -65,6 +68,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "storage.buckets.delete": ("storage.buckets.delete",),
     "storage.buckets.insert": ("storage.buckets.create",),
     "storage.objects.delete": ("storage.objects.delete",),
+    "storage.objects.get": ("storage.objects.get",),
     "storage.objects.insert": ("storage.objects.create", "storage.objects.get"),
     "cloudresourcemanager.projects.testIamPermissions": (),
 }

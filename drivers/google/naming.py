@@ -22,7 +22,7 @@ def is_name(cid: str) -> bool:
 
 def disk_name(zone: str, seed: str) -> str:
     """The same for the same seed."""
-    return f"disk-{_digest(seed)}-{zone}"
+    return f"disk-{digest(seed)}-{zone}"
 
 
 def network_name(region: str) -> str:
@@ -67,5 +67,6 @@ def request_id(*parts: object) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, "\0".join(map(str, parts))))
 
 
-def _digest(seed: str) -> str:
+def digest(seed: str) -> str:
+    """A short name for anything."""
     return hashlib.sha256(seed.encode()).hexdigest()[:_DIGITS]

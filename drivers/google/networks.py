@@ -5,6 +5,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from cpi.contract import errors
 from cpi.contract.model import Network, Networks
 from cpi.kit.settings import read_cloud_properties
@@ -16,6 +18,11 @@ Item = dict[str, Any]
 _IPV4: Final = 4
 _IPV6: Final = 6
 _EXTERNAL: Final = {"name": "External NAT", "type": "ONE_TO_ONE_NAT"}
+_EXTERNAL_IPV6: Final = {"name": "External IPv6", "type": "DIRECT_IPV6", "networkTier": "PREMIUM"}
+_RANGE_OF_IPV6: Final = 96
+"""Google gives an interface of IPv6 a range of so many bits, not one address."""
+_WISHES: Final = ("ephemeral_external_ip", "ip_forwarding", "dual_stack", "external_ipv6")
+_WHOLE_ADDRESS: Final = {_IPV4: (None, "32"), _IPV6: (None, "128", str(_RANGE_OF_IPV6))}
 
 
 @dataclasses.dataclass
@@ -27,9 +34,12 @@ class Interface:
     addresses: dict[int, str] = dataclasses.field(default_factory=dict)
     """By IP version."""
 
+    aliases: list[str] = dataclasses.field(default_factory=list)
+    """Delegated IPv4 prefixes."""
+
     gateway: bool = False
 
-    def request(self, project: str, zone: str, *, vip: str | None, public: bool) -> Item:
+    def request(self, project: str, zone: str, *, vips: Mapping[int, str], public: bool) -> Item:
         """As Google takes it."""
         own, host = self.properties, self.properties.xpn_host_project_id or project
         wanted: Item = {}
@@ -39,22 +49,30 @@ class Interface:
             wanted["network"] = f"projects/{host}/global/networks/{own.network_name or 'default'}"
         if _IPV4 in self.addresses:
             wanted["networkIP"] = self.addresses[_IPV4]
-        if own.dual_stack or _IPV6 in self.addresses:
-            wanted["stackType"] = "IPV4_IPV6"
-        if _IPV6 in self.addresses:
-            wanted["ipv6Address"] = self.addresses[_IPV6]
-        if vip or public:
-            wanted["accessConfigs"] = [{**_EXTERNAL, **({"natIP": vip} if vip else {})}]
-        return wanted
+        if self.aliases:
+            wanted["aliasIpRanges"] = [{"ipCidrRange": prefix} for prefix in self.aliases]
+        if _IPV4 in vips or public:
+            wanted["accessConfigs"] = [{**_EXTERNAL, **({"natIP": vips[_IPV4]} if _IPV4 in vips else {})}]
+        return {**wanted, **self._ipv6(vips.get(_IPV6))}
+
+    def _ipv6(self, vip: str | None) -> Item:
+        """Of a subnetwork whose IPv6 is external an address can be asked for, or reserved and named as a vip."""
+        own, address = self.properties, self.addresses.get(_IPV6)
+        if vip or own.external_ipv6:
+            fixed = vip or address
+            first = {"externalIpv6": fixed, "externalIpv6PrefixLength": _RANGE_OF_IPV6} if fixed else {}
+            return {"stackType": "IPV4_IPV6", "ipv6AccessConfigs": [{**_EXTERNAL_IPV6, **first}]}
+        if address:
+            return {"stackType": "IPV4_IPV6", "ipv6Address": address}
+        return {"stackType": "IPV4_IPV6"} if own.dual_stack else {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The interfaces of a VM, the first is primary; and its vip."""
+    """The interfaces of a VM, the first is primary; and its vips, by IP version, with the interface of each."""
 
     interfaces: list[Interface]
-    vip: str | None = None
-    vip_interface: int = 0
+    vips: Mapping[int, tuple[str, int]] = dataclasses.field(default_factory=dict)
 
     def requests(self, project: str, zone: str, *, public: bool | None) -> list[Item]:
         """As Google takes them. public overrides what the first network says."""
@@ -62,8 +80,8 @@ class Plan:
         for index, interface in enumerate(self.interfaces):
             wished = interface.properties.ephemeral_external_ip
             here = (public if public is not None else wished) if index == 0 else wished
-            vip = self.vip if index == self.vip_interface else None
-            told.append(interface.request(project, zone, vip=vip, public=here))
+            vips = {version: ip for version, (ip, at) in self.vips.items() if at == index}
+            told.append(interface.request(project, zone, vips=vips, public=here))
         return told
 
     @property
@@ -103,15 +121,25 @@ def plan(networks: Networks, *, strict: bool = False) -> Plan:
     if len(interfaces) > 1:
         unknown = [name for one in interfaces.values() if _IPV4 not in one.addresses for name in one.names]
         faults += [f"{name}: a VM with several interfaces needs a manual IPv4 address for each" for name in unknown]
-    vips = [network for network in networks.values() if network.type == "vip"]
-    if len(vips) > 1:
-        faults.append("networks: Google takes one vip for a VM")
+    ordered = dict(sorted(interfaces.items(), key=lambda one: not one[1].gateway))
+    vips = _vips(networks, list(ordered), faults)
     if faults:
         raise errors.CpiError("networks have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
-    groups = {f"group {vip.nic_group}" for vip in vips if vip.nic_group}
-    ordered = sorted(interfaces.items(), key=lambda one: not one[1].gateway)
-    at = next((index for index, (key, _) in enumerate(ordered) if key in groups), 0)
-    return Plan([one for _, one in ordered], vips[0].ip if vips else None, at)
+    return Plan(list(ordered.values()), vips)
+
+
+def _vips(networks: Networks, interfaces: list[str], faults: list[str]) -> dict[int, tuple[str, int]]:
+    """Each on the interface of its nic_group, else on the first."""
+    found: dict[int, tuple[str, int]] = {}
+    for name, network in networks.items():
+        address = _address(name, network, faults) if network.type == "vip" else None
+        if address is None:
+            continue
+        if address.version in found:
+            faults.append(f"{name}: Google takes one IPv{address.version} vip for a VM")
+        group = f"group {network.nic_group}"
+        found[address.version] = (str(address), interfaces.index(group) if group in interfaces else 0)
+    return found
 
 
 def _add(interface: Interface, name: str, network: Network, properties: NetworkProperties, faults: list[str]) -> None:
@@ -119,16 +147,43 @@ def _add(interface: Interface, name: str, network: Network, properties: NetworkP
     interface.gateway = interface.gateway or "gateway" in (network.default or ())
     if _place(properties) != _place(interface.properties):
         faults.append(f"{name}: is on another network than the rest of its nic_group")
+    interface.properties = _of_both(interface.properties, properties)
     if network.type == "dynamic":
         return
-    try:
-        address = ipaddress.ip_address(network.ip or "")
-    except ValueError:
-        faults.append(f"{name}: {network.ip!r} is no IP address")
+    address = _address(name, network, faults)
+    if address is None:
+        return
+    if network.prefix not in _WHOLE_ADDRESS[address.version]:
+        _delegate(interface, name, network, faults)
         return
     if address.version in interface.addresses:
         faults.append(f"{name}: its nic_group has an IPv{address.version} address already")
     interface.addresses[address.version] = str(address)
+
+
+def _address(name: str, network: Network, faults: list[str]) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(network.ip or "")
+    except ValueError:
+        faults.append(f"{name}: {network.ip!r} is no IP address")
+        return None
+
+
+def _delegate(interface: Interface, name: str, network: Network, faults: list[str]) -> None:
+    """A prefix beside the interface's address: Google calls it an alias range, and has it for IPv4."""
+    try:
+        interface.aliases.append(str(ipaddress.IPv4Network(f"{network.ip}/{network.prefix}")))
+    except ValueError:
+        faults.append(
+            f"{name}: {network.ip}/{network.prefix} can not be delegated: Google takes an IPv4 prefix that begins there,"
+            f" or the /{_RANGE_OF_IPV6} that an IPv6 interface has"
+        )
+
+
+def _of_both(one: NetworkProperties, other: NetworkProperties) -> NetworkProperties:
+    """What any network of a nic_group asks for, its interface has."""
+    asked = {name: getattr(one, name) or getattr(other, name) for name in _WISHES}
+    return msgspec.structs.replace(one, **asked, tags=tuple(dict.fromkeys((*one.tags, *other.tags))))
 
 
 def _place(properties: NetworkProperties) -> tuple[str | None, ...]:

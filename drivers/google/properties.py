@@ -68,6 +68,10 @@ class VmProperties(msgspec.Struct, frozen=True):
     placement_policy: Annotated[
         str | None, Described(description="resource policy for spread placement, by name: keeps VMs apart (ours)")
     ] = None
+    availability_domains: Annotated[
+        int | None,
+        Described(description="2 to 8: the VMs of an instance group are spread over so many, by a policy made for it (ours)"),
+    ] = None
 
 
 class DiskProperties(msgspec.Struct, frozen=True):
@@ -92,6 +96,9 @@ class NetworkProperties(msgspec.Struct, frozen=True):
     dual_stack: Annotated[
         bool, Described(description="an IPv6 address beside the IPv4 one, of a subnetwork that has both (ours)")
     ] = False
+    external_ipv6: Annotated[
+        bool, Described(description="a public IPv6 address beside the IPv4 one, of a subnetwork whose IPv6 is external (ours)")
+    ] = False
     region: Annotated[str | None, Described(description="region of a network to be made by create_network (ours)")] = None
 
 
@@ -100,7 +107,7 @@ class StemcellProperties(msgspec.Struct, frozen=True):
 
     image_url: Annotated[str | None, Described(description="light stemcell: URL of an image, or of a family")] = None
     source_url: Annotated[str | None, Described(description="URL of a packed disk in Cloud Storage")] = None
-    raw_disk_sha1: Annotated[str | None, Described(description="SHA-1 of the disk in it, checked by Google")] = None
+    raw_disk_sha1: Annotated[str | None, Described(description="its SHA-1, checked by Google")] = None
     name: Annotated[str | None, Described(description="for labels")] = None
     version: Annotated[str | None, Described(description="for labels")] = None
     architecture: Annotated[str, Described(description="`x86_64` or `arm64`")] = "x86_64"

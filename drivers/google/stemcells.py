@@ -54,6 +54,14 @@ def delete(account: Account, stemcell_cid: StemcellCid) -> None:
 
 def _light(account: Account, url: str) -> StemcellCid:
     """The image itself; of a family the newest, so that all VMs of a deployment are made of the same."""
+    found = image_at(account, url)
+    if found.get("status", "READY") != "READY":
+        raise contract_errors.CloudError(f"the image {url} can not be used: it is {found['status']}")
+    return StemcellCid(found["selfLink"] if "/images/family/" in url else url)
+
+
+def image_at(account: Account, url: str) -> Item:
+    """The image that a URL names, or the newest of the family. Raises CpiError, Missing, Denied."""
     parts = naming.partial(url).split("/")
     if len(parts) not in (5, 6) or parts[0] != "projects" or parts[2:4] != ["global", "images"]:
         raise contract_errors.CpiError(
@@ -61,12 +69,8 @@ def _light(account: Account, url: str) -> StemcellCid:
             " …/projects/PROJECT/global/images/NAME, or …/images/family/NAME"
         )
     if parts[4] == "family":
-        found = account.client.call("images.getFromFamily", project=parts[1], family=parts[5])
-    else:
-        found = account.client.call("images.get", project=parts[1], image=parts[4])
-    if found.get("status", "READY") != "READY":
-        raise contract_errors.CloudError(f"the image {url} can not be used: it is {found['status']}")
-    return StemcellCid(found["selfLink"] if parts[4] == "family" else url)
+        return account.client.call("images.getFromFamily", project=parts[1], family=parts[5])
+    return account.client.call("images.get", project=parts[1], image=parts[4])
 
 
 def _imported(account: Account, properties: StemcellProperties, env_tags: Metadata, source: str) -> StemcellCid:

@@ -91,16 +91,24 @@ def _made(
     account: Account, properties: NetworkProperties, host: str, network: str, cidr: ipaddress.IPv4Network
 ) -> CreatedNetwork:
     region, name = str(properties.region), naming.network_name(str(properties.region))
-    body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True}
+    body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
     with Undo() as undo:
         undo.push(f"network {name}", lambda: _remove(account, host, region, name))
         account.client.do("subnetworks.insert", body, project=host, region=region)
-    told = {"subnetwork_name": name, "network_name": naming.last(network)}
+    told: Item = {"subnetwork_name": name, "network_name": naming.last(network)}
+    told |= {key: True for key in ("dual_stack", "external_ipv6") if getattr(properties, key)}
     if properties.xpn_host_project_id:
         told["xpn_host_project_id"] = properties.xpn_host_project_id
     cid = NetworkCid(name if host == account.project else f"projects/{host}/regions/{region}/subnetworks/{name}")
     reserved = tuple(str(cidr[index]) for index in (0, -2, -1))
     return CreatedNetwork(cid, NetworkAddresses(str(cidr), str(cidr[1]), reserved), told)
+
+
+def _ipv6(properties: NetworkProperties) -> Item:
+    """Google chooses the range. An internal one needs a network that has IPv6 inside."""
+    if not (properties.dual_stack or properties.external_ipv6):
+        return {}
+    return {"stackType": "IPV4_IPV6", "ipv6AccessType": "EXTERNAL" if properties.external_ipv6 else "INTERNAL"}
 
 
 def _remove(account: Account, project: str, region: str, name: str) -> None:

@@ -1,14 +1,16 @@
 """create_vm: as one transaction, over several types and zones if need be."""
 
+import itertools
 import logging
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Vm
 from cpi.kit.undo import Undo
-from drivers.google import balancing, disks, errors, labels, naming, vm_request, vms
+from drivers.google import balancing, disks, errors, labels, naming, placement, vm_request, vms
 from drivers.google import networks as interfaces
 from drivers.google.account import Account
 from drivers.google.vm_wish import Candidate, Wish, candidates
@@ -54,16 +56,39 @@ def _tried(account: Account, wish: Wish, candidate: Candidate) -> Vm:
             return _finished(account, wish, candidate.zone, item, undo)
     except (errors.NoCapacity, errors.QuotaReached) as error:
         if not undo.clean:
-            raise _failed(error, clean=False) from error
+            raise _failed(wish, error, clean=False) from error
         raise _NextPlease(error, clean=True) from error
     except contract_errors.CloudError as error:
-        raise _failed(error, clean=undo.clean) from error
+        raise _failed(wish, error, clean=undo.clean) from error
 
 
 def _launched(account: Account, wish: Wish, candidate: Candidate, undo: Undo) -> Item | None:
-    """The VM, running; None where nothing but its name is known."""
+    """The VM, running; None where nothing but its name is known. Makes the placement policy of its instance group if need be."""
     body = vm_request.body(account, wish, candidate)
-    for request in (naming.request_id("vm", wish.seed, candidate, body), str(uuid.uuid4())):
+    requests = _requests(naming.request_id("vm", wish.seed, candidate, body))
+
+    def launched() -> Item | None:
+        try:
+            return _begun_or_found(account, wish, candidate, body, requests, undo)
+        except (errors.PolicyMissing, errors.NotReady) as error:
+            if not placement.make(account, wish.properties, wish.group, naming.region_of(candidate.zone), undo):
+                raise
+            raise errors.Stale(error.message) from error  # now it is there, unless the last VM took it away again
+
+    return account.anew(launched)
+
+
+def _requests(first: str) -> Iterator[str]:
+    """Ids of requests: the one that a repeat of the whole call has again, then new ones."""
+    yield first
+    while True:
+        yield str(uuid.uuid4())
+
+
+def _begun_or_found(
+    account: Account, wish: Wish, candidate: Candidate, body: Item, requests: Iterator[str], undo: Undo
+) -> Item | None:
+    for request in itertools.islice(requests, 2):
         old, item = _begun(account, wish, candidate, body, request, undo)
         if not old or item is not None:
             return item
@@ -150,8 +175,9 @@ _NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)
 _PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.Unclear)
 
 
-def _failed(error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
-    message = error.message if clean else f"{error.message}; what was made could not all be removed, see the log"
+def _failed(wish: Wish, error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
+    said = placement.explained(wish.properties, error)
+    message = said if clean else f"{said}; what was made could not all be removed, see the log"
     if isinstance(error, _NOT_THE_VMS_FAULT) and clean:
         return error
     passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refusal)

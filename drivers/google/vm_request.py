@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 
 from cpi.kit.agent_settings import agent_settings
-from drivers.google import agent_metadata, balancing, labels, machine_types, naming
+from drivers.google import agent_metadata, balancing, labels, machine_types, naming, placement
 from drivers.google import networks as interfaces
 from drivers.google.account import Account
 from drivers.google.vm_wish import Candidate, Wish
@@ -16,7 +16,6 @@ _SCOPE: Final = "https://www.googleapis.com/auth/"
 _DEFAULT_TYPE: Final = "pd-standard"
 _TAGS: Final = 64
 _TAG_LENGTH: Final = 63
-_LOCAL_SSD_DEVICE: Final = "/dev/nvme0n1"
 
 
 def body(account: Account, wish: Wish, candidate: Candidate) -> Item:
@@ -29,7 +28,7 @@ def body(account: Account, wish: Wish, candidate: Candidate) -> Item:
         "machineType": f"{place}/machineTypes/{candidate.machine_type}",
         "disks": [_root_disk(account, wish, place, born), *_local_ssds(wish, candidate, place)],
         "networkInterfaces": wish.plan.requests(account.project, candidate.zone, public=properties.ephemeral_external_ip),
-        "metadata": {"items": [*_settings(account, wish), *balancing.record(properties)]},
+        "metadata": {"items": [*_settings(account, wish, candidate), *balancing.record(properties)]},
         "labels": born,
         "tags": {"items": _tags(wish)},
         "scheduling": _scheduling(wish),
@@ -44,9 +43,9 @@ def body(account: Account, wish: Wish, candidate: Candidate) -> Item:
     return {key: value for key, value in wanted.items() if value}
 
 
-def _settings(account: Account, wish: Wish) -> list[Item]:
+def _settings(account: Account, wish: Wish, candidate: Candidate) -> list[Item]:
     told = interfaces.for_agent(wish.networks, wish.plan.macs())
-    ephemeral = _LOCAL_SSD_DEVICE if wish.properties.ephemeral_disk_type else None
+    ephemeral = machine_types.local_ssd_device(candidate.machine_type) if wish.properties.ephemeral_disk_type else None
     settings = agent_settings(
         wish.agent_id, wish.name, told, wish.env, account.config.agent, system_disk="/dev/sda", ephemeral_disk=ephemeral
     )
@@ -114,7 +113,7 @@ def _service_accounts(wish: Wish) -> list[Item]:
 
 
 def _policies(account: Account, wish: Wish, candidate: Candidate) -> list[str]:
-    policy, region = wish.properties.placement_policy, naming.region_of(candidate.zone)
+    policy, region = placement.policy(account, wish.properties, wish.group), naming.region_of(candidate.zone)
     return [f"projects/{account.project}/regions/{region}/resourcePolicies/{policy}"] if policy else []
 
 

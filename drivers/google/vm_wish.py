@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid
@@ -13,6 +13,9 @@ from drivers.google import disks, errors, machine_types, naming
 from drivers.google import networks as interfaces
 from drivers.google.account import Account
 from drivers.google.properties import VmProperties
+
+_LEAST_DOMAINS: Final = 2
+_MOST_DOMAINS: Final = 8
 
 
 class Candidate(NamedTuple):
@@ -51,6 +54,12 @@ class Wish:
         found = self.env.get("bosh", {})
         return found if isinstance(found, Mapping) else {}
 
+    @property
+    def group(self) -> str:
+        """The instance group, with its deployment and director; empty for a VM of none."""
+        found = self.bosh.get("group")
+        return found if isinstance(found, str) else ""
+
 
 def read_wish(
     account: Account,
@@ -65,12 +74,31 @@ def read_wish(
     """Raises CpiError for everything that can be known without a call."""
     strict = account.config.strict_properties
     properties = read_cloud_properties(VmProperties, cloud_properties, strict=strict)
-    machine_types.names(properties)
+    _check_machines(properties)
+    _check_placement(properties)
     plan = interfaces.plan(networks, strict=strict)
     if properties.name and not naming.is_name(properties.name):
         raise contract_errors.CpiError(f"cloud_properties.name: {properties.name!r} is no name for a VM at Google")
     seed = token or uuid.uuid4().hex
     return Wish(agent_id, stemcell_cid, properties, networks, plan, disk_cids, env or {}, token, seed)
+
+
+def _check_machines(properties: VmProperties) -> None:
+    for name in machine_types.names(properties):
+        if properties.ephemeral_disk_type:
+            machine_types.local_ssds(name)
+
+
+def _check_placement(properties: VmProperties) -> None:
+    domains = properties.availability_domains
+    if domains is None:
+        return
+    if properties.placement_policy:
+        raise contract_errors.CpiError("cloud_properties.placement_policy: excludes availability_domains")
+    if not _LEAST_DOMAINS <= domains <= _MOST_DOMAINS:
+        raise contract_errors.CpiError(
+            f"cloud_properties.availability_domains: {domains} is not {_LEAST_DOMAINS} to {_MOST_DOMAINS}, as Google has them"
+        )
 
 
 def candidates(account: Account, wish: Wish) -> list[Candidate]:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import Metadata
-from drivers.google import balancing, errors, labels, naming
+from drivers.google import balancing, errors, labels, naming, placement
 from drivers.google.account import Account
 
 Item = dict[str, Any]
@@ -85,13 +85,17 @@ def persistent_disks(item: Item) -> list[DiskCid]:
 
 
 def delete(account: Account, vm_cid: VmCid) -> None:
-    """Take it out of its load balancers, delete it and wait until it is gone. One that is gone is success."""
+    """Take it out of its load balancers, delete it and wait until it is gone. One that is gone is success.
+
+    The placement policy of its instance group goes with the last of its VMs.
+    """
     try:
         item = describe(account, vm_cid)
     except errors.VmMissing:
         return
     balancing.leave(account, item)
     remove(account, naming.last(item["zone"]), str(vm_cid), wait=account.waits_for_deletion)
+    placement.leave(account, item)
 
 
 def remove(account: Account, zone: str, name: str, *, wait: bool = True) -> None:

@@ -129,6 +129,14 @@ def test_the_doctor_finds_a_sound_cloud_good(cpi: Command, config: Path) -> None
     assert "fault" not in done.stdout.replace("no faults", "")
 
 
+def test_the_doctor_says_what_a_driver_can_not_look_at(cpi: Command, config: Path) -> None:
+    """A warning, no fault: the local cloud's stemcells name nothing."""
+    done = cpi("doctor", "--config", config, "--stemcell", '{"image_url": "x"}', "--vm-type", "{}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "can not look at stemcells" in " ".join(done.stdout.split())
+    assert "can not look at VM types" in " ".join(done.stdout.split())
+
+
 def test_the_drivers_are_shown(cpi: Command) -> None:
     """With what each can."""
     done = cpi("drivers")

@@ -1,6 +1,9 @@
 """A Google Cloud for one worker, emptied before each test."""
 
 import json
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from cpi.contract.model import Network, Networks, Vm
 from cpi.contract.units import MiB
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import ZONE, Lab, lab
-from fixtures.proxy import Answer
+from fixtures.proxy import Answer, Request, Rule, effects
 
 GIB = MiB(1024)
 WAIT = "POST operations/{name}/wait"
@@ -120,3 +123,48 @@ def refusal(reason: str, status: int = 400, message: str = "") -> Answer:
     told = {"message": message or reason, "domain": "global", "reason": reason}
     body = json.dumps({"error": {"code": status, "message": message or reason, "errors": [told]}}).encode()
     return Answer(status, body, {"Content-Type": "application/json"})
+
+
+def meeting(action: str, processes: int = 2) -> Rule:
+    """Holds the first calls of action until as many have come: none of the processes is done before the others have looked."""
+    barrier = threading.Barrier(processes, timeout=30)
+
+    def held(_: Request) -> None:
+        barrier.wait()
+
+    return Rule(action, effects.decided(held), times=processes)
+
+
+def at_once(google: Lab, folder: Path, *requests: tuple[str, list[Any]], token: str | None = None) -> list[Any]:
+    """What processes of the executable answer that are started together, one for each request: results, once all went well."""
+    file = folder / "cpi.json"
+    file.write_text(json.dumps(google.config()))
+    command = [sys.executable, "-m", "cpi", "rpc", "--config", str(file)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in requests]
+    for process, (method, arguments) in zip(running, requests, strict=True):
+        context = {"director_uuid": "d", "request_id": "cpi-1", **({"token": token} if token else {})}
+        request = {"method": method, "arguments": arguments, "context": context, "api_version": 2}
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(request).encode())
+        process.stdin.close()
+    answers = [_answer_of(process) for process in running]
+    assert [answer["error"] for answer in answers] == [None] * len(requests)
+    return [answer["result"] for answer in answers]
+
+
+def _answer_of(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    with process:
+        assert process.stdout is not None
+        answer: dict[str, Any] = json.load(process.stdout)
+        return answer
+
+
+def balanced(google: Lab) -> dict[str, Any]:
+    """A target pool and a backend service with a group in the zone."""
+    region = "projects/a-project/regions/europe-west1"
+    group = f"projects/a-project/zones/{ZONE}/instanceGroups/a-group"
+    google.control("add", path=f"{region}/targetPools/a-pool", item={"instances": []})
+    google.control("add", path=group, item={"_members": []})
+    backend = {"group": f"https://www.googleapis.com/compute/v1/{group}"}
+    google.control("add", path="projects/a-project/global/backendServices/a-service", item={"backends": [backend]})
+    return {"target_pool": "a-pool", "backend_service": "a-service"}

@@ -8,7 +8,6 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
-from cpi.contract.model import Network, Networks
 from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.google.conftest import Bench
@@ -63,13 +62,23 @@ def test_defaults_of_the_configuration_are_for_vms_that_name_nothing(google: Lab
     assert (root["sizeGb"], root["type"].rpartition("/")[2]) == ("30", "pd-ssd")
 
 
-@pytest.mark.parametrize(("machine_type", "count"), [("n1-standard-1", 1), ("n2-standard-16", 2), ("n2d-standard-96", 8)])
+@pytest.mark.parametrize(
+    ("machine_type", "count"),
+    [("n1-standard-1", 1), ("n2-standard-16", 2), ("n2d-standard-96", 8), ("c2-standard-30", 4), ("c2d-standard-32", 2)],
+)
 def test_local_ssds_are_as_many_as_the_machine_type_needs(google: Lab, bench: Bench, machine_type: str, count: int) -> None:
     """The first is the agent's ephemeral disk; none of them is a persistent disk."""
     vm = _made(google, bench, machine_type=machine_type, ephemeral_disk_type="local-ssd")
     assert sum(disk["type"] == "SCRATCH" for disk in vm["disks"]) == count
     assert bench.settings(vm["name"])["disks"]["ephemeral"] == "/dev/nvme0n1"
     assert list(bench.cloud.get_disks(vm["name"])) == []
+
+
+def test_a_machine_type_that_brings_its_local_ssds_is_asked_for_none(google: Lab, bench: Bench) -> None:
+    """Its other disks are on NVMe as well, so that the SSD is told by its identity."""
+    vm = _made(google, bench, machine_type="c3-standard-8-lssd", ephemeral_disk_type="local-ssd")
+    assert sum(disk["type"] == "SCRATCH" for disk in vm["disks"]) == 1
+    assert bench.settings(vm["name"])["disks"]["ephemeral"] == "/dev/disk/by-id/google-local-nvme-ssd-0"
 
 
 def test_preemptible_and_spot_vms_are_neither_restarted_nor_migrated(google: Lab, bench: Bench) -> None:
@@ -114,75 +123,6 @@ def test_tags_are_those_of_the_vm_its_networks_and_its_groups(google: Lab, bench
     vm = _made(google, bench, networks=bench.manual(tags=["net"]), tags=["vm"], env=env)
     assert vm["tags"]["items"] == ["vm", "net", "director-1", "n9-lives", "x" * 63]
     assert vm["labels"]["deployment"] == "blue-team"
-
-
-def test_public_addresses_and_forwarding_come_from_the_vm_or_its_network(google: Lab, bench: Bench) -> None:
-    """The VM's word counts more."""
-    public = bench.manual(ephemeral_external_ip=True, ip_forwarding=True)
-    vm = _made(google, bench, networks=public)
-    assert vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
-    assert vm["canIpForward"] is True
-    vm = _made(google, bench, networks=bench.manual(ephemeral_external_ip=True), ephemeral_external_ip=False, ip_forwarding=False)
-    assert "accessConfigs" not in vm["networkInterfaces"][0]
-    assert not vm.get("canIpForward")
-
-
-def test_a_vip_is_the_vms_public_address(google: Lab, bench: Bench) -> None:
-    """One that is not reserved is refused by Google, and nothing is left."""
-    google.control("add", path=f"{_REGION}/addresses/an-address", item={"address": "198.51.100.7"})
-    networks = {**bench.manual(), "vip": Network(type="vip", ip="198.51.100.7")}
-    vm = _made(google, bench, networks=networks)
-    assert vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"] == "198.51.100.7"
-    before = google.census()
-    with pytest.raises(errors.VMCreationFailed, match=r"198\.51\.100\.8"):
-        bench.vm(networks={**bench.manual(), "vip": Network(type="vip", ip="198.51.100.8")})
-    assert google.census() == before
-
-
-def _second_network(google: Lab, *, stack: str = "IPV4_ONLY") -> None:
-    network = "projects/a-project/global/networks/second"
-    google.control("add", path=network, item={"autoCreateSubnetworks": False})
-    item = {"network": _ROOT + network, "ipCidrRange": "10.200.0.0/24", "gatewayAddress": "10.200.0.1", "stackType": stack}
-    google.control("add", path=f"{_REGION}/subnetworks/second", item={**item, "region": _ROOT + _REGION, "purpose": "PRIVATE"})
-
-
-def test_several_interfaces_are_told_to_the_agent_by_their_macs(google: Lab, bench: Bench) -> None:
-    """The one with the gateway comes first; Google makes a MAC of the address."""
-    _second_network(google)
-    second = Network(ip="10.200.0.9", default=("gateway",), cloud_properties={"subnetwork_name": "second"})
-    networks: Networks = {**bench.manual(), "second": second}
-    vm = _made(google, bench, networks=networks)
-    assert [nic["networkIP"] for nic in vm["networkInterfaces"]] == ["10.200.0.9", networks["default"].ip]
-    assert bench.settings(vm["name"])["networks"]["second"]["mac"] == "42:01:0a:c8:00:09"
-    with pytest.raises(errors.CpiError, match="needs a manual IPv4 address"):
-        bench.vm(networks={**bench.manual(), "second": Network(type="dynamic")})
-
-
-def test_ipv4_and_ipv6_lie_on_one_interface(google: Lab, bench: Bench) -> None:
-    """Two networks of one nic_group, or one that says dual_stack."""
-    _second_network(google, stack="IPV4_IPV6")
-    properties = {"subnetwork_name": "second"}
-    networks = {
-        "four": Network(ip="10.200.0.9", nic_group="a", cloud_properties=properties),
-        "six": Network(ip="fd20::9", nic_group="a", cloud_properties=properties),
-    }
-    nic = _made(google, bench, networks=networks)["networkInterfaces"][0]
-    assert (nic["stackType"], nic["ipv6Address"], nic["networkIP"]) == ("IPV4_IPV6", "fd20::9", "10.200.0.9")
-    dynamic = {"one": Network(type="dynamic", cloud_properties={**properties, "dual_stack": True})}
-    assert _made(google, bench, networks=dynamic)["networkInterfaces"][0]["stackType"] == "IPV4_IPV6"
-
-
-def test_a_shared_vpc_is_the_host_projects(google: Lab, bench: Bench) -> None:
-    """Network and subnetwork."""
-    networks = bench.manual(xpn_host_project_id="a-host-project", network_name="default")
-    nic = _made(google, bench, networks=networks)["networkInterfaces"][0]
-    assert "/a-host-project/regions/europe-west1/subnetworks/default" in nic["subnetwork"]
-
-
-def test_a_placement_policy_keeps_vms_apart(google: Lab, bench: Bench) -> None:
-    """By its name, in the VM's region."""
-    google.control("add", path=f"{_REGION}/resourcePolicies/apart", item={})
-    assert _made(google, bench, placement_policy="apart")["resourcePolicies"] == [f"{_REGION}/resourcePolicies/apart"]
 
 
 def test_the_name_is_the_operators_to_choose(google: Lab, bench: Bench) -> None:
@@ -295,6 +235,11 @@ def test_a_vm_of_the_official_cpi_leaves_its_target_pool(google: Lab, bench: Ben
         ({"cpu": 2, "ram": 4096}, "excludes cpu and ram"),
         ({"zone": None}, "zone: is missing"),
         ({"provisioning_model": "CHEAP"}, "provisioning_model"),
+        ({"machine_type": "e2-medium", "ephemeral_disk_type": "local-ssd"}, "e2-medium has no local SSD; name one of another"),
+        (
+            {"machine_types": ["c3-standard-8"], "ephemeral_disk_type": "local-ssd"},
+            "name one that ends with -lssd: c3-standard-8-",
+        ),
     ],
 )
 def test_what_can_not_be_is_refused_before_any_call(google: Lab, bench: Bench, properties: dict[str, Any], fault: str) -> None:

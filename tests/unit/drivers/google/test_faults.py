@@ -1,9 +1,6 @@
 """Exactly the k-th API call fails, for every k: nothing is left behind, the error is honest, and the same token serves again."""
 
 import contextlib
-import itertools
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,54 +10,15 @@ from cpi.contract.model import Network, Networks
 from cpi.contract.units import MiB
 from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Rule, effects
-from tests.unit.drivers.google.conftest import GIB, WAIT, Bench, refusal
+from tests.unit.drivers.google.conftest import GIB, WAIT, Bench, balanced, refusal
+from tests.unit.drivers.google.failing import MOST_CALLS, each_call, failing, was_injected
 
-_MOST_CALLS = 40
 _TOKEN = "the token"  # noqa: S105 - not secret
-
-
-def _failing(k: int) -> Rule:
-    """The k-th call from now on is refused for good."""
-    return Rule("*", effects.decided(lambda _: refusal("injectedFault")), skip=k, times=1)
-
-
-def _each_call(google: Lab, action: Callable[[], object], check: Callable[[int, errors.Error], None]) -> int:
-    """Runs action with its first call failing, then its second, until it makes no more; how many there were."""
-    for k in itertools.count():
-        assert k < _MOST_CALLS, "it never ends"
-        rule = _failing(k)
-        google.proxy.inject(rule)
-        try:
-            action()
-        except errors.Error as error:
-            google.proxy.withdraw(rule)
-            _was_injected(error)
-            check(k, error)
-        else:
-            google.proxy.withdraw(rule)
-            if not rule.met:
-                return k
-    raise AssertionError
-
-
-def _was_injected(error: errors.Error) -> None:
-    assert "injectedFault" in error.message, error.message
-
-
-def _balanced(google: Lab) -> dict[str, Any]:
-    """A target pool and a backend service with a group in the zone."""
-    region = "projects/a-project/regions/europe-west1"
-    group = f"projects/a-project/zones/{ZONE}/instanceGroups/a-group"
-    google.control("add", path=f"{region}/targetPools/a-pool", item={"instances": []})
-    google.control("add", path=group, item={"_members": []})
-    backend = {"group": f"https://www.googleapis.com/compute/v1/{group}"}
-    google.control("add", path="projects/a-project/global/backendServices/a-service", item={"backends": [backend]})
-    return {"target_pool": "a-pool", "backend_service": "a-service"}
 
 
 def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """VMs, disks and the members of load balancers are as before."""
-    balanced = _balanced(google)
+    joined = balanced(google)
     near = cloud.create_disk(GIB, {"zone": ZONE})
     networks: Networks = {"default": Network(type="dynamic")}
     before = google.census()
@@ -74,9 +32,9 @@ def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench
         assert not error.ok_to_retry, "a refusal for good is no reason to try again"
 
     def create() -> None:
-        made.append(bench.vm(networks=networks, disk_cids=(near,), token=_TOKEN, **balanced).cid)
+        made.append(bench.vm(networks=networks, disk_cids=(near,), token=_TOKEN, **joined).cid)
 
-    assert _each_call(google, create, check) >= 7
+    assert each_call(google, create, check) >= 7
     assert len(set(made)) == 1
     assert len(google.see("targetPools")["instances"]) == 1
     cloud.delete_vm(made[0])
@@ -91,7 +49,7 @@ def test_create_disk_leaves_nothing_whichever_call_fails(google: Lab, bench: Ben
     def check(k: int, error: errors.Error) -> None:
         assert google.census() == before, f"the failing call number {k} left something: {error.message}"
 
-    assert _each_call(google, lambda: cloud.create_disk(GIB, {}, vm.cid, _TOKEN), check) >= 3
+    assert each_call(google, lambda: cloud.create_disk(GIB, {}, vm.cid, _TOKEN), check) >= 3
 
 
 def test_attach_and_detach_are_finished_by_a_repeat_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
@@ -103,7 +61,7 @@ def test_attach_and_detach_are_finished_by_a_repeat_whichever_call_fails(google:
         assert list(bench.settings(vm.cid)["disks"]["persistent"]) == [disk_cid]
         cloud.detach_disk(vm.cid, disk_cid)
 
-    assert _each_call(google, lambda: cloud.attach_disk(vm.cid, disk_cid), attached) >= 4
+    assert each_call(google, lambda: cloud.attach_disk(vm.cid, disk_cid), attached) >= 4
 
     def detached(k: int, error: errors.Error) -> None:
         with contextlib.suppress(errors.DiskNotAttached):
@@ -111,7 +69,7 @@ def test_attach_and_detach_are_finished_by_a_repeat_whichever_call_fails(google:
         assert bench.settings(vm.cid)["disks"]["persistent"] == {}
         cloud.attach_disk(vm.cid, disk_cid)
 
-    assert _each_call(google, lambda: cloud.detach_disk(vm.cid, disk_cid), detached) >= 4
+    assert each_call(google, lambda: cloud.detach_disk(vm.cid, disk_cid), detached) >= 4
 
 
 @pytest.mark.parametrize("properties", [{"type": "pd-ssd"}, {}], ids=["by a copy", "in place"])
@@ -120,14 +78,14 @@ def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
 ) -> None:
     """One disk remains, of the new kind, and nothing else."""
     before = google.census()
-    for k in range(_MOST_CALLS):
+    for k in range(MOST_CALLS):
         disk_cid = cloud.create_disk(GIB, {"zone": ZONE})
-        rule = _failing(k)
+        rule = failing(k)
         google.proxy.inject(rule)
         try:
             updated = cloud.update_disk(disk_cid, MiB(2048), properties)
         except errors.Error as error:
-            _was_injected(error)
+            was_injected(error)
             google.proxy.withdraw(rule)
             updated = cloud.update_disk(disk_cid, MiB(2048), properties)
         google.proxy.withdraw(rule)
@@ -148,11 +106,11 @@ def test_create_stemcell_leaves_nothing_whichever_call_fails(google: Lab, cloud:
     """Making the bucket, beginning the upload, uploading, importing, waiting: images, buckets and objects are as before."""
     before = google.census()
     for k in range(5):
-        failing = _failing(k)
-        google.proxy.inject(failing)
+        rule = failing(k)
+        google.proxy.inject(rule)
         with pytest.raises(errors.Error) as caught:
             cloud.create_stemcell(image, {}, {})
-        google.proxy.withdraw(failing)
+        google.proxy.withdraw(rule)
         assert "injectedFault" in caught.value.message
         assert google.census() == before, f"the failing call number {k} left something: {caught.value.message}"
     cloud.delete_stemcell(cloud.create_stemcell(image, {}, {}))

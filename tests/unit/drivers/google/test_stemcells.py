@@ -1,5 +1,7 @@
 """Stemcells of every kind."""
 
+import json
+import logging
 import os
 from pathlib import Path
 
@@ -69,18 +71,35 @@ def test_a_heavy_stemcell_passes_through_a_private_bucket(google: Lab, cloud: Cl
 
 
 def test_an_upload_that_breaks_off_goes_on_where_it_was(
-    google: Lab, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    google: Lab, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A chunk that was lost is sent again, those before it are not."""
+    """A chunk that was lost is sent again, those before it are not. The log tells how far it is."""
     monkeypatch.setattr("drivers.google.client._CHUNK", 256 * 1024)
     image = packed_image(tmp_path / "large", content=os.urandom(900 * 1024))
     lost = Rule("PUT *", effects.reset(), skip=1, times=1)
     failing = Rule("PUT *", effects.answer(503, b"{}"), skip=3, times=1)
     google.proxy.inject(lost, failing)
-    cloud.create_stemcell(str(image), {}, {})
+    with caplog.at_level(logging.INFO):
+        cloud.create_stemcell(str(image), {}, {})
+    assert "of 0 MiB uploaded" in caplog.text
     assert (lost.met, failing.met) == (1, 1)
     sent = sum(len(call.request.body) for call in google.proxy.calls if call.request.method == "PUT" and call.status)
     assert sent < 1.5 * image.stat().st_size
+
+
+def test_an_upload_that_arrives_damaged_is_noticed(google: Lab, cloud: Cloud, image: str) -> None:
+    """By the MD5 that Cloud Storage tells; no image is made of it, and nothing is left."""
+
+    def damaged(_: Request, answer: Answer) -> Answer:
+        told = {**json.loads(answer.body), "md5Hash": "bm90IHRoaXM="}
+        return Answer(answer.status, json.dumps(told).encode(), {"Content-Type": "application/json"})
+
+    google.proxy.inject(Rule("PUT *", effects.rewritten(damaged)))
+    before = google.census()
+    with pytest.raises(errors.CloudError, match="arrived damaged"):
+        cloud.create_stemcell(image, {}, {})
+    assert google.census() == before
+    assert "POST images" not in google.proxy.counts()
 
 
 def test_an_image_in_cloud_storage_is_imported_from_there(google: Lab, cloud: Cloud, light: str, image: str) -> None:
