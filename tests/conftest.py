@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,6 @@ from fixtures.postgresql import postgresql, program
 
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
 _CANNOT = "can not run here: "
-_STALLS = (r"VM [-0-9a-f]+: not within 90 s", "No valid host was found")
-"""What Nova's simulator does now and then by itself: a build that nobody takes up, a host that has not told of its room yet."""
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +34,9 @@ def postgres() -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs root where that can not be had. What OpenStack's simulator stalled is tried again."""
+    """Skip what needs root where that can not be had; name the groups that stay together in `make quick`."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-        if "openstack_plane" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=list(_STALLS)))
     reason = _why_not_root()
     for item in items if reason else ():
         if item.get_closest_marker("root"):
@@ -52,6 +48,18 @@ def _group(item: pytest.Item) -> str:
     has_lab = any(name.startswith("running_") for name in getattr(item, "fixturenames", ()))
     together = item.path.parent if has_lab or item.path.parent.name == "house" else item.path
     return together.relative_to(item.config.rootpath).as_posix()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what OpenStack's services said during a test that failed: their logs go with them."""
+    report = yield
+    plane = getattr(item, "funcargs", {}).get("openstack_plane")
+    if report.failed and isinstance(plane, ControlPlane):
+        report.sections += [(f"{service}.log", plane.log_since(service, call.start)) for service in plane.urls]
+    return report
 
 
 def _why_not_root() -> str | None:

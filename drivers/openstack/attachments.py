@@ -10,7 +10,7 @@ from drivers.openstack.errors import AnswerLost, Conflicting, Missing, Refused
 from drivers.openstack.hints import first_free_letter, hint
 from drivers.openstack.servers import Servers
 from drivers.openstack.settings import OpenStackSettings
-from drivers.openstack.states import Document, Waits, failed
+from drivers.openstack.states import Document, Pending, Waits, failed
 from drivers.openstack.volumes import IN_USE, Volumes, holders
 
 
@@ -87,21 +87,21 @@ class Attachments:
         made: Any = self._client.post("compute", f"/servers/{segment(vm_cid)}/os-volume_attachments", wish)
         return dict(made["volumeAttachment"])
 
-    def _attached(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | None:
+    def _attached(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | Pending:
         volume = self._volumes.existing(disk_cid)
         if volume["status"] == IN_USE and vm_cid in holders(volume):
             return volume
         if volume["status"] in {"attaching", "reserved", "detaching"}:
-            return None
+            return Pending(volume)
         raise failed(f"attach_disk: the disk {disk_cid} was not taken by the VM {vm_cid}; it", volume)
 
-    def _detached(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | None:
+    def _detached(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | Pending:
         volume = self._volumes.existing(disk_cid)
         if vm_cid not in holders(volume) and volume["status"] in {"available", IN_USE}:
             return volume
         if str(volume["status"]).startswith("error"):
             raise failed(f"detach_disk: disk {disk_cid}", volume)
-        return None
+        return Pending(volume)
 
     def _explain_not_attached(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
         volume = self._volumes.existing(disk_cid)

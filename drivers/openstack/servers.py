@@ -9,7 +9,7 @@ from cpi.kit.tagging import TOKEN
 from drivers.openstack import naming
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import Missing, Refused
-from drivers.openstack.states import Document, Waits, failed
+from drivers.openstack.states import Document, Pending, Waits, failed
 
 TAGGED_AT_BIRTH: Final = "2.52"
 _TAGS_FOUND: Final = "2.26"
@@ -48,11 +48,11 @@ class Servers:
     def reached(self, vm_cid: str, what: str, done: Callable[[Document], bool]) -> Document:
         """The server once done is true of it."""
 
-        def look() -> Document | None:
+        def look() -> Document | Pending:
             server = self.look(vm_cid)
             if server["status"] in {"ERROR", "KILLED", "FAILED", "UNKNOWN"}:
                 raise failed(f"{what}: VM {vm_cid}", server)
-            return server if done(server) else None
+            return server if done(server) else Pending(server)
 
         return self._waits.until(f"{what}: VM {vm_cid}", look)
 

@@ -7,7 +7,7 @@ from cpi.kit.undo import Undo
 from drivers.openstack import naming
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import AnswerLost, Missing, Refused
-from drivers.openstack.states import Document, Waits, failed
+from drivers.openstack.states import Document, Pending, Waits, failed
 from drivers.openstack.volumes import Volumes
 
 
@@ -74,11 +74,11 @@ class Snapshots:
         snapshot: Document = self._client.get("volume", f"/snapshots/{segment(snapshot_cid)}")["snapshot"]
         return snapshot
 
-    def _ready(self, snapshot_cid: str) -> Document | None:
+    def _ready(self, snapshot_cid: str) -> Document | Pending:
         snapshot = self._look(snapshot_cid)
         if snapshot["status"] not in {"creating", "available"}:
             raise failed(f"snapshot_disk: snapshot {snapshot_cid}", snapshot)
-        return snapshot if snapshot["status"] == "available" else None
+        return snapshot if snapshot["status"] == "available" else Pending(snapshot)
 
     def _not_failed(self, snapshot_cid: str) -> Document:
         snapshot = self._look(snapshot_cid)

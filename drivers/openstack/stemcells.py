@@ -15,7 +15,7 @@ from drivers.openstack.errors import AnswerLost, Missing, Refused
 from drivers.openstack.images import Reading, check_format, mismatch, properties_of
 from drivers.openstack.properties import StemcellProperties
 from drivers.openstack.settings import OpenStackSettings
-from drivers.openstack.states import Document, Waits, failed
+from drivers.openstack.states import Document, Pending, Waits, failed
 
 LIGHT: Final = " light"
 
@@ -106,12 +106,12 @@ class Stemcells:
             raise errors.CloudError(f"{said}: {error.message}") from error
 
     def _active(self, image_id: str, on_the_way: frozenset[str]) -> Document:
-        def look() -> Document | None:
+        def look() -> Document | Pending:
             image = self._look(image_id)
             said = image.get("os_glance_failed_import")
             if image["status"] not in {"active", *on_the_way} or said:
                 raise failed(f"create_stemcell: image {image_id}" + (f" (import to {said} failed)" if said else ""), image)
-            return image if image["status"] == "active" else None
+            return image if image["status"] == "active" else Pending(image)
 
         return self._waits.until(f"create_stemcell: image {image_id}", look)
 

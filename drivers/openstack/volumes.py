@@ -6,7 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import Missing
-from drivers.openstack.states import Document, Waits, failed
+from drivers.openstack.states import Document, Pending, Waits, failed
 
 AVAILABLE: Final = "available"
 IN_USE: Final = "in-use"
@@ -37,22 +37,22 @@ class Volumes:
     def settled(self, disk_cid: DiskCid, what: str) -> Document:
         """The disk once nothing is being done to it. Raises DiskNotFound."""
 
-        def look() -> Document | None:
+        def look() -> Document | Pending:
             volume = self.existing(disk_cid)
-            return None if volume["status"] in _PASSING else volume
+            return Pending(volume) if volume["status"] in _PASSING else volume
 
         return self._waits.until(f"{what}: disk {disk_cid}", look)
 
     def reached(self, disk_cid: str, status: str, what: str) -> Document:
         """The disk once it has the status. Raises CloudError as soon as it has another one that does not pass."""
 
-        def look() -> Document | None:
+        def look() -> Document | Pending:
             volume = self.look(disk_cid)
             if volume["status"] == status:
                 return volume
             if volume["status"] not in _PASSING:
                 raise failed(f"{what}: disk {disk_cid}", volume)
-            return None
+            return Pending(volume)
 
         return self._waits.until(f"{what}: disk {disk_cid} is not {status}", look)
 
