@@ -43,6 +43,8 @@ _MANAGERS: Final = (
     "customFieldsManager",
     "authorizationManager",
     "sessionManager",
+    "storageResourceManager",
+    "vStorageObjectManager",
 )
 
 
@@ -74,6 +76,8 @@ class Client:
     def manager(self, name: str) -> Reference:
         """`fileManager` and the like."""
         self._connected()
+        if name not in self._state["content"]:
+            raise errors.NotSupported(f"{self.where.url} has no {name}: it is too old for this")
         kind, moid = self._state["content"][name]
         return self.reference(kind, moid)
 

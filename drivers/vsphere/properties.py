@@ -150,7 +150,13 @@ class DiskProperties(msgspec.Struct, frozen=True):
     """Names of datastores instead of persistent_datastore_pattern; the disk's CID remembers them."""
 
     name: str | None = None
-    """The disk's CID, which directors give to dynamic disks. Default: disk-<uuid>."""
+    """The disk's CID, which directors give to dynamic disks; such a disk is a VMDK. Default: disk-<uuid>."""
+
+    fcd: bool | None = None
+    """Whether it is a First Class Disk. Default: the setting of the same name."""
+
+    storage_policy: StoragePolicy | None = None
+    """Its storage policy. Default: none but the datastore's own."""
 
     def __post_init__(self) -> None:
         if self.type is not None and self.type not in DISK_TYPES:

@@ -156,6 +156,9 @@ class VCenter(msgspec.Struct, frozen=True):
     default_disk_type: str = "preallocated"
     """The type of persistent disks that name none: preallocated, thin, thick or eagerZeroedThick."""
 
+    fcd: bool = False
+    """Persistent disks are made as First Class Disks. Those that are there stay what they are."""
+
     cpu_reserve_full_mhz: bool = False
     """VMs have their CPUs' full clock reserved."""
 

@@ -1,6 +1,6 @@
 """One datacenter of one vCenter: where its things lie in the inventory."""
 
-import functools
+from collections.abc import Iterable
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference, vim
@@ -19,14 +19,21 @@ class Site:
         self.datacenter = datacenter
         self.vm_stores = Choice(datacenter.datastore_pattern, datacenter.datastore_cluster_pattern)
         self.disk_stores = Choice(datacenter.persistent_datastore_pattern, datacenter.persistent_datastore_cluster_pattern)
+        self._reference: Reference | None = None
 
-    @functools.cached_property
+    @property
     def reference(self) -> Reference:
-        """The datacenter itself. Raises CloudError if it is not there."""
-        found = self.client.find(self.datacenter.name)
-        if not isinstance(found, vim.Datacenter):
-            raise errors.CloudError(f"{self.client.where.url} has no datacenter {self.datacenter.name!r}")
-        return found
+        """The datacenter itself, asked for once. Raises CloudError if it is not there."""
+        if self._reference is None:
+            found = self.client.find(self.datacenter.name)
+            if not isinstance(found, vim.Datacenter):
+                raise errors.CloudError(f"{self.client.where.url} has no datacenter {self.datacenter.name!r}")
+            self._reference = found
+        return self._reference
+
+    def is_in(self, found: Iterable[Reference]) -> None:
+        """What was found besides other things is this datacenter: it need not be asked for."""
+        self._reference = next((item for item in found if isinstance(item, vim.Datacenter)), self._reference)
 
     def vm(self, cid: str) -> Reference | None:
         """A VM by its CID."""

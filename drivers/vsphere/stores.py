@@ -8,6 +8,7 @@ import msgspec
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference, Step, vim
+from drivers.vsphere.naming import pattern_of
 
 PATHS: Final = (
     "name",
@@ -89,7 +90,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 def named(names: Sequence[str]) -> Choice:
     """Datastores by their names."""
-    return Choice(f"^({'|'.join(re.escape(name) for name in names)})$")
+    return Choice(pattern_of(names))
 
 
 def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:

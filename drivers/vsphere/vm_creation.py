@@ -144,9 +144,8 @@ class VmCreation:
 
     def _persistent(self, disk_cids: Sequence[DiskCid]) -> dict[str, int]:
         """Bytes by the datastores that they are on. Raises DiskNotFound."""
-        found = [self._disks.existing(cid)[1] for cid in disk_cids]
-        stores = {vmdk.store.id for vmdk in found}
-        return {store: sum(vmdk.size for vmdk in found if vmdk.store.id == store) for store in stores}
+        found = [self._disks.require(cid) for cid in disk_cids]
+        return {store.id: sum(size for other, size in found if other.id == store.id) for store, _ in found}
 
     def _attempt(self, wish: Wish, place: Place) -> Vm:
         """Raises _NoPlace if another place may do and all was removed; VMCreationFailed; CpiError."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
@@ -34,7 +35,23 @@ class TestVsphere(CloudContract, RecreationClauses):
             yield _harness(vcenter, image(folder / "image"), folder)
 
 
-def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:
+class TestVsphereWithFirstClassDisks(CloudContract, RecreationClauses):
+    """The same, with First Class Disks instead of VMDKs."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A vCenter of its own."""
+        folder = tmp_path_factory.mktemp("vsphere-fcd")
+        with lab() as vcenter:
+            yield replace(
+                _harness(vcenter, image(folder / "image"), folder, fcd=True),
+                disk_cloud_properties={"type": "thin"},
+                absent=replace(_ABSENT, disk=DiskCid("fcd-00000000-0000-4000-8000-000000000000")),
+            )
+
+
+def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: object) -> Harness:
     def manual() -> Networks:
         properties = {"name": NETWORK}
         return {
@@ -51,7 +68,7 @@ def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:
         return {"default": Network(ip=vcenter.address(), cloud_properties={"name": "no such network"})}
 
     return Harness(
-        config=vcenter.config(cache_folder=str(folder / "cache")),
+        config=vcenter.config(cache_folder=str(folder / "cache"), **own),
         stemcell=Stemcell(image=str(stemcell), cloud_properties={"name": "tiny", "version": "1"}),
         vm_cloud_properties={"cpu": 1, "ram": 512, "disk": 1024},
         networks=manual,
