@@ -37,7 +37,7 @@ class VsphereCloud(Cloud):
 
     def __init__(self, config: CloudConfig) -> None:
         strict = config.strict_properties
-        self._sites = sites = Sites(settings.read(config))
+        self._sites = sites = Sites(settings.read(config), config.context.director_uuid)
         first_class = FirstClass(sites, config.context)
         self._disks = Disks(sites, first_class, config.context, strict=strict)
         self._changes = DiskChanges(self._disks, first_class, strict=strict)

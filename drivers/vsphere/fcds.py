@@ -1,7 +1,8 @@
 """First Class Disks: the vCenter knows them by ids of their own, wherever they lie."""
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -9,6 +10,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
 from drivers.vsphere import devices, naming, stores
 from drivers.vsphere.client import Reference, vim
@@ -182,17 +184,30 @@ class Fcds:
 
     def snapshot(self, fcd: Fcd, description: str) -> str:
         """The id of the one that is made, or that was made when no answer came: no other has its description."""
+        what, tasks = f"a snapshot of the disk {naming.fcd_cid(fcd.id)}", list[Reference]()
 
         def made() -> str | None:
             return next((one.id.id for one in self.snapshots(fcd) if one.description == description), None)
 
-        try:
-            identity: str = self._done("VStorageObjectCreateSnapshot_Task", "a snapshot of", fcd, description=description).id
-        except AnswerLost:
-            _log.info("a snapshot of the disk %s: the answer was lost, looked for", fcd.id)
-            what = f"a snapshot of the disk {naming.fcd_cid(fcd.id)}"
-            return wait_until(made, what, deadline_seconds=self.site.vcenter.request_timeout)
+        with Undo() as undo:
+            undo.push(what, lambda: self._withdraw(fcd, tasks, made))
+            try:
+                arguments = {**fcd.reference, "description": description}
+                tasks.append(self._client.call(self._manager, "VStorageObjectCreateSnapshot_Task", **arguments))
+                identity: str = self._client.finished(tasks[0], what).id
+            except AnswerLost:
+                _log.info("%s: the answer was lost, looked for", what)
+                return wait_until(made, what, deadline_seconds=self.site.vcenter.request_timeout)
         return identity
+
+    def _withdraw(self, fcd: Fcd, tasks: Sequence[Reference], made: Callable[[], str | None]) -> None:
+        """One that is under way is waited for, and removed."""
+        for task in tasks:
+            with contextlib.suppress(Refused):
+                self._client.finished(task, "a snapshot that is not wanted any more")
+        identity = made()
+        if identity is not None:
+            self.remove_snapshot(fcd, identity)
 
     def remove_snapshot(self, fcd: Fcd, identity: str) -> None:
         """Gone when this returns; what was not there is gone."""

@@ -13,13 +13,19 @@ from drivers.vsphere.stores import Choice
 class Site:
     """A datacenter as the configuration names it. Nothing is asked before it is needed."""
 
-    def __init__(self, client: Client, vcenter: VCenter, datacenter: Datacenter) -> None:
+    def __init__(self, client: Client, vcenter: VCenter, datacenter: Datacenter, director_uuid: str) -> None:
         self.client = client
         self.vcenter = vcenter
         self.datacenter = datacenter
         self.vm_stores = Choice(datacenter.datastore_pattern, datacenter.datastore_cluster_pattern)
         self.disk_stores = Choice(datacenter.persistent_datastore_pattern, datacenter.persistent_datastore_cluster_pattern)
         self._reference: Reference | None = None
+        below = f"/{escaped(director_uuid)}" if datacenter.has_sub_folders and director_uuid else ""
+        self.vm_folder = datacenter.vm_folder + below
+        """Where VMs are made; those made before there were folders for directors lie above."""
+
+        self.template_folder = datacenter.template_folder + below
+        """Where stemcells are made, as with vm_folder."""
 
     @property
     def reference(self) -> Reference:
@@ -37,24 +43,29 @@ class Site:
 
     def vm(self, cid: str) -> Reference | None:
         """A VM by its CID."""
-        return self._vm_at(f"{self.datacenter.vm_folder}/{escaped(cid)}")
+        return self._vm_in((self.vm_folder, self.datacenter.vm_folder), cid)
 
     def stemcell(self, name: str) -> Reference | None:
         """A stemcell, or a copy of one, by its name."""
-        return self._vm_at(f"{self.datacenter.template_folder}/{escaped(name)}")
+        return self._vm_in((self.template_folder, self.datacenter.template_folder), name)
 
     def folder(self, path: str) -> Reference:
         """A folder of VMs, made if it is not there."""
         found = self.client.find(f"{self.datacenter.name}/vm/{path}")
         return found if found is not None else self._make_folder(path)
 
-    def found_folder(self, path: str) -> Reference | None:
-        """A folder of VMs."""
-        return self.client.find(f"{self.datacenter.name}/vm/{path}")
+    def stemcell_folders(self) -> list[Reference]:
+        """Those that are there."""
+        paths = dict.fromkeys((self.template_folder, self.datacenter.template_folder))
+        found = [self.client.find(f"{self.datacenter.name}/vm/{path}") for path in paths]
+        return [folder for folder in found if folder is not None]
 
-    def _vm_at(self, path: str) -> Reference | None:
-        found = self.client.find(f"{self.datacenter.name}/vm/{path}")
-        return found if isinstance(found, vim.VirtualMachine) else None
+    def _vm_in(self, folders: Iterable[str], name: str) -> Reference | None:
+        for folder in dict.fromkeys(folders):
+            found = self.client.find(f"{self.datacenter.name}/vm/{folder}/{escaped(name)}")
+            if isinstance(found, vim.VirtualMachine):
+                return found
+        return None
 
     def _make_folder(self, path: str) -> Reference:
         above, _, name = path.strip("/").rpartition("/")

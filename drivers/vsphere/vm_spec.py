@@ -112,17 +112,12 @@ def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
 
 def _host_devices(wish: VmProperties) -> list[Any]:
     kind = vim.vm.device.VirtualPCIPassthrough
-    allowed = [
-        kind.AllowedDevice(vendorId=_number(one.vendor_id), deviceId=_number(one.device_id)) for one in wish.pci_passthroughs
-    ]
+    numbers = [one.numbers for one in wish.pci_passthroughs]
+    allowed = [kind.AllowedDevice(vendorId=vendor, deviceId=device) for vendor, device in numbers]
     backings = [kind.DynamicBackingInfo(deviceName="", allowedDevice=[one]) for one in allowed]
     backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wish.vgpus]
     made = [kind(key=-400 - index, backing=backing) for index, backing in enumerate(backings)]
     return [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in made]
-
-
-def _number(identity: int | str) -> int:
-    return identity if isinstance(identity, int) else int(identity, 16)
 
 
 def _enlarged(root: Any, wish: VmProperties) -> bool:

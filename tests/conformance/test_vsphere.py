@@ -10,6 +10,11 @@ from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing.conformance import CloudContract
+from cpi.testing.conformance.attachments import AttachmentClauses
+from cpi.testing.conformance.disk_changes import DiskChangeClauses
+from cpi.testing.conformance.disks import DiskClauses
+from cpi.testing.conformance.metadata import MetadataClauses
+from cpi.testing.conformance.snapshots import SnapshotClauses
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
@@ -35,8 +40,12 @@ class TestVsphere(CloudContract, RecreationClauses):
             yield _harness(vcenter, image(folder / "image"), folder)
 
 
-class TestVsphereWithFirstClassDisks(CloudContract, RecreationClauses):
-    """The same, with First Class Disks instead of VMDKs."""
+class TestVsphereWithFirstClassDisks(
+    DiskClauses, AttachmentClauses, DiskChangeClauses, SnapshotClauses, MetadataClauses, RecreationClauses
+):
+    """The clauses of disks, with First Class Disks instead of VMDKs."""
+
+    faces = ("in-process",)
 
     @pytest.fixture(scope="class")
     @classmethod
