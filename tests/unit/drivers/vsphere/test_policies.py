@@ -12,7 +12,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.units import MiB
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Answer, Request, Rule, effects
-from tests.unit.drivers.vsphere.conftest import Bench
+from tests.unit.drivers.vsphere.conftest import Bench, Counted
 
 _SIZE = MiB(100)
 _FIRST = {"storage_policy": {"name": "vSAN Default Storage Policy"}}
@@ -87,6 +87,15 @@ def test_a_disk_is_where_its_policy_can_be_kept(vcenter: Lab, bench: Bench, *, f
         _fits_nowhere_but(vcenter, "LocalDS_0")
         assert cloud.update_disk(cid, _SIZE, _SECOND) == cid
         assert stores() == ["[LocalDS_0"]
+
+
+def test_a_policy_costs_four_calls_more(vcenter: Lab, cloud: Cloud, counted: Counted) -> None:
+    """Its service, its id by its name, and the datastores that can keep it."""
+    plain = counted(lambda: cloud.create_disk(_SIZE, {}))
+    with cpi.connect(vcenter.config()) as another:
+        more = counted(lambda: another.create_disk(_SIZE, _FIRST)) - plain
+    assert set(more.values()) == {1}
+    assert sorted(more) == ["PbmCheckRequirements", "PbmQueryProfile", "PbmRetrieveContent", "PbmRetrieveServiceContent"]
 
 
 def test_a_policy_that_no_datastore_can_keep_is_told(vcenter: Lab, cloud: Cloud) -> None:
