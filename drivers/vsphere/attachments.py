@@ -1,7 +1,7 @@
 """Disks on VMs."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,11 +10,12 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
 from cpi.kit import private_files
-from drivers.vsphere import devices, naming, records
+from drivers.vsphere import devices, naming, policies, records
 from drivers.vsphere.client import Reference, Step, vim
 from drivers.vsphere.devices import Attached
 from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import AnswerLost, Refused
+from drivers.vsphere.first_class import FirstClass
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.stores import CLUSTER_STEP, WANTED, Choice, Store, roomiest, stores_in
@@ -32,32 +33,32 @@ _REACHED: Final = {
 _UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "TaskInProgress", "ConcurrentAccess"})
 
 
-class Attachments:
-    """VMDKs on the SCSI controller of a VM, independent of its snapshots."""
+_Begin = Callable[[Mapping[str, Any], Any, int], Reference]
+"""Begins to attach, by what was seen of the VM, its controller and a free unit; answers the task."""
 
-    def __init__(self, sites: Sites, disks: Disks) -> None:
+
+class Attachments:
+    """Disks on the SCSI controller of a VM; VMDKs are independent of its snapshots."""
+
+    def __init__(self, sites: Sites, disks: Disks, first_class: FirstClass) -> None:
         self._sites = sites
         self._disks = disks
+        self._first_class = first_class
 
     def attach(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
         """On the next free unit; moved to a datastore that fits first, if it is on none."""
         site, vm = self._sites.existing_vm(vm_cid)
-        vmdks = Vmdks(site)
-        name = naming.disk_name(disk_cid).file
+        folder, name = Vmdks(site).folder, naming.disk_name(disk_cid).file
         with (
             private_files.one_at_a_time(site.client.folder, "vsphere-vm", vm_cid),
             private_files.one_at_a_time(site.client.folder, "vsphere-disk", name),
         ):
             seen, stores = self._look(site, vm)
-            present = _on(seen, name, vmdks.folder)
+            present = _on(seen, name, folder)
             if present is None:
-                vmdk = self._fitting(vmdks, disk_cid, stores)
-                record = vmdks.record_of(vmdk)
-                holder = None if record.attached_to == vm_cid else vmdks.holder(vmdk, record)
-                if holder is not None:
-                    raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder}: detach it there first")
-                vmdks.keep(vmdk.store.name, name, msgspec.structs.replace(record, attached_to=str(vm_cid)))
-                present = self._connect(vmdks, vm, vmdk, disk_cid, seen)
+                prepare = self._first_class_ready if naming.fcd_id(disk_cid) else self._vmdk_ready
+                begin = prepare(site, vm, vm_cid, disk_cid, stores)
+                present = self._connect(site, vm, disk_cid, seen, begin)
         return _hint(present, seen)
 
     def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
@@ -67,7 +68,7 @@ class Attachments:
             seen = self._seen(site, vm)
             attached = _on(seen, naming.disk_name(disk_cid).file, Vmdks(site).folder)
             if attached is None:
-                self._disks.existing(disk_cid)
+                self._disks.require(disk_cid)
                 raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
             self.release(site, vm, [attached])
 
@@ -78,8 +79,17 @@ class Attachments:
 
     def release(self, site: Site, vm: Reference, attached: Sequence[Attached]) -> None:
         """Take disks away from a VM, and put back under their names those that Storage vMotion has moved."""
-        if not attached:
-            return
+        of_files = [disk for disk in attached if naming.fcd_id(disk.cid) is None]
+        for disk in attached:
+            if disk not in of_files:
+                identity, what = vim.vslm.ID(id=naming.fcd_id(disk.cid)), f"detaching the disk {disk.cid}"
+                site.client.done(vm, "DetachDisk_Task", what, if_lost=("NotFound",), diskId=identity)
+        if of_files:
+            self._release_vmdks(site, vm, of_files)
+
+    # ------------------------------------------------------------------
+
+    def _release_vmdks(self, site: Site, vm: Reference, attached: Sequence[Attached]) -> None:
         spec = vim.vm.ConfigSpec(deviceChange=[devices.removal(disk.device) for disk in attached])
         keys = [disk.property_key for disk in attached if disk.property_key is not None]
         if keys:
@@ -90,8 +100,6 @@ class Attachments:
         site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec", "InvalidArgument"), spec=spec)
         for disk in attached:
             self._settle(vmdks, disk)
-
-    # ------------------------------------------------------------------
 
     def _remember(self, vmdks: Vmdks, disk: Attached) -> None:
         """Where a disk is that Storage vMotion moved: the VM forgets it, and its new name says nothing."""
@@ -128,40 +136,60 @@ class Attachments:
         choice = Choice(pattern) if pattern else vmdks.site.disk_stores
         if vmdk.store.name in {store.name for store in stores} and (pattern is None or choice.fits(vmdk.store)):
             return vmdk
-        vmdks.refuse_attached(vmdk, "move it to where the VM reaches it")
-        store = roomiest(choice.of(stores), vmdk.size, f"the disk {disk_cid} on {vmdk.store.name} must move", choice)
+        policy = vmdks.refuse_attached(vmdk, "move it to where the VM reaches it").policy
+        meant = policies.fitting(vmdks.site.client, policy, choice.of(stores))
+        store = roomiest(meant, vmdk.size, f"the disk {disk_cid} on {vmdk.store.name} must move", choice)
         _log.info("the disk %s is moved from %s to %s", disk_cid, vmdk.store.name, store.name)
         return vmdks.move(vmdk, store)
 
-    def _connect(self, vmdks: Vmdks, vm: Reference, vmdk: Vmdk, disk_cid: str, seen: Mapping[str, Any]) -> Attached:
-        client = vmdks.site.client
-        for changes in _on_units(vmdk, disk_cid, lambda: self._seen(vmdks.site, vm), seen):
+    def _vmdk_ready(self, site: Site, vm: Reference, vm_cid: VmCid, disk_cid: DiskCid, stores: Sequence[Store]) -> _Begin:
+        """Where the VM's host reaches it, with a record of who gets it. Raises CloudError if another VM has it."""
+        vmdks = Vmdks(site)
+        vmdk = self._fitting(vmdks, disk_cid, stores)
+        record = vmdks.record_of(vmdk)
+        holder = None if record.attached_to == vm_cid else vmdks.holder(vmdk, record)
+        if holder is not None:
+            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder}: detach it there first")
+        vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, attached_to=str(vm_cid)))
+
+        def begin(now: Mapping[str, Any], controller: Any, unit: int) -> Reference:
+            change = devices.existing_disk(vmdk.path, vmdk.store.reference, controller, unit, record.policy)
+            memory = devices.memory_of(disk_cid, vmdk.name, vmdk.path, unit, now)
+            spec = vim.vm.ConfigSpec(deviceChange=[change], vAppConfig=vim.vApp.VmConfigSpec(property=[memory]))
+            return site.client.call(vm, "ReconfigVM_Task", spec=spec)
+
+        return begin
+
+    def _first_class_ready(self, site: Site, vm: Reference, vm_cid: VmCid, disk_cid: DiskCid, stores: Sequence[Store]) -> _Begin:
+        fcd = self._first_class.within_reach(site, disk_cid, stores)
+
+        def begin(_: Mapping[str, Any], controller: Any, unit: int) -> Reference:
+            place = {"controllerKey": controller.key, "unitNumber": unit, "datastore": fcd.store.reference}
+            return site.client.call(vm, "AttachDisk_Task", diskId=vim.vslm.ID(id=fcd.id), **place)
+
+        return begin
+
+    def _connect(self, site: Site, vm: Reference, disk_cid: str, seen: Mapping[str, Any], begin: _Begin) -> Attached:
+        """On a free unit, looked for anew each time that another call has taken it."""
+        name, folder, now = naming.disk_name(disk_cid).file, Vmdks(site).folder, seen
+        for _ in range(_ATTEMPTS):
+            controller = devices.controller_of(now["config.hardware.device"])
+            unit = devices.free_unit(now["config.hardware.device"], controller)
             try:
-                client.finished(client.call(vm, "ReconfigVM_Task", spec=changes), f"attaching the disk {disk_cid}")
+                site.client.finished(begin(now, controller, unit), f"attaching the disk {disk_cid}")
             except AnswerLost:
                 _log.info("attaching the disk %s: the answer was lost, looked again", disk_cid)
             except Refused as error:
                 if error.fault not in _UNIT_TAKEN:
                     raise _told(disk_cid, error) from error
             else:
-                device = changes.deviceChange[0].device
                 if not seen.get("config.flags.diskUuidEnabled"):  # the UUID is known to the vCenter alone
-                    return Attached(disk_cid, device, vmdk.path, vmdk.path, None)
-            present = _on(self._seen(vmdks.site, vm), vmdk.name, vmdks.folder)
+                    return Attached(disk_cid, vim.vm.device.VirtualDisk(key=-1, unitNumber=unit), "", "", None)
+            now = self._seen(site, vm)
+            present = _on(now, name, folder)
             if present is not None:
                 return present
         raise errors.CloudError(f"the disk {disk_cid} could not be attached: other calls took each unit that was free")
-
-
-def _on_units(vmdk: Vmdk, cid: str, look: Callable[[], Mapping[str, Any]], seen: Mapping[str, Any]) -> Iterator[Any]:
-    """The change for a free unit, looked for anew each time."""
-    for attempt in range(_ATTEMPTS):
-        now = look() if attempt else seen
-        controller = devices.controller_of(now["config.hardware.device"])
-        unit = devices.free_unit(now["config.hardware.device"], controller)
-        change = devices.existing_disk(vmdk.path, vmdk.store.reference, controller, unit)
-        memory = devices.memory_of(cid, vmdk.name, vmdk.path, unit, now)
-        yield vim.vm.ConfigSpec(deviceChange=[change], vAppConfig=vim.vApp.VmConfigSpec(property=[memory]))
 
 
 def _on(seen: Mapping[str, Any], name: str, folder: str) -> Attached | None:
@@ -184,6 +212,6 @@ def _datastore(path: str) -> str:
 def _told(disk_cid: str, error: Refused) -> errors.CloudError:
     if error.fault == "FileLocked":
         return errors.CloudError(f"the disk {disk_cid} can not be attached, a VM has it: {error.said}")
-    if error.fault == "FileNotFound":
+    if error.fault in {"FileNotFound", "NotFound"}:
         return errors.DiskNotFound(f"the disk {disk_cid} does not exist: {error.said}")
     return errors.CloudError(f"the disk {disk_cid} can not be attached: {error.message}")

@@ -43,6 +43,8 @@ _MANAGERS: Final = (
     "customFieldsManager",
     "authorizationManager",
     "sessionManager",
+    "storageResourceManager",
+    "vStorageObjectManager",
 )
 
 
@@ -63,6 +65,7 @@ class Client:
         self._lock = threading.RLock()
         self._stub: Any = None
         self._closing: list[Any] = []
+        self._policies: tuple[str, Any] | None = None
         self._state: Mapping[str, Any] = {}
         self.where = reaching.address(settings)
         self.trust = reaching.trust(settings)
@@ -74,6 +77,8 @@ class Client:
     def manager(self, name: str) -> Reference:
         """`fileManager` and the like."""
         self._connected()
+        if name not in self._state["content"]:
+            raise errors.NotSupported(f"{self.where.url} has no {name}: it is too old for this")
         kind, moid = self._state["content"][name]
         return self.reference(kind, moid)
 
@@ -196,13 +201,16 @@ class Client:
 
     def pbm(self) -> Any:
         """The content of the service of storage policies, which knows this session. It is asked by pbm_call."""
-        stub = self._new_stub("pbm.version.version11", path="/pbm")
-        connected = self._connected()
-        stub.cookie = connected.cookie
-        session = http.cookies.SimpleCookie(connected.cookie).get("vmware_soap_session")
-        stub.requestContext = {"vcSessionCookie": session.value if session else ""}
-        self._closing.append(stub)
-        return _spoken("PbmRetrieveServiceContent", pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent)
+        cookie = self._connected().cookie
+        if self._policies is None or self._policies[0] != cookie:
+            stub = self._new_stub("pbm.version.version11", path="/pbm")
+            stub.cookie = cookie
+            session = http.cookies.SimpleCookie(cookie).get("vmware_soap_session")
+            stub.requestContext = {"vcSessionCookie": session.value if session else ""}
+            self._closing.append(stub)
+            asked = pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent
+            self._policies = cookie, _spoken("PbmRetrieveServiceContent", asked)
+        return self._policies[1]
 
     def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
         """The answer of the service of storage policies, of which nothing is changed."""
@@ -223,7 +231,7 @@ class Client:
             for stub in (self._stub, *self._closing):
                 if stub is not None:
                     stub.DropConnections()
-            self._stub, self._closing = None, []
+            self._stub, self._closing, self._policies = None, [], None
 
     def _authenticated(self, target: Reference, operation: str, arguments: Mapping[str, Any]) -> Any:
         stub = self._connected()

@@ -14,6 +14,7 @@ from drivers.vsphere import STEMCELL_FORMATS, doctor, settings
 from drivers.vsphere.attachments import Attachments
 from drivers.vsphere.disk_changes import DiskChanges
 from drivers.vsphere.disks import Disks
+from drivers.vsphere.first_class import FirstClass
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.snapshots import Snapshots
 from drivers.vsphere.stemcells import Stemcells
@@ -36,11 +37,12 @@ class VsphereCloud(Cloud):
 
     def __init__(self, config: CloudConfig) -> None:
         strict = config.strict_properties
-        self._sites = sites = Sites(settings.read(config))
-        self._disks = Disks(sites, config.context, strict=strict)
-        self._changes = DiskChanges(self._disks, strict=strict)
-        self._snapshots = Snapshots(sites, self._disks, config.context)
-        self._attachments = Attachments(sites, self._disks)
+        self._sites = sites = Sites(settings.read(config), config.context.director_uuid)
+        first_class = FirstClass(sites, config.context)
+        self._disks = Disks(sites, first_class, config.context, strict=strict)
+        self._changes = DiskChanges(self._disks, first_class, strict=strict)
+        self._snapshots = Snapshots(sites, self._disks, first_class, config.context)
+        self._attachments = Attachments(sites, self._disks, first_class)
         self._stemcells = Stemcells(sites, config.context)
         self._vms = Vms(sites, self._attachments)
         self._creation = VmCreation(sites, self._disks, self._stemcells, self._vms, config.agent, config.context, strict=strict)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract import errors
+from drivers.vsphere import naming
 from drivers.vsphere.client import vim
 
 PATHS: Final = (
@@ -49,21 +50,25 @@ def path_of(disk: Any) -> str:
 
 
 def persistent(seen: Mapping[str, Any], folder: str) -> list[Attached]:
-    """The persistent disks: those that the VM remembers, and those that lie where persistent disks lie."""
+    """The persistent disks: First Class Disks, those that the VM remembers, and those that lie where persistent disks lie."""
     remembered = {item.key: item for item in seen.get("config.vAppConfig.property") or () if item.category == CATEGORY}
     found = []
     for device in disks(seen.get("config.hardware.device", ())):
         item = remembered.get(_FIRST_DISK_KEY + device.unitNumber) or remembered.get(device.key)
         path = path_of(device)
-        if item is not None:
+        if item is not None and (device.vDiskId is None or item.value == path):  # what a First Class Disk covers is left over
             found.append(Attached(item.label or item.id, device, path, item.value or path, item.key))
         elif _is_persistent(device, path, folder):
             found.append(Attached(path.rpartition("/")[2].removesuffix(_ENDING), device, path, path, None))
+        elif device.vDiskId is not None:
+            found.append(Attached(naming.fcd_cid(device.vDiskId.id), device, path, path, None))
     return found
 
 
 def _is_persistent(device: Any, path: str, folder: str) -> bool:
     inside = path.partition("] ")[2].rpartition("/")[0]
+    if device.vDiskId is not None and path.rpartition("/")[2].startswith(naming.FCD_FILE):
+        return False
     return inside == folder.strip("/") and getattr(device.backing, "diskMode", "") == "independent_persistent"
 
 
@@ -85,7 +90,7 @@ def free_unit(devices: Sequence[Any], controller: Any, taken: Iterable[int] = ()
     return free
 
 
-def existing_disk(path: str, store: Any, controller: Any, unit: int) -> Any:
+def existing_disk(path: str, store: Any, controller: Any, unit: int, policy: str | None) -> Any:
     """The change that attaches a VMDK; snapshots leave it alone."""
     disk = vim.vm.device.VirtualDisk(
         key=-100 - unit,
@@ -94,7 +99,12 @@ def existing_disk(path: str, store: Any, controller: Any, unit: int) -> Any:
         capacityInKB=0,
         backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=path, datastore=store, diskMode="independent_persistent"),
     )
-    return vim.vm.device.VirtualDeviceSpec(operation="add", device=disk)
+    return vim.vm.device.VirtualDeviceSpec(operation="add", device=disk, profile=profiles(policy))
+
+
+def profiles(policy: str | None) -> list[Any]:
+    """A storage policy by its id, as the vCenter is told of it."""
+    return [vim.vm.DefinedProfileSpec(profileId=policy)] if policy else []
 
 
 def removal(device: Any, *, destroyed: bool = False) -> Any:

@@ -7,11 +7,11 @@ from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit.settings import read_cloud_properties
-from drivers.vsphere import naming
+from drivers.vsphere import naming, policies
 from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import Refused
+from drivers.vsphere.first_class import FirstClass
 from drivers.vsphere.properties import DiskProperties
-from drivers.vsphere.records import Record
 from drivers.vsphere.stores import named, roomiest
 from drivers.vsphere.vmdks import Vmdk, Vmdks
 
@@ -19,12 +19,16 @@ from drivers.vsphere.vmdks import Vmdk, Vmdks
 class DiskChanges:
     """What vSphere can do to a VMDK without losing its data."""
 
-    def __init__(self, disks: Disks, *, strict: bool) -> None:
+    def __init__(self, disks: Disks, first_class: FirstClass, *, strict: bool) -> None:
         self._disks = disks
+        self._first_class = first_class
         self._strict = strict
 
     def resize(self, disk_cid: DiskCid, size: MiB) -> None:
         """Grown when this returns."""
+        if naming.fcd_id(disk_cid):
+            self._first_class.resize(disk_cid, size)
+            return
         vmdks, vmdk = self._disks.existing(disk_cid)
         vmdks.refuse_attached(vmdk, "resize it")
         self._grow(vmdks, vmdk, size)
@@ -32,8 +36,12 @@ class DiskChanges:
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size, type and place when this returns; the CID changes with the place that it remembers."""
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        if naming.fcd_id(disk_cid):
+            return self._first_class.update(disk_cid, size, wish)
         vmdks, vmdk = self._disks.existing(disk_cid)
         record = vmdks.refuse_attached(vmdk, "update it")
+        if wish.fcd:
+            raise errors.NotSupported(f"the disk {disk_cid} can not become a First Class Disk here: copy the data to a new disk")
         kind = wish.type or vmdks.site.vcenter.default_disk_type
         present = record.kind or ("thin" if vmdk.is_thin else "preallocated")
         if kind == "thin" and present != "thin":
@@ -41,19 +49,21 @@ class DiskChanges:
                 f"the disk {disk_cid} is {present} and can not become thin in place: copy the data to a new disk"
             )
         _refuse_shrinking(vmdk, size)
-        vmdk = self._placed(vmdks, vmdk, wish)
+        policy = policies.find(vmdks.site.client, wish.storage_policy.name) if wish.storage_policy else None
+        vmdk = self._placed(vmdks, vmdk, wish, policy)
         self._grow(vmdks, vmdk, size)
         if kind != present:
             self._convert(vmdks, vmdk, present, kind)
-            vmdks.keep(vmdk.store.name, vmdk.name, _of_kind(vmdks.record_of(vmdk), kind))
+        if (kind, policy) != (present, record.policy):
+            vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, kind=kind, policy=policy))
         return DiskCid(naming.disk_cid(vmdk.name, wish.datastores))
 
-    def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wish: DiskProperties) -> Vmdk:
-        choice = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores
-        if choice.fits(vmdk.store):
+    def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wish: DiskProperties, policy: str | None) -> Vmdk:
+        choice, client = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores, vmdks.site.client
+        if choice.fits(vmdk.store) and policies.fitting(client, policy, [vmdk.store]):
             return vmdk
         what = f"the disk {vmdk.name} on {vmdk.store.name} must move"
-        return vmdks.move(vmdk, roomiest(choice.of(vmdks.stores()), vmdk.size, what, choice))
+        return vmdks.move(vmdk, roomiest(policies.fitting(client, policy, choice.of(vmdks.stores())), vmdk.size, what, choice))
 
     def _grow(self, vmdks: Vmdks, vmdk: Vmdk, size: MiB) -> None:
         _refuse_shrinking(vmdk, size)
@@ -81,7 +91,3 @@ def _refuse_shrinking(vmdk: Vmdk, size: MiB) -> None:
         raise errors.NotSupported(f"the vCenter does not tell how large the disk {vmdk.name} is")
     if bytes_from_mib(size) < vmdk.size:
         raise errors.NotSupported(f"the disk {vmdk.name} has {vmdk.mib} MiB and can not shrink to {size} MiB")
-
-
-def _of_kind(record: Record, kind: str) -> Record:
-    return msgspec.structs.replace(record, kind=kind)

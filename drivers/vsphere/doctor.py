@@ -5,10 +5,10 @@ from typing import Final
 
 from cpi.contract import errors
 from cpi.contract.operator import Finding
-from drivers.vsphere import inventory
+from drivers.vsphere import inventory, policies
 from drivers.vsphere.client import vim
 from drivers.vsphere.inventory import Inventory
-from drivers.vsphere.privileges import NEEDED
+from drivers.vsphere.privileges import NEEDED, WHERE_USED
 from drivers.vsphere.settings import clusters_by_name
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
@@ -28,27 +28,47 @@ def examine(sites: Sites) -> Iterator[Finding]:
             yield Finding(subject, "fault", error.message)
             continue
         yield Finding(subject, "good", f"{site.vcenter.user} is logged in to {site.client.where.url}")
-        yield _privileges(site)
+        yield from _privileges(site)
+        yield from _services(site)
         yield from _clusters(site, seen)
         yield _stores("datastores of VMs", site.vm_stores, seen.stores)
         yield _stores("datastores of persistent disks", site.disk_stores, seen.stores)
         yield _networks(seen)
 
 
-def _privileges(site: Site) -> Finding:
+def _privileges(site: Site) -> Iterator[Finding]:
     manager, sessions = site.client.manager("authorizationManager"), site.client.manager("sessionManager")
-    names = list(NEEDED)
+    names = [*NEEDED, *WHERE_USED]
     try:
         key = site.client.read([sessions], {vim.SessionManager: ("currentSession",)})[sessions]["currentSession"].key
         arguments = {"entity": [site.reference], "sessionId": key, "privId": names}
         answer = site.client.call(manager, "HasPrivilegeOnEntities", twice=True, **arguments)
     except errors.CloudError as error:
-        return Finding("privileges", "warning", f"can not be asked: {error.message}")
+        yield Finding("privileges", "warning", f"can not be asked: {error.message}")
+        return
     held = {one.privId for entity in answer for one in entity.privAvailability if one.isGranted}
-    missing = [f"{name} ({NEEDED[name]})" for name in names if name not in held]
+    missing = [f"{name} ({NEEDED[name]})" for name in NEEDED if name not in held]
     if missing:
-        return Finding("privileges", "fault", f"{site.vcenter.user} needs {', '.join(missing)} on {site.datacenter.name}")
-    return Finding("privileges", "good", f"all {len(names)} that are needed, on {site.datacenter.name}")
+        yield Finding("privileges", "fault", f"{site.vcenter.user} needs {', '.join(missing)} on {site.datacenter.name}")
+    else:
+        yield Finding("privileges", "good", f"all {len(NEEDED)} that are needed, on {site.datacenter.name}")
+    without = [f"{name} ({WHERE_USED[name]})" for name in WHERE_USED if name not in held]
+    if without:
+        yield Finding("privileges where used", "warning", f"{site.vcenter.user} has not {', '.join(without)}")
+
+
+def _services(site: Site) -> Iterator[Finding]:
+    """Of the vCenter, as far as the configuration asks for them."""
+    vcenter = site.vcenter
+    try:
+        if vcenter.fcd:
+            site.client.manager("vStorageObjectManager")
+            yield Finding("First Class Disks", "good", "the vCenter has the service for them")
+        if vcenter.vm_storage_policy_name:
+            policies.find(site.client, vcenter.vm_storage_policy_name)
+            yield Finding("storage policy", "good", f"there is {vcenter.vm_storage_policy_name!r}")
+    except errors.CloudError as error:
+        yield Finding("services", "fault", error.message)
 
 
 def _clusters(site: Site, seen: Inventory) -> Iterator[Finding]:

@@ -16,10 +16,12 @@ _NO_ROOM: Final = frozenset({"NoDiskSpace", "InsufficientStorageSpace", "Datasto
 class Refused(errors.CloudError):
     """The vCenter answered that it will not do it, or that it could not."""
 
-    def __init__(self, asked: str, fault: str, said: str) -> None:
+    def __init__(self, asked: str, fault: str, said: str, about: str = "") -> None:
         super().__init__(f"{asked} was refused: {fault}: {said}".rstrip(": "))
         self.fault = fault
         self.said = said
+        self.about = about
+        """The name of what it is about, where the fault tells one."""
 
     @property
     def is_no_room(self) -> bool:
@@ -42,7 +44,7 @@ def name_of(fault: Any) -> str:
 
 def refusal(asked: str, fault: Any) -> Refused:
     """The error for a SOAP fault, or for the fault of a task."""
-    return Refused(asked, name_of(fault), _said(fault))
+    return Refused(asked, name_of(fault), _said(fault), str(getattr(fault, "name", None) or ""))
 
 
 def _said(fault: Any) -> str:

@@ -40,6 +40,8 @@ _WANTED: Final[Mapping[Any, Sequence[str]]] = {
     **WANTED,
 }
 _GROUPS: Final = "configurationEx.group"
+_DEVICES: Final = ("config.pciPassthruInfo", "hardware.pciDevice", "config.sharedGpuCapabilities")
+_WORD: Final = 0xFFFF
 _MIB: Final = 20
 
 
@@ -52,6 +54,12 @@ class Host(msgspec.Struct, frozen=True):
     clock_mhz: int
     stores: frozenset[str]
     """The ids of the datastores that it reaches."""
+
+    pci: frozenset[tuple[int, int]] = frozenset()
+    """Vendors and kinds of the PCI devices that VMs may have for their own, if those were asked for."""
+
+    vgpus: frozenset[str] = frozenset()
+    """Profiles of the virtual GPUs that it has, as with pci."""
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -104,9 +112,13 @@ class Inventory(msgspec.Struct, frozen=True):
         return min(wished, key=lambda net: net.switch is not None)
 
 
-def look(site: Site, *, with_groups: bool = False) -> Inventory:
-    """In one call, however many VMs there are. with_groups: those of hosts too; those of VMs come with them."""
-    wanted = {**_WANTED, vim.ClusterComputeResource: (*_WANTED[vim.ClusterComputeResource], _GROUPS)} if with_groups else _WANTED
+def look(site: Site, *, with_groups: bool = False, with_devices: bool = False) -> Inventory:
+    """In one call, however many VMs there are.
+
+    with_groups: those of hosts too; those of VMs come with them. with_devices: those that hosts have for VMs too.
+    """
+    more = {vim.ClusterComputeResource: (_GROUPS,) if with_groups else (), vim.HostSystem: _DEVICES if with_devices else ()}
+    wanted = {kind: (*paths, *more.get(kind, ())) for kind, paths in _WANTED.items()}
     found = site.client.read([site.reference], wanted, _STEPS)
     clusters = {seen["name"]: _cluster(item, seen, found) for item, seen in _of_kind(found, vim.ClusterComputeResource)}
     nets = [_net(item, seen, found) for item, seen in _of_kind(found, vim.Network)]
@@ -142,7 +154,11 @@ def _is_usable(seen: Mapping[str, Any]) -> bool:
 def _host(item: Reference, seen: Mapping[str, Any]) -> Host:
     free = (seen.get("summary.hardware.memorySize", 0) >> _MIB) - (seen.get("summary.quickStats.overallMemoryUsage") or 0)
     reached = frozenset(str(store._moId) for store in seen.get("datastore", ()))  # noqa: SLF001 - an id has no public name in the SDK
-    return Host(item, seen["name"], free, seen.get("summary.hardware.cpuMhz", 0), reached)
+    active = {one.id for one in seen.get("config.pciPassthruInfo") or () if one.passthruActive}
+    # The API's numbers are of 16 bits with a sign.
+    pci = ((one.vendorId & _WORD, one.deviceId & _WORD) for one in seen.get("hardware.pciDevice") or () if one.id in active)
+    vgpus = frozenset(str(one.vgpu) for one in seen.get("config.sharedGpuCapabilities") or ())
+    return Host(item, seen["name"], free, seen.get("summary.hardware.cpuMhz", 0), reached, frozenset(pci), vgpus)
 
 
 def _net(item: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Net:

@@ -11,6 +11,11 @@ from cpi.contract.model import Env
 
 _NAMES: Final = uuid.UUID("8f0e6d3c-2f83-4a6e-9a57-1d6f1f9c0a11")
 _FILE_NAME: Final = re.compile(r"^[\w][\w.\-]*$", re.ASCII)
+_UUID: Final = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+_FCD: Final = "fcd-"
+FCD_FILE: Final = "first-class"
+"""What the name of a First Class Disk's file begins with."""
+
 _LONGEST_NAME: Final = 80
 _TAIL: Final = 13
 
@@ -37,6 +42,33 @@ def escaped(name: str) -> str:
 def replica_name(stemcell_cid: str, datastore_id: str) -> str:
     """A stemcell's copy on another datastore, as the official CPI calls it."""
     return f"{stemcell_cid} / {datastore_id}"
+
+
+def fcd_cid(identity: str) -> str:
+    """The CID of a First Class Disk."""
+    return f"{_FCD}{identity}"
+
+
+def fcd_id(cid: str) -> str | None:
+    """The vCenter's id of a First Class Disk; None for the CID of a VMDK."""
+    identity = cid.removeprefix(_FCD)
+    return identity if cid.startswith(_FCD) and is_id(identity) else None
+
+
+def fcd_snapshot_cid(identity: str, disk: str) -> str:
+    """The CID of a First Class Disk's snapshot: both are needed to find it."""
+    return f"snapshot-{identity}.{disk}"
+
+
+def fcd_snapshot(cid: str) -> tuple[str, str] | None:
+    """The ids of a snapshot and of its First Class Disk; None for a copy of a VMDK."""
+    identity, _, disk = cid.removeprefix("snapshot-").partition(".")
+    return (identity, disk) if cid.startswith("snapshot-") and is_id(identity) and is_id(disk) else None
+
+
+def is_id(text: str) -> bool:
+    """Whether it is a UUID."""
+    return bool(_UUID.match(text))
 
 
 class DiskName(NamedTuple):
@@ -67,9 +99,14 @@ def disk_name(cid: str) -> DiskName:
     return DiskName(cid, file, wish.get("target_datastore_pattern"))
 
 
+def pattern_of(datastores: Sequence[str]) -> str:
+    """A regular expression for datastores of these names alone."""
+    return f"^({'|'.join(re.escape(name) for name in datastores)})$"
+
+
 def disk_cid(file: str, datastores: Sequence[str]) -> str:
     """The CID that says it."""
     if not datastores:
         return file
-    wish = json.dumps({"target_datastore_pattern": f"^({'|'.join(re.escape(name) for name in datastores)})$"})
+    wish = json.dumps({"target_datastore_pattern": pattern_of(datastores)})
     return f"{file}.{base64.urlsafe_b64encode(wish.encode()).decode().rstrip('=')}"

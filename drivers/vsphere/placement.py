@@ -25,6 +25,10 @@ class Need(msgspec.Struct, frozen=True):
     disks: Mapping[str, int] = {}
     """Persistent bytes by the ids of the datastores that they are on."""
 
+    pci: frozenset[tuple[int, int]] = frozenset()
+    vgpus: frozenset[str] = frozenset()
+    """Devices of a host, which has to have all of them."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """One place."""
@@ -65,21 +69,29 @@ def _in(
     missing = [net.name for net in need.nets if net.reference not in cluster.networks]
     if missing:
         return [], f"the networks {', '.join(missing)} do not reach it"
-    if options.hosts and options.hosts.name not in cluster.host_groups:
-        return [], f"no host group {options.hosts.name!r}; there are: {', '.join(sorted(cluster.host_groups)) or 'none'}"
-    meant = cluster.host_groups[options.hosts.name] if options.hosts else None
-    among = [host for host in cluster.hosts if meant is None or host.reference in meant]
-    hosts = [host for host in among if host.free_mib >= need.ram + _SPARE_MEMORY]
-    if not hosts:
-        of_group = f" of the group {options.hosts.name}" if options.hosts else ""
-        return [], f"no host{of_group} that is connected has {need.ram + _SPARE_MEMORY} MiB of memory free"
+    hosts, reason = _hosts(cluster, options, need)
     needed = (need.disk + need.ram + _SPARE_DISK) << _MIB
     roomy = [store for store in stores if store.free >= needed]
-    if not roomy:
+    if hosts and not roomy:
         told = ", ".join(f"{store.name} {store.free >> _MIB}" for store in stores) or "none"
         return [], f"no datastore whose {choice} has {needed >> _MIB} MiB free: {told}"
     found = [place for store in roomy for place in _on(cluster, pool, hosts, store, options)]
-    return found, f"its hosts reach none of {', '.join(store.name for store in roomy)}"
+    return found, reason or f"its hosts reach none of {', '.join(store.name for store in roomy)}"
+
+
+def _hosts(cluster: Cluster, options: ClusterOptions, need: Need) -> tuple[list[Host], str]:
+    """Those that can take it, or why there are none."""
+    group = options.hosts.name if options.hosts else None
+    if group is not None and group not in cluster.host_groups:
+        return [], f"no host group {group!r}; there are: {', '.join(sorted(cluster.host_groups)) or 'none'}"
+    among = [host for host in cluster.hosts if group is None or host.reference in cluster.host_groups[group]]
+    roomy = [host for host in among if host.free_mib >= need.ram + _SPARE_MEMORY]
+    if not roomy:
+        of_group = f" of the group {group}" if group else ""
+        return [], f"no host{of_group} that is connected has {need.ram + _SPARE_MEMORY} MiB of memory free"
+    pci = [f"{vendor:#06x}:{device:#06x}" for vendor, device in sorted(need.pci)]
+    able = [host for host in roomy if need.pci <= host.pci and need.vgpus <= host.vgpus]
+    return able, "" if able else f"no host with memory enough has the devices {', '.join([*pci, *sorted(need.vgpus)])}"
 
 
 def _on(cluster: Cluster, pool: Any, hosts: Sequence[Host], store: Store, options: ClusterOptions) -> list[Place]:

@@ -20,10 +20,10 @@ def find(client: Client, name: str) -> str:
     return str(wanted)
 
 
-def fitting(client: Client, policy: str, stores: Sequence[Store]) -> list[Store]:
-    """The datastores on which nothing stands against the policy."""
-    if not stores:
-        return []
+def fitting(client: Client, policy: str | None, stores: Sequence[Store]) -> list[Store]:
+    """The datastores on which nothing stands against the policy, if there is one."""
+    if policy is None or not stores:
+        return list(stores)
     solver = client.pbm().placementSolver
     hubs = [pbm.placement.PlacementHub(hubType="Datastore", hubId=store.id) for store in stores]
     wish = pbm.placement.CapabilityProfileRequirement(profileId=pbm.profile.ProfileId(uniqueId=policy))

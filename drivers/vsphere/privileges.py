@@ -7,7 +7,7 @@ NEEDED: Final[Mapping[str, str]] = {
     "Datastore.AllocateSpace": "disks and VMs",
     "Datastore.Browse": "finding disks",
     "Datastore.DeleteFile": "removing disks, and folders of VMs",
-    "Datastore.FileManagement": "moving disks, agent settings, disk metadata",
+    "Datastore.FileManagement": "moving disks, agent settings, disk metadata, First Class Disks",
     "Folder.Create": "the folders of VMs and stemcells",
     "Global.ManageCustomFields": "names of metadata",
     "Global.SetCustomField": "metadata of VMs and stemcells",
@@ -37,3 +37,10 @@ NEEDED: Final[Mapping[str, str]] = {
     "VirtualMachine.Provisioning.Clone": "create_vm",
     "VirtualMachine.State.CreateSnapshot": "stemcells",
 }
+
+WHERE_USED: Final[Mapping[str, str]] = {
+    "Host.Inventory.EditCluster": "DRS rules, VM groups, disable_drs",
+    "InventoryService.Tagging.AttachTag": "tags",
+    "StorageProfile.View": "storage policies",
+}
+"""Needed by those alone who use what it is for."""

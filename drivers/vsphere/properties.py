@@ -30,6 +30,18 @@ class PciDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_id: int | str
     """As vendor_id."""
 
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Both."""
+        vendor, device = (one if isinstance(one, int) else int(one, 16) for one in (self.vendor_id, self.device_id))
+        return vendor, device
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.numbers
+        except ValueError as error:
+            raise errors.CpiError(f"vendor_id, device_id: expected numbers, or hexadecimal as 0x10de: {error}") from error
+
 
 class StoragePolicy(msgspec.Struct, frozen=True):
     """A storage policy of the vCenter."""
@@ -108,8 +120,8 @@ class VmProperties(msgspec.Struct, frozen=True):
     tags: tuple[Tag, ...] = ()
     """Tags of the vCenter that it gets; they must exist. What fails of them is logged."""
 
-    device_groups: Any = None
-    """Must be absent: device groups of vSphere 8 are not supported."""
+    device_groups: tuple[str, ...] = ()
+    """Names of vendor device groups (vSphere 8): devices of a host that it gets together; they reserve all its memory."""
 
     nsx: Any = None
     """Must be absent: NSX-V has come to its end."""
@@ -120,8 +132,6 @@ class VmProperties(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.nsx is not None:
             raise errors.CpiError("nsx: NSX-V has come to its end and is not supported: use distributed port groups")
-        if self.device_groups:
-            raise errors.CpiError("device_groups: are not supported: name the devices in pci_passthroughs or vgpus")
         if self.nsxt is not None:
             raise errors.CpiError(
                 "nsxt: NSX-T's groups and server pools are not supported: put the VM on a segment, and into groups there"
@@ -130,7 +140,7 @@ class VmProperties(msgspec.Struct, frozen=True):
     @property
     def has_devices(self) -> bool:
         """Whether it holds devices of its host."""
-        return bool(self.pci_passthroughs or self.vgpus)
+        return bool(self.pci_passthroughs or self.vgpus or self.device_groups)
 
 
 class NetworkProperties(msgspec.Struct, frozen=True):
@@ -150,7 +160,13 @@ class DiskProperties(msgspec.Struct, frozen=True):
     """Names of datastores instead of persistent_datastore_pattern; the disk's CID remembers them."""
 
     name: str | None = None
-    """The disk's CID, which directors give to dynamic disks. Default: disk-<uuid>."""
+    """The disk's CID, which directors give to dynamic disks; such a disk is a VMDK. Default: disk-<uuid>."""
+
+    fcd: bool | None = None
+    """Whether it is a First Class Disk. Default: the setting of the same name."""
+
+    storage_policy: StoragePolicy | None = None
+    """Its storage policy. Default: none but the datastore's own."""
 
     def __post_init__(self) -> None:
         if self.type is not None and self.type not in DISK_TYPES:

@@ -23,6 +23,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str | None = None
     """The disk's type, as it was made or changed; a VMDK does not tell more than whether it is thin."""
 
+    policy: str | None = None
+    """The id of the disk's storage policy: a VM that gets the disk is told of it."""
+
     metadata: Mapping[str, str] = {}
 
 

@@ -5,16 +5,19 @@ One file for each vCenter and user. A session is used until the vCenter refuses 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cpi.kit import private_files
+
+_FORM: Final = "2"
+"""Of what a file holds: a file of another form is left alone."""
 
 
 class SessionCache:
     """The file of one vCenter and user. What can not be read or written is as if it were not there."""
 
     def __init__(self, folder: Path, credentials: Sequence[str]) -> None:
-        self._path = private_files.named(folder, "vsphere-session", *credentials)
+        self._path = private_files.named(folder, "vsphere-session", _FORM, *credentials)
 
     def read(self) -> Mapping[str, Any] | None:
         """What was kept."""

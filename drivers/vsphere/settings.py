@@ -106,10 +106,15 @@ class Datacenter(msgspec.Struct, frozen=True):
     """As persistent_datastore_pattern, for names of datastore clusters."""
 
     use_sub_folder: bool = False
-    """Must be false: VMs lie in vm_folder itself."""
+    """VMs and stemcells lie in folders of the director's UUID inside theirs; so they do where a cluster has a resource_pool."""
 
     allow_mixed_datastores: Any = None
     """Means nothing, here as in the official CPI."""
+
+    @property
+    def has_sub_folders(self) -> bool:
+        """Whether each director has folders of its own."""
+        return self.use_sub_folder or any(options.resource_pool for options in clusters_by_name(self.clusters).values())
 
     def __post_init__(self) -> None:
         faults = [fault for wrong, fault in self._checks() if wrong]
@@ -121,7 +126,6 @@ class Datacenter(msgspec.Struct, frozen=True):
         named = {name: getattr(self, name) for name in (*patterns, "persistent_datastore_cluster_pattern")}
         return (
             (not self.clusters, "clusters: expected at least one"),
-            (self.use_sub_folder, "use_sub_folder: is not supported: name the folder in vm_folder"),
             (
                 self.datastore_pattern is None and self.datastore_cluster_pattern is None,
                 "datastore_pattern: is missing (or datastore_cluster_pattern)",
@@ -156,6 +160,9 @@ class VCenter(msgspec.Struct, frozen=True):
     default_disk_type: str = "preallocated"
     """The type of persistent disks that name none: preallocated, thin, thick or eagerZeroedThick."""
 
+    fcd: bool = False
+    """Persistent disks are made as First Class Disks. Those that are there stay what they are."""
+
     cpu_reserve_full_mhz: bool = False
     """VMs have their CPUs' full clock reserved."""
 
@@ -180,8 +187,8 @@ class VCenter(msgspec.Struct, frozen=True):
     vm_storage_policy_name: str | None = None
     """The storage policy of VMs that name none."""
 
-    default_hw_version: Annotated[int, msgspec.Meta(gt=0)] | None = None
-    """The hardware version that VMs are upgraded to, as a number: 17, say. Default: the stemcell's."""
+    default_hw_version: Annotated[int, msgspec.Meta(gt=0)] | None = 17
+    """The hardware version that VMs are upgraded to, if their stemcell's is older. null: they keep the stemcell's."""
 
     default_scsi_controller_type: str | None = None
     """paravirtual, lsi_logic or lsi_logic_sas: VMs' disks are on such a controller. Default: the stemcell's."""

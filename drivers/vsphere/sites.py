@@ -11,10 +11,10 @@ from drivers.vsphere.site import Site
 class Sites:
     """Things are looked for in one after the other, in the order of the configuration."""
 
-    def __init__(self, vcenters: Sequence[VCenter]) -> None:
+    def __init__(self, vcenters: Sequence[VCenter], director_uuid: str = "") -> None:
         self.clients = [Client(vcenter) for vcenter in vcenters]
         self._sites = [
-            Site(client, vcenter, datacenter)
+            Site(client, vcenter, datacenter, director_uuid)
             for client, vcenter in zip(self.clients, vcenters, strict=True)
             for datacenter in vcenter.datacenters
         ]

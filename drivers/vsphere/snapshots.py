@@ -1,4 +1,4 @@
-"""Snapshots of disks: copies of their VMDKs, for VM snapshots leave independent disks out."""
+"""Snapshots of disks: the vCenter's own of First Class Disks, else copies: VM snapshots leave independent disks out."""
 
 from typing import Final
 
@@ -10,6 +10,7 @@ from cpi.kit.undo import Undo
 from drivers.vsphere import naming
 from drivers.vsphere.disks import METADATA, Disks
 from drivers.vsphere.errors import Refused
+from drivers.vsphere.first_class import FirstClass
 from drivers.vsphere.records import Record
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.vmdks import Vmdk, Vmdks
@@ -20,13 +21,16 @@ _PREFIX: Final = "snapshot-"
 class Snapshots:
     """VMDKs beside those of the disks."""
 
-    def __init__(self, sites: Sites, disks: Disks, context: CallContext) -> None:
+    def __init__(self, sites: Sites, disks: Disks, first_class: FirstClass, context: CallContext) -> None:
         self._sites = sites
         self._disks = disks
+        self._first_class = first_class
         self._context = context
 
     def create(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:
-        """Raises CloudError for a disk that a running VM has locked."""
+        """Raises CloudError for a VMDK that a running VM has locked."""
+        if naming.fcd_id(disk_cid):
+            return self._first_class.snapshot(disk_cid, metadata)
         vmdks, vmdk = self._disks.existing(disk_cid)
         if vmdk.store.free < vmdk.size:
             raise errors.NoDiskSpace(
@@ -42,6 +46,10 @@ class Snapshots:
 
     def delete(self, snapshot_cid: SnapshotCid) -> None:
         """Gone when this returns; what was not there is gone."""
+        of_first_class = naming.fcd_snapshot(snapshot_cid)
+        if of_first_class is not None:
+            self._first_class.delete_snapshot(*of_first_class)
+            return
         name = naming.disk_name(snapshot_cid)
         for site in self._sites:
             vmdks = Vmdks(site)

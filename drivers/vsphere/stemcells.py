@@ -72,7 +72,7 @@ class Stemcells:
     def _import(self, site: Site, image: Image, name: str, tags: Metadata) -> None:
         seen = inventory.look(site)
         place = placement.places(seen, clusters_by_name(site.datacenter.clusters), site.vm_stores, Need())[0]
-        folder = site.folder(site.datacenter.template_folder)
+        folder = site.folder(site.template_folder)
         vm = Importing(site.client).run(image, name, place, folder)
         self._snapshot(site, vm)
         Attributes(site.client).set(vm, {**tags, **birth_tags(self._context)})
@@ -87,7 +87,7 @@ class Stemcells:
             diskMoveType="moveAllDiskBackingsAndDisallowSharing",
         )
         spec = vim.vm.CloneSpec(location=relocation, powerOn=False, template=False)
-        folder = site.folder(site.datacenter.template_folder)
+        folder = site.folder(site.template_folder)
         what = f"copying the stemcell to {place.store.name}"
         try:
             made = site.client.done(source, "CloneVM_Task", what, if_lost=("DuplicateName",), folder=folder, name=name, spec=spec)
@@ -100,7 +100,7 @@ class Stemcells:
         return copy
 
     def _found(self, site: Site, name: str, what: str) -> Reference:
-        path = f"{site.datacenter.name}/vm/{site.datacenter.template_folder}/{name}"
+        path = f"{site.datacenter.name}/vm/{site.template_folder}/{name}"
         return wait_until(lambda: site.client.find(path), what, deadline_seconds=site.vcenter.task_timeout)
 
     def _with_snapshot(self, site: Site, copy: Reference) -> dict[str, Any]:
@@ -128,11 +128,9 @@ class Stemcells:
         return site.client.read([vm], {vim.VirtualMachine: _PATHS})[vm]
 
     def _remove(self, site: Site, stemcell_cid: str) -> None:
-        folder = site.found_folder(site.datacenter.template_folder)
-        if folder is None:
-            return
+        folders = site.stemcell_folders()
         steps = {"stemcells": Step(vim.Folder, "childEntity")}
-        found = site.client.read([folder], {vim.VirtualMachine: ("name",)}, steps)
+        found = site.client.read(folders, {vim.VirtualMachine: ("name",)}, steps) if folders else {}
         copies = naming.escaped(naming.replica_name(stemcell_cid, ""))
         gone = [vm for vm, seen in found.items() if seen["name"] == stemcell_cid or seen["name"].startswith(copies)]
         tasks = [_begun(site, vm) for vm in gone]

@@ -8,6 +8,7 @@ import msgspec
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference, Step, vim
+from drivers.vsphere.naming import pattern_of
 
 PATHS: Final = (
     "name",
@@ -18,10 +19,11 @@ PATHS: Final = (
     "summary.capacity",
     "summary.maintenanceMode",
 )
+_DRS: Final = "podStorageDrsEntry.storageDrsConfig.podConfig.enabled"
 CLUSTER_STEP: Final = {"cluster of a datastore": Step(vim.Datastore, "parent")}
 """From datastores to the datastore clusters that they are in."""
 
-WANTED: Final[Mapping[Any, Sequence[str]]] = {vim.Datastore: PATHS, vim.StoragePod: ("name",)}
+WANTED: Final[Mapping[Any, Sequence[str]]] = {vim.Datastore: PATHS, vim.StoragePod: ("name", _DRS)}
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -42,6 +44,9 @@ class Store(msgspec.Struct, frozen=True):
     cluster: str | None
     """The name of its datastore cluster."""
 
+    pod: Any = None
+    """The datastore cluster itself, if Storage DRS is on there."""
+
     @property
     def id(self) -> str:
         """`datastore-7`."""
@@ -58,8 +63,18 @@ def stores_in(found: Mapping[Reference, Mapping[str, Any]]) -> list[Store]:
 def _store(reference: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Store:
     reachable = bool(seen.get("summary.accessible", True))
     usable = reachable and seen.get("summary.maintenanceMode", "normal") == "normal"
-    pod = found.get(seen.get("parent"), {}) if isinstance(seen.get("parent"), vim.StoragePod) else {}
-    return Store(reference, seen["name"], seen["browser"], seen.get("summary.freeSpace", 0), reachable, usable, pod.get("name"))
+    pod = seen.get("parent") if isinstance(seen.get("parent"), vim.StoragePod) else None
+    cluster = found.get(pod, {})
+    return Store(
+        reference=reference,
+        name=seen["name"],
+        browser=seen["browser"],
+        free=seen.get("summary.freeSpace", 0),
+        reachable=reachable,
+        usable=usable,
+        cluster=cluster.get("name"),
+        pod=pod if cluster.get(_DRS) else None,
+    )
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -89,7 +104,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 def named(names: Sequence[str]) -> Choice:
     """Datastores by their names."""
-    return Choice(f"^({'|'.join(re.escape(name) for name in names)})$")
+    return Choice(pattern_of(names))
 
 
 def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:

@@ -14,7 +14,19 @@ from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN, birth_tags
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
-from drivers.vsphere import devices, drs, environment, inventory, naming, nics, placement, policies, vm_spec
+from drivers.vsphere import (
+    device_groups,
+    devices,
+    drs,
+    environment,
+    inventory,
+    naming,
+    nics,
+    placement,
+    policies,
+    storage_drs,
+    vm_spec,
+)
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.conflicts import refuse_taken
@@ -124,10 +136,12 @@ class VmCreation:
         self._stemcells.source(order.stemcell_cid, site)
         disks = self._persistent(order.disk_cids)
         clusters = _clusters(site, properties)
-        seen = inventory.look(site, with_groups=any(options.hosts for options in clusters.values()))
+        groups = any(options.hosts for options in clusters.values())
+        seen = inventory.look(site, with_groups=groups, with_devices=properties.has_devices)
         nets = nics.wired(order.networks, seen, strict=self._strict)
         refuse_taken(site, order.networks, [net for _, net in nets])
-        need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks)
+        pci, vgpus = frozenset(one.numbers for one in properties.pci_passthroughs), frozenset(properties.vgpus)
+        need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks, pci, vgpus)
         choice = named(properties.datastores) if properties.datastores else site.vm_stores
         policy = properties.storage_policy.name if properties.storage_policy else site.vcenter.vm_storage_policy_name
         profile = policies.find(site.client, policy) if policy else None
@@ -135,7 +149,7 @@ class VmCreation:
             seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
         wish = Wish(order, site, name, properties, nets, profile)
         said: list[str] = []
-        for place in placement.places(seen, clusters, choice, need):
+        for place in storage_drs.advised(site, placement.places(seen, clusters, choice, need), need, name):
             try:
                 return self._attempt(wish, place)
             except _NoPlace as error:
@@ -144,9 +158,8 @@ class VmCreation:
 
     def _persistent(self, disk_cids: Sequence[DiskCid]) -> dict[str, int]:
         """Bytes by the datastores that they are on. Raises DiskNotFound."""
-        found = [self._disks.existing(cid)[1] for cid in disk_cids]
-        stores = {vmdk.store.id for vmdk in found}
-        return {store: sum(vmdk.size for vmdk in found if vmdk.store.id == store) for store in stores}
+        found = [self._disks.require(cid) for cid in disk_cids]
+        return {store.id: sum(size for other, size in found if other.id == store.id) for store, _ in found}
 
     def _attempt(self, wish: Wish, place: Place) -> Vm:
         """Raises _NoPlace if another place may do and all was removed; VMCreationFailed; CpiError."""
@@ -171,20 +184,23 @@ class VmCreation:
         rules = _rules(wish, place)
         options.update(drs.memory(rules, place.cluster.reference))
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
-        folder = site.folder(site.datacenter.vm_folder)
+        if not device_groups.add(spec.config, site, place, wish.properties.device_groups):
+            raise _NoPlace(f"it has not all of the device groups {', '.join(wish.properties.device_groups)}")
+        folder = site.folder(site.vm_folder)
         cloning: list[Reference | None] = []
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
-        self._tell(wish, vm)
+        present = self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
         Tags(site.client, site.vcenter).put(vm, wish.properties.tags)
         newest = wish.properties.has_devices or _wished(
             wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
         )
-        if newest or site.vcenter.default_hw_version:
-            self._upgrade(site, vm, None if newest else f"vmx-{site.vcenter.default_hw_version}")
+        wanted = site.vcenter.default_hw_version or 0
+        if newest or present < wanted:
+            self._upgrade(site, vm, None if newest else f"vmx-{wanted}")
         self._vms.switch_on(site, vm)
 
     def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]) -> Reference:
@@ -215,10 +231,10 @@ class VmCreation:
                     return  # another process has made a VM of this name: it is not ours to remove
         self._vms.delete(VmCid(wish.name))
 
-    def _tell(self, wish: Wish, vm: Reference) -> None:
-        """The agent's settings: MACs are known only now."""
+    def _tell(self, wish: Wish, vm: Reference) -> int:
+        """The agent's settings: MACs are known only now. Answers the hardware version, which is seen on the way."""
         client, files = wish.site.client, Files(wish.site.client, wish.site)
-        seen = client.read([vm], {vim.VirtualMachine: devices.PATHS})[vm]
+        seen = client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.version")})[vm]
         found = seen["config.hardware.device"]
         networks = nics.with_macs(wish.order.networks, wish.nets, found)
         settings = environment.document(
@@ -239,6 +255,7 @@ class VmCreation:
         change = environment.drive(found, f"{folder}/{environment.ISO}")
         spec = vim.vm.ConfigSpec(deviceChange=[change], extraConfig=environment.guestinfo(settings))
         client.done(vm, "ReconfigVM_Task", f"telling the VM {wish.name} its settings", if_lost=("InvalidDeviceSpec",), spec=spec)
+        return int(str(seen.get("config.version") or "0").removeprefix("vmx-"))
 
     def _upgrade(self, site: Site, vm: Reference, version: str | None) -> None:
         try:

@@ -40,7 +40,7 @@ def clone(
     config = _config(wish, vcenter, place, {**vcenter.vmx_options, **wish.vmx_options, **options})
     found = template["config.hardware.device"]
     if policy is not None:
-        config.vmProfile = location.profile = _profiles(policy)
+        config.vmProfile = location.profile = devices.profiles(policy)
     config.deviceChange = [*nics.changes(nets, found), *_disks(wish, vcenter, place, found, policy), *_host_devices(wish)]
     return vim.vm.CloneSpec(
         location=location,
@@ -80,10 +80,6 @@ def _option(value: Any) -> str:
     return ("TRUE" if value else "FALSE") if isinstance(value, bool) else str(value)
 
 
-def _profiles(policy: str) -> list[Any]:
-    return [vim.vm.DefinedProfileSpec(profileId=policy)]
-
-
 def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
     present = devices.controller_of(template)
     controller, changes = _controller(vcenter.default_scsi_controller_type, present)
@@ -96,7 +92,7 @@ def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequenc
     )
     change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)
     if policy is not None:
-        change.profile = _profiles(policy)
+        change.profile = devices.profiles(policy)
     root = root_disk(template)
     changed = _enlarged(root, wish) or controller is not present
     root.controllerKey = controller.key
@@ -116,17 +112,12 @@ def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
 
 def _host_devices(wish: VmProperties) -> list[Any]:
     kind = vim.vm.device.VirtualPCIPassthrough
-    allowed = [
-        kind.AllowedDevice(vendorId=_number(one.vendor_id), deviceId=_number(one.device_id)) for one in wish.pci_passthroughs
-    ]
+    numbers = [one.numbers for one in wish.pci_passthroughs]
+    allowed = [kind.AllowedDevice(vendorId=vendor, deviceId=device) for vendor, device in numbers]
     backings = [kind.DynamicBackingInfo(deviceName="", allowedDevice=[one]) for one in allowed]
     backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wish.vgpus]
     made = [kind(key=-400 - index, backing=backing) for index, backing in enumerate(backings)]
     return [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in made]
-
-
-def _number(identity: int | str) -> int:
-    return identity if isinstance(identity, int) else int(identity, 16)
 
 
 def _enlarged(root: Any, wish: VmProperties) -> bool:

@@ -158,9 +158,9 @@ class Vmdks:
 
     # ------------------------------------------------------------------ changing
 
-    def make(self, name: str, store: Store, size: MiB, kind: str) -> None:
+    def make(self, name: str, store: Store, size: MiB, kind: str, policy: str | None) -> None:
         """An empty one; the folder too, if it is the first there. Whole already if the call is a repeat."""
-        spec = _disk_spec(kind, size)
+        spec = _disk_spec(kind, size, policy)
         arguments = {"name": self.whole(store, name), "datacenter": self.site.reference, "spec": spec}
         try:
             self._manage("CreateVirtualDisk_Task", f"making the disk {name}", ("FileAlreadyExists",), **arguments)
@@ -237,7 +237,7 @@ class Vmdks:
             raise
 
 
-def _disk_spec(kind: str, size: MiB) -> Any:
+def _disk_spec(kind: str, size: MiB, policy: str | None) -> Any:
     return vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
-        diskType=kind, adapterType="lsiLogic", capacityKb=bytes_from_mib(size) >> _KIB
+        diskType=kind, adapterType="lsiLogic", capacityKb=bytes_from_mib(size) >> _KIB, profile=devices.profiles(policy)
     )

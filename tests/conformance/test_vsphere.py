@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing.conformance import CloudContract
+from cpi.testing.conformance.attachments import AttachmentClauses
+from cpi.testing.conformance.disk_changes import DiskChangeClauses
+from cpi.testing.conformance.disks import DiskClauses
+from cpi.testing.conformance.metadata import MetadataClauses
+from cpi.testing.conformance.snapshots import SnapshotClauses
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
@@ -34,7 +40,27 @@ class TestVsphere(CloudContract, RecreationClauses):
             yield _harness(vcenter, image(folder / "image"), folder)
 
 
-def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:
+class TestVsphereWithFirstClassDisks(
+    DiskClauses, AttachmentClauses, DiskChangeClauses, SnapshotClauses, MetadataClauses, RecreationClauses
+):
+    """The clauses of disks, with First Class Disks instead of VMDKs."""
+
+    faces = ("in-process",)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A vCenter of its own."""
+        folder = tmp_path_factory.mktemp("vsphere-fcd")
+        with lab() as vcenter:
+            yield replace(
+                _harness(vcenter, image(folder / "image"), folder, fcd=True),
+                disk_cloud_properties={"type": "thin"},
+                absent=replace(_ABSENT, disk=DiskCid("fcd-00000000-0000-4000-8000-000000000000")),
+            )
+
+
+def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: object) -> Harness:
     def manual() -> Networks:
         properties = {"name": NETWORK}
         return {
@@ -51,7 +77,7 @@ def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:
         return {"default": Network(ip=vcenter.address(), cloud_properties={"name": "no such network"})}
 
     return Harness(
-        config=vcenter.config(cache_folder=str(folder / "cache")),
+        config=vcenter.config(cache_folder=str(folder / "cache"), **own),
         stemcell=Stemcell(image=str(stemcell), cloud_properties={"name": "tiny", "version": "1"}),
         vm_cloud_properties={"cpu": 1, "ram": 512, "disk": 1024},
         networks=manual,

@@ -1,6 +1,7 @@
 """A vCenter for one worker, emptied after each test."""
 
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,16 @@ import pytest
 from pyVmomi import vim
 
 import cpi
+from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, StemcellCid, VmCid
 from cpi.contract.model import Env, Network, Networks, Vm
+from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
-from fixtures.proxy import Request
+from fixtures.proxy import Request, Rule, effects
 
+MOST_CALLS = 60
 Counted = Callable[[Callable[[], object]], Counter[str]]
 
 
@@ -110,3 +114,26 @@ def is_poll(request: Request) -> bool:
 
 def _action(request: Request) -> str:
     return f"{request.method} file" if request.path.startswith("/folder/") else request.action
+
+
+def each_call(vcenter: Lab, action: Callable[[], object], check: Callable[[int, errors.Error], None]) -> int:
+    """Runs action with its first call failing, then its second, until it makes no more; how many there were."""
+    for k in itertools.count():
+        assert k < MOST_CALLS, "it never ends"
+        rule = Rule("*", effects.answer(500, fault("SystemError").body), skip=k, times=1)
+        vcenter.proxy.inject(rule)
+        try:
+            action()
+        except errors.Error as error:
+            vcenter.proxy.withdraw(rule)
+            _was_injected(error)
+            check(k, error)
+        else:
+            vcenter.proxy.withdraw(rule)
+            if not rule.met:
+                return k
+    raise AssertionError
+
+
+def _was_injected(error: errors.Error) -> None:
+    assert "SystemError" in error.message or "answered 500" in error.message, error.message

@@ -85,3 +85,14 @@ def test_agents_are_told_by_cd_and_guestinfo_alike(vcenter: Lab, bench: Bench) -
     assert told["agent_id"] == "the-agent"
     cards = [device for device in bench.real(made.cid).config.hardware.device if hasattr(device, "macAddress")]
     assert [card.macAddress for card in cards] == [told["networks"]["default"]["mac"]]
+
+
+def test_two_machines_with_one_token_make_one_first_class_disk(vcenter: Lab, tmp_path: Path) -> None:
+    """They share no lock: the datastore takes its file's name once, and the vCenter registers it once."""
+    vcenter.proxy.inject(Rule("CreateVirtualDisk_Task", effects.delay(0.2)), Rule("RegisterDisk", effects.delay(0.2)))
+    clouds = [cpi.connect(vcenter.config(fcd=True, cache_folder=str(tmp_path / str(number)))) for number in range(3)]
+    made = at_once(*[functools.partial(cloud.create_disk, MiB(10), {}, None, "a token") for cloud in clouds])
+    for cloud in clouds:
+        cloud.close()
+    assert len(set(made)) == 1
+    assert vcenter.census()["files .vmdk"] == 2

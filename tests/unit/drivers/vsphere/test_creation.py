@@ -1,5 +1,6 @@
 """What a VM is made of, as the vCenter has it afterwards or was asked for it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_the_disks_are_on_the_controller_that_is_wished(vcenter: Lab, bench: Ben
     assert [disk.controllerKey for disk in disks] == [controller.key] * 3
 
 
-@pytest.mark.parametrize("key", ["nsx", "nsxt", "device_groups"])
+@pytest.mark.parametrize("key", ["nsx", "nsxt"])
 def test_what_would_leave_a_vm_unprotected_is_refused(bench: Bench, key: str) -> None:
     """Instead of passed over."""
     wish: dict[str, Any] = {key: {"ns_groups": ["web"]}}
@@ -164,3 +165,14 @@ def test_devices_of_the_host_reserve_all_memory() -> None:
 def _vcenter() -> VCenter:
     place = Datacenter("DC0", ("c",), datastore_pattern=".", persistent_datastore_pattern=".")
     return VCenter("vcenter", "user", Secret("password"), (place,))
+
+
+def test_a_lease_hears_that_its_upload_goes_on(
+    vcenter: Lab, bench: Bench, image_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the vCenter gives it up, after minutes: how much is there is told, until it is complete."""
+    monkeypatch.setattr("drivers.vsphere.importing._HEARTBEAT_SECONDS", 0.0)
+    vcenter.proxy.forget_calls()
+    bench.cloud.create_stemcell(str(image_path), {}, {})
+    [progress] = [call.request.body for call in vcenter.proxy.calls if call.action == "HttpNfcLeaseProgress"]
+    assert b">99</percent>" in progress

@@ -1,7 +1,6 @@
 """Exactly the k-th call fails, for every k: nothing is left behind, the error is honest, and a repeat serves."""
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,35 +11,11 @@ from cpi.contract.units import MiB
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
-from tests.unit.drivers.vsphere.conftest import Bench, is_poll
+from tests.unit.drivers.vsphere.conftest import MOST_CALLS, Bench, each_call, is_poll
 
 pytestmark = pytest.mark.slow
 
 _SIZE = MiB(100)
-_MOST_CALLS = 60
-
-
-def _each_call(vcenter: Lab, action: Callable[[], object], check: Callable[[int, errors.Error], None]) -> int:
-    """Runs action with its first call failing, then its second, until it makes no more; how many there were."""
-    for k in itertools.count():
-        assert k < _MOST_CALLS, "it never ends"
-        rule = Rule("*", effects.answer(500, fault("SystemError").body), skip=k, times=1)
-        vcenter.proxy.inject(rule)
-        try:
-            action()
-        except errors.Error as error:
-            vcenter.proxy.withdraw(rule)
-            _was_injected(error)
-            check(k, error)
-        else:
-            vcenter.proxy.withdraw(rule)
-            if not rule.met:
-                return k
-    raise AssertionError
-
-
-def _was_injected(error: errors.Error) -> None:
-    assert "SystemError" in error.message or "answered 500" in error.message, error.message
 
 
 def _whole(census: Mapping[str, int]) -> Mapping[str, int]:
@@ -58,7 +33,7 @@ def test_create_vm_leaves_nothing_whichever_call_fails(vcenter: Lab, bench: Benc
         assert vcenter.census() == before, f"the failing call number {k} left something: {error.message}"
         assert not getattr(error, "ok_to_retry", False) or isinstance(error, errors.VMCreationFailed)
 
-    calls = _each_call(vcenter, lambda: made.append(bench.vm(token="the token").cid), check)  # noqa: S106 - not secret
+    calls = each_call(vcenter, lambda: made.append(bench.vm(token="the token").cid), check)  # noqa: S106 - not secret
     assert calls >= 12
     assert len(set(made)) == 1
     assert len(bench.cloud.get_disks(bench.vm(token="the token").cid)) == 0  # noqa: S106 - not secret
@@ -72,7 +47,7 @@ def test_create_disk_leaves_nothing_whichever_call_fails(vcenter: Lab, cloud: Cl
     def check(k: int, error: errors.Error) -> None:
         assert vcenter.census() == before, f"the failing call number {k} left something: {error.message}"
 
-    assert _each_call(vcenter, lambda: cloud.create_disk(_SIZE, {}), check) >= 3
+    assert each_call(vcenter, lambda: cloud.create_disk(_SIZE, {}), check) >= 3
 
 
 def test_create_stemcell_leaves_nothing_whichever_call_fails(vcenter: Lab, cloud: Cloud, image_path: Path) -> None:
@@ -83,14 +58,14 @@ def test_create_stemcell_leaves_nothing_whichever_call_fails(vcenter: Lab, cloud
     def check(k: int, error: errors.Error) -> None:
         assert _whole(vcenter.census()) == before, f"the failing call number {k} left something: {error.message}"
 
-    assert _each_call(vcenter, lambda: cloud.create_stemcell(str(image_path), {}, {}), check) >= 8
+    assert each_call(vcenter, lambda: cloud.create_stemcell(str(image_path), {}, {}), check) >= 8
 
 
 def test_delete_vm_is_finished_by_a_repeat_whichever_call_fails(vcenter: Lab, bench: Bench, cloud: Cloud) -> None:
     """The failure is told; the disk lives on."""
     before = vcenter.census()
     disk_cid = cloud.create_disk(_SIZE, {})
-    for k in range(_MOST_CALLS):
+    for k in range(MOST_CALLS):
         vm = bench.vm().cid
         cloud.attach_disk(vm, disk_cid)
         rule = Rule("*", effects.answer(500, fault("SystemError").body), skip=k, times=1)
@@ -130,7 +105,7 @@ def test_attaching_and_detaching_is_finished_by_a_repeat_whichever_call_fails(
 
     if action == "detach_disk":
         cloud.attach_disk(vm, disk_cid)
-    assert _each_call(vcenter, lambda: getattr(cloud, action)(vm, disk_cid), check) >= 3
+    assert each_call(vcenter, lambda: getattr(cloud, action)(vm, disk_cid), check) >= 3
 
 
 @pytest.mark.parametrize(

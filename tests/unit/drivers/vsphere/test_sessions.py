@@ -11,9 +11,11 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.contract.units import MiB
+from fixtures.certificates import Authority
 from fixtures.clouds.vcsim import process
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
+from fixtures.clouds.vcsim.process import vcsim
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench, Counted
 
@@ -68,21 +70,29 @@ def test_a_wrong_password_is_told_without_it(vcenter: Lab) -> None:
 
 def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None:
     """Unless the operator says in writing that any is taken."""
-    from fixtures.clouds.vcsim.process import vcsim
-
     with vcsim("-tls") as url:
-        block: dict[str, Any] = {
-            "host": url,
-            "user": process.USER,
-            "password": process.PASSWORD,
-            "cache_folder": str(tmp_path),
-            "datacenters": [
-                {"name": "DC0", "clusters": ["DC0_C0"], "datastore_pattern": ".", "persistent_datastore_pattern": "."}
-            ],
-        }
-        document = {"cloud": {"plugin": "vsphere", "properties": {"vcenters": [block]}}}
-        with cpi.connect(document) as cloud, pytest.raises(errors.CloudError, match="certificate"):
+        with cpi.connect(_secure(url, tmp_path)) as cloud, pytest.raises(errors.CloudError, match="certificate"):
             cloud.has_vm(_VM)
-        block["connection_options"] = {"ssl_verify_peer": False}
-        with cpi.connect(document) as cloud:
+        with cpi.connect(_secure(url, tmp_path, ssl_verify_peer=False)) as cloud:
             assert cloud.has_vm(_VM) is False
+
+
+def test_a_certificate_of_an_authority_that_the_operator_trusts_is_taken(tmp_path: Path) -> None:
+    """By ca_cert, for SOAP and for files; that of another authority is not."""
+    authority, pair = Authority(), tmp_path / "pair.pem"
+    signed = authority.signed("vcenter", addresses=("127.0.0.1",))
+    pair.write_text(signed.certificate + signed.private_key, encoding="utf-8")
+    with vcsim("-tls", "-certificate", str(pair)) as url:
+        with cpi.connect(_secure(url, tmp_path, ca_cert=authority.certificate)) as cloud:
+            disk_cid = cloud.create_disk(MiB(10), {})
+            assert cloud.has_disk(disk_cid)
+        other = _secure(url, tmp_path, ca_cert=Authority().certificate)
+        with cpi.connect(other) as cloud, pytest.raises(errors.CloudError, match="certificate"):
+            cloud.has_disk(disk_cid)
+
+
+def _secure(url: str, cache: Path, **options: Any) -> dict[str, Any]:
+    place = {"name": "DC0", "clusters": ["DC0_C0"], "datastore_pattern": ".", "persistent_datastore_pattern": "."}
+    block = {"host": url, "user": process.USER, "password": process.PASSWORD, "datacenters": [place]}
+    own = {"cache_folder": str(cache), "connection_options": options}
+    return {"cloud": {"plugin": "vsphere", "properties": {"vcenters": [{**block, **own}]}}}

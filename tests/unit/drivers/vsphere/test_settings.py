@@ -22,11 +22,11 @@ def _connect(*blocks: Any) -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     """Each with its path; the password is not."""
-    place = {"name": "DC0", "clusters": [], "datastore_pattern": "(", "use_sub_folder": True}
+    place = {"name": "DC0", "clusters": [], "datastore_pattern": "("}
     wrong = _block(datacenters=[place], default_disk_type="wide", nsxt={"host": "h"}, nsx={"user": "u"}, hosts="x")
     with pytest.raises(errors.CpiError) as caught:
         _connect(wrong)
-    for told in ("clusters", "'('", "persistent_datastore_pattern: is missing", "use_sub_folder", "'host' meant"):
+    for told in ("clusters", "'('", "persistent_datastore_pattern: is missing", "'host' meant"):
         assert told in caught.value.message
     with pytest.raises(errors.CpiError) as caught:
         _connect(_block(default_disk_type="wide", nsxt={"host": "h"}, nsx={"user": "u"}))
