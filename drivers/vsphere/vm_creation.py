@@ -22,6 +22,7 @@ from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import AnswerLost, NotReached, Refused
 from drivers.vsphere.files import Files
 from drivers.vsphere.inventory import Net
+from drivers.vsphere.nsxt import memberships, remembering
 from drivers.vsphere.placement import Need, Place
 from drivers.vsphere.properties import VmProperties
 from drivers.vsphere.settings import ClusterOptions, clusters_by_name
@@ -72,6 +73,9 @@ class Wish(NamedTuple):
     nets: Sequence[tuple[str, Net]]
     policy: str | None
     """The id of its storage policy."""
+
+    joined: remembering.Joined | None = None
+    """What it joins in NSX."""
 
 
 class VmCreation:
@@ -126,18 +130,18 @@ class VmCreation:
         clusters = _clusters(site, properties)
         seen = inventory.look(site, with_groups=any(options.hosts for options in clusters.values()))
         nets = nics.wired(order.networks, seen, strict=self._strict)
-        refuse_taken(site, order.networks, [net for _, net in nets])
+        refuse_taken(site, order.networks, [each for _, net in nets for each in (net, *net.twins)])
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks)
         choice = named(properties.datastores) if properties.datastores else site.vm_stores
         policy = properties.storage_policy.name if properties.storage_policy else site.vcenter.vm_storage_policy_name
         profile = policies.find(site.client, policy) if policy else None
         if profile:
             seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
-        wish = Wish(order, site, name, properties, nets, profile)
+        wish = Wish(order, site, name, properties, nets, profile, memberships.wish(site, properties.nsxt, order.networks))
         said: list[str] = []
         for place in placement.places(seen, clusters, choice, need):
             try:
-                return self._attempt(wish, place)
+                return self._attempt(wish._replace(nets=[(name, net.on(place.cluster)) for name, net in nets]), place)
             except _NoPlace as error:
                 said.append(f"{place.cluster.name} on {place.store.name}: {error}")
         raise errors.VMCreationFailed(f"no VM from the stemcell {order.stemcell_cid}: {'; '.join(said)}", ok_to_retry=True)
@@ -170,12 +174,14 @@ class VmCreation:
         options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
         rules = _rules(wish, place)
         options.update(drs.memory(rules, place.cluster.reference))
+        options.update(remembering.memory(wish.joined))
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
         folder = site.folder(site.datacenter.vm_folder)
         cloning: list[Reference | None] = []
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
+        memberships.join(site, vm, wish.name, wish.joined)
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
@@ -186,6 +192,7 @@ class VmCreation:
         if newest or site.vcenter.default_hw_version:
             self._upgrade(site, vm, None if newest else f"vmx-{site.vcenter.default_hw_version}")
         self._vms.switch_on(site, vm)
+        memberships.settle(site, vm, wish.joined)
 
     def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]) -> Reference:
         """The VM. A start whose answer was lost is repeated: the vCenter takes a name once, so the first clone is found."""
