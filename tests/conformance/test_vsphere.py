@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
-from cpi.contract.model import Network, Networks, VmResources
+from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.testing.conformance import CloudContract
+from cpi.testing.conformance import CloudContract, ConnectingClauses, NetworkClauses
 from cpi.testing.harness import Absent, Harness, Stemcell
+from fixtures.clouds.nsxt import lab as nsx_lab
+from fixtures.clouds.nsxt import seed
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
 from tests.conformance.recreating import RecreationClauses
@@ -32,6 +35,31 @@ class TestVsphere(CloudContract, RecreationClauses):
         folder = tmp_path_factory.mktemp("vsphere")
         with lab() as vcenter:
             yield _harness(vcenter, image(folder / "image"), folder)
+
+
+class TestVsphereWithNsx(ConnectingClauses, NetworkClauses):
+    """With NSX-T there is one more power: networks can be made."""
+
+    faces = ("in-process", "executable")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A vCenter and an NSX manager of its own."""
+        folder = tmp_path_factory.mktemp("nsx")
+        with lab() as vcenter, nsx_lab.lab(vcenter.url) as nsx:
+            config = vcenter.config(cache_folder=str(folder / "cache"), nsxt=nsx.block(realization_timeout=20))
+            properties = {"t0_router_id": seed.ROUTER, "transport_zone_id": seed.ZONE, "ip_block_id": seed.BLOCK}
+            yield msgspec.structs.replace(
+                _harness(vcenter, image(folder / "image"), folder),
+                config=config,
+                network_definition=NetworkDefinition(range="10.99.0.0/24", gateway="10.99.0.1", cloud_properties=properties),
+                sized_network_definition=NetworkDefinition(netmask_bits=26, cloud_properties=properties),
+                unreachable=vcenter.config(
+                    "http://127.0.0.1:9", cache_folder=str(folder / "cache"), nsxt=nsx.block(host="http://127.0.0.1:9")
+                ),
+                census=lambda: {**vcenter.census(), **nsx.census()},
+            )
 
 
 def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:

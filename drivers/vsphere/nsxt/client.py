@@ -172,4 +172,5 @@ def _again(attempt: Callable[[], T]) -> T:
 
 
 def _told(error: Exception) -> str:
-    return scrubbed(str(error) or type(error).__name__)
+    told = scrubbed(str(error) or type(error).__name__)
+    return f"{told} (see nsxt.ca_cert)" if "CERTIFICATE_VERIFY_FAILED" in told else told

@@ -119,7 +119,7 @@ class ManagedNetworks:
     def _await(self, site: Site, name: str, seconds: float) -> None:
         """A VM can be made on it only once the vCenter has heard of it."""
         wait_until(
-            lambda: _of_name(site, name),
+            lambda: bool(_of_name(site, name)),
             f"the network {name} in {site.client.where.url}",
             deadline_seconds=seconds,
             first_pause_seconds=0.2,
