@@ -9,7 +9,9 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.testing.conformance import CloudContract, ConnectingClauses, NetworkClauses
+from cpi.testing.conformance import CloudContract
+from cpi.testing.conformance.connecting import ConnectingClauses
+from cpi.testing.conformance.networks import NetworkClauses
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.nsxt import lab as nsx_lab
 from fixtures.clouds.nsxt import seed
@@ -37,10 +39,8 @@ class TestVsphere(CloudContract, RecreationClauses):
             yield _harness(vcenter, image(folder / "image"), folder)
 
 
-class TestVsphereWithNsx(ConnectingClauses, NetworkClauses):
-    """With NSX-T there is one more power: networks can be made."""
-
-    faces = ("in-process", "executable")
+class _WithNsx:
+    """With NSX-T there is one more power."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -60,6 +60,16 @@ class TestVsphereWithNsx(ConnectingClauses, NetworkClauses):
                 ),
                 census=lambda: {**vcenter.census(), **nsx.census()},
             )
+
+
+class TestVsphereWithNsx(_WithNsx, ConnectingClauses):
+    """The power is told of."""
+
+
+class TestNetworksOfVsphere(_WithNsx, NetworkClauses):
+    """Networks can be made."""
+
+    faces = ("in-process", "executable")
 
 
 def _harness(vcenter: Lab, stemcell: Path, folder: Path) -> Harness:

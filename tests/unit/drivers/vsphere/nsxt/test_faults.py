@@ -15,7 +15,7 @@ from drivers.vsphere.nsxt.errors import NsxRefused
 from drivers.vsphere.nsxt.naming import POLICY
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
 from fixtures.clouds.nsxt.seed import BLOCK, ROUTER, ZONE
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Effect, Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 from tests.unit.drivers.vsphere.nsxt.conftest import ALL, client, identity, on_segment
 
@@ -130,7 +130,7 @@ def test_delete_network_is_finished_by_a_repeat_whichever_call_fails(nsx: NsxLab
 
 @pytest.mark.parametrize("action", ["PUT groups/{id}", "PUT lb-pools/{id}", "PUT segments/{id}/ports/{id}", "GET search Group"])
 @pytest.mark.parametrize("effect", [effects.lost_answer(), effects.instead(500, b""), effects.reset(), effects.answer(503)])
-def test_what_was_done_without_an_answer_is_done_once(nsx: NsxLab, bench: Bench, action: str, effect: effects.Effect) -> None:
+def test_what_was_done_without_an_answer_is_done_once(nsx: NsxLab, bench: Bench, action: str, effect: Effect) -> None:
     """It is looked for before it is done again."""
     before = nsx.census()
     rule = Rule(action, effect, times=1)

@@ -109,7 +109,7 @@ def test_a_user_of_vidm_has_no_session(nsx: Lab, tmp_path: Path) -> None:
 def test_objects_of_others_are_changed_where_that_is_allowed(
     nsx: Lab,
     tmp_path: Path,
-    allowed: bool,
+    allowed: bool,  # noqa: FBT001 - a parameter of the table
     header: str | None,
 ) -> None:
     """The header goes with changes alone."""
