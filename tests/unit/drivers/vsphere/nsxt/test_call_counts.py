@@ -43,7 +43,7 @@ def test_with_1000_groups_pools_and_ports_every_method_makes_the_same_calls(
 
 def _proven(vcenter: Lab, nsx: NsxLab, bench: Bench, config: dict[str, Any]) -> None:
     bench.cloud.delete_vm(bench.vm(nsxt=ALL).cid)
-    vms: list[VmCid] = []
+    vms: list[str] = []
 
     def calls(action: Callable[[cpi.Cloud], object]) -> Counter[str]:
         with cpi.connect(config) as cloud:
@@ -57,10 +57,10 @@ def _proven(vcenter: Lab, nsx: NsxLab, bench: Bench, config: dict[str, Any]) -> 
     assert calls(lambda cloud: make(cloud, **ALL)) == {**_NAMED, **_JOINED}
     assert calls(lambda cloud: make(cloud, vif_type="PARENT")) == _PORT
     assert calls(make) == {}
-    assert calls(lambda cloud: cloud.has_vm(vms[0])) == {}
-    assert calls(lambda cloud: cloud.set_vm_metadata(vms[0], {"job": "db"})) == _PORT
-    assert calls(lambda cloud: cloud.delete_vm(vms[0])) == _JOINED
-    assert calls(lambda cloud: cloud.delete_vm(vms[2])) == {}
+    assert calls(lambda cloud: cloud.has_vm(VmCid(vms[0]))) == {}
+    assert calls(lambda cloud: cloud.set_vm_metadata(VmCid(vms[0]), {"job": "db"})) == _PORT
+    assert calls(lambda cloud: cloud.delete_vm(VmCid(vms[0]))) == _JOINED
+    assert calls(lambda cloud: cloud.delete_vm(VmCid(vms[2]))) == {}
     assert calls(lambda cloud: cloud.info()) == {}
     _proven_of_unknown(vcenter, bench, calls)
     made: list[Any] = []
