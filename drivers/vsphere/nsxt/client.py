@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -13,7 +14,7 @@ from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from drivers.vsphere.errors import AnswerLost, NotReached
 from drivers.vsphere.nsxt import trust
-from drivers.vsphere.nsxt.errors import PASSING, NsxConflict, NsxRefused, check
+from drivers.vsphere.nsxt.errors import PASSING, NsxConcurrent, NsxConflict, NsxRefused, check
 from drivers.vsphere.nsxt.naming import POLICY, Document
 from drivers.vsphere.nsxt.sessions import Rights, Sessions
 from drivers.vsphere.nsxt.settings import Nsxt
@@ -103,7 +104,7 @@ class Nsx:
                 if not lost or self.found(path) is None:
                     raise
 
-        _again(attempt)
+        repeated(lambda: _again(attempt), on=NsxConcurrent, attempts=_CONFLICTS, longest_pause_seconds=2.0)
 
     def remove(self, path: str) -> bool:
         """Whether it was there."""
@@ -119,15 +120,15 @@ class Nsx:
                 raise
             return False
 
-    def put_in_place(self, path: str, document: Document) -> None:
+    def put_in_place(self, path: str, document: Document, **parameters: str) -> None:
         """A POST that replaces: the same once more changes nothing."""
-        _again(lambda: self._asked("POST", path, body=document))
+        _again(lambda: self._asked("POST", path, parameters, document))
 
     # ------------------------------------------------------------------ one attempt
 
     def _asked(self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Document | None = None) -> Any:
         """The answer's document. A session that is over is begun anew, once."""
-        target = f"{path}?{httpx.QueryParams(parameters)}" if parameters else path
+        target = quote(path, safe="/:") + (f"?{urlencode(parameters)}" if parameters else "")
         headers: dict[str, str] = {"Content-Type": "application/json"} if body is not None else {}
         if self.settings.allow_overwrite and method != "GET":
             headers["X-Allow-Overwrite"] = "true"

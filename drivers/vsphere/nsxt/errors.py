@@ -23,6 +23,10 @@ class NsxConflict(NsxRefused):
     """Somebody else has changed it since it was read, or is changing it: nothing was done."""
 
 
+class NsxConcurrent(NsxConflict):
+    """Somebody else is changing it, or what it refers to, at this moment."""
+
+
 class NsxBusy(NotReached):
     """Too many requests: nothing was done."""
 
@@ -34,7 +38,7 @@ class NsxBusy(NotReached):
 PASSING: Final = (AnswerLost, NotReached)
 """After these the same is asked again, where asking twice does no harm."""
 
-_CONFLICTS: Final = frozenset({409, 412})
+_KINDS: Final = {409: NsxConcurrent, 412: NsxConflict}
 _NOT_DONE: Final = frozenset({429, 503})
 _ERROR: Final = 400
 _FAULT: Final = 500
@@ -51,7 +55,7 @@ def check(asked: str, status: int, headers: Mapping[str, str], body: bytes) -> N
         raise AnswerLost(f"{asked}: NSX answered {status}, it may have been done: {said}".rstrip(": "))
     if status < _ERROR:
         raise NsxRefused(asked, status, f"it is elsewhere ({headers.get('Location', '')}): name that address in nsxt.host")
-    raise (NsxConflict if status in _CONFLICTS else NsxRefused)(asked, status, said)
+    raise _KINDS.get(status, NsxRefused)(asked, status, said)
 
 
 def _said(body: bytes) -> str:

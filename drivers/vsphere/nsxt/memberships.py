@@ -1,7 +1,4 @@
-"""What a VM joins at its birth and leaves at its end: groups, and pools of load balancers.
-
-The VM keeps what it joins in an option of its own, so that who deletes it need not look for it among all groups.
-"""
+"""What a VM joins at its birth and leaves at its end: groups, and server pools of load balancers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final

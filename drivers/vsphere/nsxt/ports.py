@@ -21,7 +21,7 @@ _SCOPE: Final = "bosh/"
 _MOST_TAGS: Final = 30
 _VIFS: Final = "/api/v1/fabric/vifs"
 _MACHINES: Final = "/api/v1/fabric/virtual-machines"
-_UPDATE_TAGS: Final = f"{POLICY}/infra/realized-state/enforcement-points/default/virtual-machines?action=update_tags"
+_TAGGING: Final = f"{POLICY}/infra/realized-state/enforcement-points/default/virtual-machines"
 _BACKING: Final = "config.backingType"
 
 
@@ -139,4 +139,4 @@ def _tag_machine(nsx: "Nsx", identity: str, told: Mapping[str, str]) -> None:
     )
     wanted = _tagged(machine, told)
     if wanted is not None:
-        nsx.put_in_place(_UPDATE_TAGS, {"virtual_machine_id": identity, "tags": wanted["tags"]})
+        nsx.put_in_place(_TAGGING, {"virtual_machine_id": identity, "tags": wanted["tags"]}, action="update_tags")

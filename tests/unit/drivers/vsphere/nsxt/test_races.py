@@ -49,6 +49,15 @@ def test_a_transaction_of_another_is_waited_for(nsx: NsxLab, tmp_path: Path) -> 
     assert nsx.members("dmz") == ["vm"]
 
 
+def test_a_thing_is_made_after_a_transaction_of_another(nsx: NsxLab, tmp_path: Path) -> None:
+    """409 says that nothing was done; an id may have any character."""
+    nsx.proxy.inject(Rule("PUT *", effects.answer(409, b""), times=2))
+    manager = client(nsx, tmp_path)
+    manager.make(f"{_GROUP} & 100% more?", {"expression": []})
+    assert manager.get(f"{_GROUP} & 100% more?")["id"] == "dmz & 100% more?"
+    manager.close()
+
+
 def test_a_thing_of_an_id_that_somebody_else_has_is_not_taken_for_ours(nsx: NsxLab, tmp_path: Path) -> None:
     """No answer was lost, so it is not what we have made."""
     manager = client(nsx, tmp_path)
