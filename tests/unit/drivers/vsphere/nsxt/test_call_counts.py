@@ -17,6 +17,8 @@ from fixtures.clouds.vcsim.lab import Lab, lab
 from tests.unit.drivers.vsphere.conftest import Bench, calls_of
 from tests.unit.drivers.vsphere.nsxt.conftest import ALL, SHORT, on_segment
 
+pytestmark = pytest.mark.slow
+
 _JOINED = {"GET groups/{id}": 3, "PUT groups/{id}": 3, "GET lb-pools/{id}": 1, "PUT lb-pools/{id}": 1}
 _PORT = {"GET fabric/vifs": 1, "GET search SegmentPort": 1, "GET segments/{id}/ports/{id}": 1, "PUT segments/{id}/ports/{id}": 1}
 _NAMED = {"GET search Group": 1, "GET search LBPool": 1}
@@ -28,7 +30,6 @@ def test_every_method_keeps_its_number(vcenter: Lab, nsx: NsxLab, bench: Bench, 
     _proven(vcenter, nsx, bench, config())
 
 
-@pytest.mark.slow
 def test_with_1000_groups_pools_and_ports_every_method_makes_the_same_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from fixtures.proxy import Request, Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 from tests.unit.drivers.vsphere.nsxt.conftest import ALL, identity, on_segment
 
+pytestmark = pytest.mark.slow
+
 _ID_TAG = "11f6ad8ec52a2984abaafd7c3b516503785c2072"
 """The SHA-1 of `x`."""
 

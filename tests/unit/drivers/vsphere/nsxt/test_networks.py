@@ -19,6 +19,8 @@ from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 from tests.unit.drivers.vsphere.nsxt.conftest import on_segment
 
+pytestmark = pytest.mark.slow
+
 _WHERE = {"t0_router_id": ROUTER, "transport_zone_id": ZONE}
 _ATTACHED = b'{"error_code": 503040, "error_message": "it has 1 VMs or VIFs attached"}'
 
