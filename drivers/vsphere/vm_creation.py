@@ -181,7 +181,7 @@ class VmCreation:
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
-        memberships.join(site, vm, wish.name, wish.joined)
+        memberships.join(site, vm, wish.name, wish.joined, undo)
         self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
@@ -220,7 +220,7 @@ class VmCreation:
             except Refused as error:
                 if error.fault == "DuplicateName" and None not in cloning:
                     return  # another process has made a VM of this name: it is not ours to remove
-        self._vms.delete(VmCid(wish.name))
+        self._vms.delete(VmCid(wish.name), has_joined=False)
 
     def _tell(self, wish: Wish, vm: Reference) -> None:
         """The agent's settings: MACs are known only now."""

@@ -1,5 +1,6 @@
 """What a VM joins at its birth and leaves at its end: groups, and server pools of load balancers."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -7,6 +8,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.model import Network, Networks
+from cpi.kit.undo import Undo
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.nsxt import groups, pools, ports
 from drivers.vsphere.nsxt.errors import NsxRefused
@@ -59,16 +61,18 @@ def _address(networks: Networks, pool: str) -> str:
     return first.ip
 
 
-def join(site: Site, vm: Reference, name: str, joined: Joined | None) -> None:
-    """Before the VM runs: what protects it does so from its first packet on. All of it may be there already."""
+def join(site: Site, vm: Reference, name: str, joined: Joined | None, undo: Undo) -> None:
+    """Before the VM runs: what protects it does so from its first packet on. Left again by undo, whatever becomes of the VM."""
     nsx = site.nsx
     if nsx is None or joined is None or not (joined.groups or joined.members):
         return
     identity = str(site.client.read([vm], {vim.VirtualMachine: ("config.instanceUuid",)})[vm]["config.instanceUuid"])
     for path in joined.groups:
+        undo.push(f"{name} ({identity}) from {path} in NSX", functools.partial(_leave_group, nsx, path, identity))
         nsx.changed(POLICY + path, lambda group: groups.with_vm(group, identity))
     for member in joined.members:
-        nsx.changed(POLICY + member.pool, lambda pool, member=member: pools.with_member(pool, name, member))  # type: ignore[misc]  # mypy can not infer a default's type
+        undo.push(f"{name} ({member.address}) from {member.pool} in NSX", functools.partial(_leave_pool, nsx, member, name))
+        nsx.changed(POLICY + member.pool, functools.partial(pools.with_member, name=name, member=member))
 
 
 def settle(site: Site, vm: Reference, joined: Joined | None) -> None:
@@ -87,16 +91,24 @@ def leave(site: Site, name: str, seen: Mapping[str, Any]) -> None:
         _leave_unknown(nsx, name, str(identity))
         return
     for path in joined.groups:
-        _changed_if_there(nsx, path, lambda group: groups.without_vm(group, str(identity)))
+        _leave_group(nsx, path, str(identity))
     for member in joined.members:
-        _changed_if_there(nsx, member.pool, lambda pool, member=member: pools.without_member(pool, name, member))
+        _leave_pool(nsx, member, name)
+
+
+def _leave_group(nsx: "Nsx", path: str, identity: str) -> None:
+    _changed_if_there(nsx, path, lambda group: groups.without_vm(group, identity))
+
+
+def _leave_pool(nsx: "Nsx", member: Member, name: str) -> None:
+    _changed_if_there(nsx, member.pool, lambda pool: pools.without_member(pool, name, member))
 
 
 def _leave_unknown(nsx: "Nsx", name: str, identity: str) -> None:
     """Of a VM that another CPI has made NSX is asked."""
     member_of = nsx.pages(f"{POLICY}/infra/virtual-machine-group-associations", vm_external_id=identity)
     for path in [str(group["path"]) for group in member_of if group.get("path")]:
-        _changed_if_there(nsx, path, lambda group: groups.without_vm(group, identity))
+        _leave_group(nsx, path, identity)
     for pool in nsx.search("LBPool", f"members.display_name:{one_of([name])}"):
         _changed_if_there(nsx, str(pool["path"]), lambda pool: pools.without_named(pool, name))
 

@@ -181,6 +181,18 @@ def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(nsx: NsxLab, ben
     assert _whole(nsx, bench) == before
 
 
+def test_an_nsx_that_goes_away_keeps_no_vm(nsx: NsxLab, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """What the VM is in and can not leave is told in the log; the VM itself is removed, and no repeat is promised."""
+    before = bench.vcenter.census()
+    nsx.proxy.inject(Rule("*", effects.answer(503, b""), skip=5))
+    with pytest.raises(errors.VMCreationFailed) as caught:
+        bench.vm(nsxt={"ns_groups": ["dmz"], "lb": {"server_pools": [{"name": "static"}]}})
+    assert not caught.value.ok_to_retry
+    assert bench.vcenter.census() == before
+    (left,) = nsx.members("dmz")
+    assert f"({left}) from /infra/domains/default/groups/dmz in NSX, it is left behind" in caplog.text
+
+
 def test_each_kind_of_answer_has_its_error(nsx: NsxLab, tmp_path: Path) -> None:
     """With NSX's own words."""
     manager = client(nsx, tmp_path)
