@@ -1,7 +1,7 @@
 """vSphere as a Cloud: the methods of the contract, each handed to the room that knows it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 from cpi.contract import errors
 from cpi.contract.capability import Capability
@@ -48,9 +48,13 @@ class VsphereCloud(Cloud):
         self._creation = VmCreation(sites, self._disks, self._stemcells, self._vms, config.agent, config.context, strict=strict)
 
     @classmethod
-    def connect(cls, config: CloudConfig) -> Self:
+    def connect(cls, config: CloudConfig) -> "VsphereCloud":
         """As the contract says; nothing is asked of the vCenter before it is needed."""
-        return cls(config)
+        if not any(vcenter.nsxt for vcenter in settings.read(config)):
+            return cls(config)
+        from drivers.vsphere.nsxt.networked import NetworkedVsphereCloud
+
+        return NetworkedVsphereCloud(config)
 
     def close(self) -> None:
         """Let go of connections."""

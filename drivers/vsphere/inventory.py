@@ -93,6 +93,13 @@ class Net(msgspec.Struct, frozen=True):
     opaque: tuple[str, str] | None = None
     """The id and type of a network that NSX has made."""
 
+    twins: tuple["Net", ...] = ()
+    """Others of its name: NSX makes a port group for a segment on each distributed switch."""
+
+    def on(self, cluster: Cluster) -> "Net":
+        """It, or the twin that the cluster reaches."""
+        return next((net for net in (self, *self.twins) if net.reference in cluster.networks), self)
+
 
 class Inventory(msgspec.Struct, frozen=True):
     """A datacenter's."""
@@ -109,7 +116,8 @@ class Inventory(msgspec.Struct, frozen=True):
         if not wished:
             known = ", ".join(sorted({net.name for net in self.nets}))
             raise errors.NetworkNotFound(f"there is no network {name!r}; there are: {known}")
-        return min(wished, key=lambda net: net.switch is not None)
+        first, *others = sorted(wished, key=lambda net: net.switch is not None)
+        return msgspec.structs.replace(first, twins=tuple(others)) if first.switch is not None or first.opaque else first
 
 
 def look(site: Site, *, with_groups: bool = False, with_devices: bool = False) -> Inventory:

@@ -66,7 +66,7 @@ def _in(
     pool = cluster.pools.get(options.resource_pool) if options.resource_pool else cluster.pool
     if pool is None:
         return [], f"no resource pool {options.resource_pool!r}; there are: {', '.join(sorted(cluster.pools))}"
-    missing = [net.name for net in need.nets if net.reference not in cluster.networks]
+    missing = [net.name for net in need.nets if net.on(cluster).reference not in cluster.networks]
     if missing:
         return [], f"the networks {', '.join(missing)} do not reach it"
     hosts, reason = _hosts(cluster, options, need)

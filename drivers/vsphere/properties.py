@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from cpi.contract import errors
+from drivers.vsphere.nsxt.settings import VmNsxt
 from drivers.vsphere.settings import DISK_TYPES, Clusters
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
@@ -126,16 +127,12 @@ class VmProperties(msgspec.Struct, frozen=True):
     nsx: Any = None
     """Must be absent: NSX-V has come to its end."""
 
-    nsxt: Any = None
-    """Must be absent: this driver does not speak to NSX-T yet, and a VM without its groups would not be protected by them."""
+    nsxt: VmNsxt | None = None
+    """Groups and server pools of NSX-T that it joins. The configuration must have an nsxt block."""
 
     def __post_init__(self) -> None:
         if self.nsx is not None:
             raise errors.CpiError("nsx: NSX-V has come to its end and is not supported: use distributed port groups")
-        if self.nsxt is not None:
-            raise errors.CpiError(
-                "nsxt: NSX-T's groups and server pools are not supported: put the VM on a segment, and into groups there"
-            )
 
     @property
     def has_devices(self) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
 from cpi.kit.settings import Secret, read_settings
+from drivers.vsphere.nsxt.settings import Nsxt
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -196,8 +197,8 @@ class VCenter(msgspec.Struct, frozen=True):
     nsx: Any = None
     """Must be absent: NSX-V has come to its end."""
 
-    nsxt: Any = None
-    """Must be absent: this driver does not speak to NSX-T yet. Its segments can be used as networks."""
+    nsxt: Nsxt | None = None
+    """The NSX manager, for groups, server pools and managed networks. Segments can be used as networks without it."""
 
     task_timeout: Positive = 3600.0
     """Seconds to wait for a task of the vCenter."""
@@ -218,7 +219,6 @@ class VCenter(msgspec.Struct, frozen=True):
         return (
             (not self.datacenters, "datacenters: expected at least one"),
             (self.nsx is not None, "nsx: NSX-V has come to its end and is not supported: use distributed port groups"),
-            (self.nsxt is not None, "nsxt: is not supported; segments of NSX-T can be used as networks by their names"),
             (
                 controller not in {None, *CONTROLLERS},
                 f"default_scsi_controller_type: expected one of {', '.join(CONTROLLERS)}, got {controller!r}",

@@ -1,6 +1,7 @@
 """One datacenter of one vCenter: where its things lie in the inventory."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference, vim
@@ -9,12 +10,18 @@ from drivers.vsphere.naming import escaped
 from drivers.vsphere.settings import Datacenter, VCenter
 from drivers.vsphere.stores import Choice
 
+if TYPE_CHECKING:
+    from drivers.vsphere.nsxt.client import Nsx
+
 
 class Site:
     """A datacenter as the configuration names it. Nothing is asked before it is needed."""
 
-    def __init__(self, client: Client, vcenter: VCenter, datacenter: Datacenter, director_uuid: str) -> None:
+    def __init__(
+        self, client: Client, vcenter: VCenter, datacenter: Datacenter, director_uuid: str, nsx: "Nsx | None" = None
+    ) -> None:
         self.client = client
+        self.nsx = nsx
         self.vcenter = vcenter
         self.datacenter = datacenter
         self.vm_stores = Choice(datacenter.datastore_pattern, datacenter.datastore_cluster_pattern)

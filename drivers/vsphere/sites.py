@@ -1,11 +1,15 @@
 """All datacenters of the configuration, of one vCenter or of several."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference
 from drivers.vsphere.settings import VCenter
 from drivers.vsphere.site import Site
+
+if TYPE_CHECKING:
+    from drivers.vsphere.nsxt.client import Nsx
 
 
 class Sites:
@@ -13,9 +17,10 @@ class Sites:
 
     def __init__(self, vcenters: Sequence[VCenter], director_uuid: str = "") -> None:
         self.clients = [Client(vcenter) for vcenter in vcenters]
+        self._managers = [_manager(vcenter, client) for client, vcenter in zip(self.clients, vcenters, strict=True)]
         self._sites = [
-            Site(client, vcenter, datacenter, director_uuid)
-            for client, vcenter in zip(self.clients, vcenters, strict=True)
+            Site(client, vcenter, datacenter, director_uuid, nsx)
+            for client, vcenter, nsx in zip(self.clients, vcenters, self._managers, strict=True)
             for datacenter in vcenter.datacenters
         ]
 
@@ -54,3 +59,13 @@ class Sites:
         """Let go of connections."""
         for client in self.clients:
             client.close()
+        for nsx in filter(None, self._managers):
+            nsx.close()
+
+
+def _manager(vcenter: VCenter, client: Client) -> "Nsx | None":
+    if vcenter.nsxt is None:
+        return None
+    from drivers.vsphere.nsxt.client import Nsx  # its HTTP client takes longer to import than most calls need
+
+    return Nsx(vcenter.nsxt, client.folder)

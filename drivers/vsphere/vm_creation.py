@@ -34,6 +34,7 @@ from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import AnswerLost, NotReached, Refused
 from drivers.vsphere.files import Files
 from drivers.vsphere.inventory import Net
+from drivers.vsphere.nsxt import memberships, remembering
 from drivers.vsphere.placement import Need, Place
 from drivers.vsphere.properties import VmProperties
 from drivers.vsphere.settings import ClusterOptions, clusters_by_name
@@ -84,6 +85,9 @@ class Wish(NamedTuple):
     nets: Sequence[tuple[str, Net]]
     policy: str | None
     """The id of its storage policy."""
+
+    joined: remembering.Joined | None = None
+    """What it joins in NSX."""
 
 
 class VmCreation:
@@ -139,7 +143,7 @@ class VmCreation:
         groups = any(options.hosts for options in clusters.values())
         seen = inventory.look(site, with_groups=groups, with_devices=properties.has_devices)
         nets = nics.wired(order.networks, seen, strict=self._strict)
-        refuse_taken(site, order.networks, [net for _, net in nets])
+        refuse_taken(site, order.networks, [each for _, net in nets for each in (net, *net.twins)])
         pci, vgpus = frozenset(one.numbers for one in properties.pci_passthroughs), frozenset(properties.vgpus)
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks, pci, vgpus)
         choice = named(properties.datastores) if properties.datastores else site.vm_stores
@@ -147,11 +151,11 @@ class VmCreation:
         profile = policies.find(site.client, policy) if policy else None
         if profile:
             seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
-        wish = Wish(order, site, name, properties, nets, profile)
+        wish = Wish(order, site, name, properties, nets, profile, memberships.wish(site, properties.nsxt, order.networks))
         said: list[str] = []
         for place in storage_drs.advised(site, placement.places(seen, clusters, choice, need), need, name):
             try:
-                return self._attempt(wish, place)
+                return self._attempt(wish._replace(nets=[(name, net.on(place.cluster)) for name, net in nets]), place)
             except _NoPlace as error:
                 said.append(f"{place.cluster.name} on {place.store.name}: {error}")
         raise errors.VMCreationFailed(f"no VM from the stemcell {order.stemcell_cid}: {'; '.join(said)}", ok_to_retry=True)
@@ -183,6 +187,7 @@ class VmCreation:
         options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
         rules = _rules(wish, place)
         options.update(drs.memory(rules, place.cluster.reference))
+        options.update(remembering.memory(wish.joined))
         spec = vm_spec.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
         if not device_groups.add(spec.config, site, place, wish.properties.device_groups):
             raise _NoPlace(f"it has not all of the device groups {', '.join(wish.properties.device_groups)}")
@@ -191,6 +196,7 @@ class VmCreation:
         undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
         vm = self._clone(wish, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
+        memberships.join(site, vm, wish.name, wish.joined, undo)
         present = self._tell(wish, vm)
         if wish.order.token:
             Attributes(site.client).set(vm, {TOKEN: wish.order.token})
@@ -202,6 +208,7 @@ class VmCreation:
         if newest or present < wanted:
             self._upgrade(site, vm, None if newest else f"vmx-{wanted}")
         self._vms.switch_on(site, vm)
+        memberships.settle(site, vm, wish.joined)
 
     def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]) -> Reference:
         """The VM. A start whose answer was lost is repeated: the vCenter takes a name once, so the first clone is found."""
@@ -229,7 +236,7 @@ class VmCreation:
             except Refused as error:
                 if error.fault == "DuplicateName" and None not in cloning:
                     return  # another process has made a VM of this name: it is not ours to remove
-        self._vms.delete(VmCid(wish.name))
+        self._vms.delete(VmCid(wish.name), has_joined=False)
 
     def _tell(self, wish: Wish, vm: Reference) -> int:
         """The agent's settings: MACs are known only now. Answers the hardware version, which is seen on the way."""

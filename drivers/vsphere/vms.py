@@ -16,6 +16,7 @@ from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.errors import Refused
 from drivers.vsphere.files import Files
+from drivers.vsphere.nsxt import memberships, ports
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.vmdks import Vmdks
@@ -36,22 +37,24 @@ class Vms:
         """Also if it is off."""
         return self._sites.vm(vm_cid) is not None
 
-    def delete(self, vm_cid: VmCid) -> None:
-        """All of it is gone when this returns; its disks are free."""
+    def delete(self, vm_cid: VmCid, *, has_joined: bool = True) -> None:
+        """All of it is gone when this returns; its disks are free. has_joined: it may be in groups and pools of NSX."""
         found = self._sites.vm(vm_cid)
         if found is not None:
             with private_files.one_at_a_time(
                 found[0].client.folder, "vsphere-vm", vm_cid
             ):  # a disk that is attached now would go with it
-                self._remove(*found)
+                self._remove(*found, has_joined=has_joined)
 
-    def _remove(self, site: Site, vm: Reference) -> None:
+    def _remove(self, site: Site, vm: Reference, *, has_joined: bool) -> None:
         """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
         try:
-            seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig")})[vm]
+            seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig", "config.instanceUuid")})[vm]
             if seen.get("runtime.powerState") != "poweredOff":
                 self._switch_off(site, vm)
             drs.leave(site, vm, seen.get("config.extraConfig") or ())
+            if has_joined:
+                memberships.leave(site, seen["name"], seen)
             attached = devices.persistent(seen, Vmdks(site).folder)
             self._attachments.release(site, vm, attached)
             self._release_others(site, vm, seen, {disk.device.key for disk in attached})
@@ -91,9 +94,10 @@ class Vms:
             site.client.done(vm, "ResetVM_Task", f"resetting the VM {vm_cid}")
 
     def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
-        """As custom attributes."""
+        """As custom attributes; in NSX as tags of its segment ports."""
         site, vm = self._sites.existing_vm(vm_cid)
         Attributes(site.client).set(vm, metadata)
+        ports.tag(site, vm, metadata)
 
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """What lies in its folder."""

@@ -7,15 +7,19 @@ import pytest
 from msgspec.structs import replace
 
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
-from cpi.contract.model import Network, Networks, VmResources
+from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing.conformance import CloudContract
 from cpi.testing.conformance.attachments import AttachmentClauses
+from cpi.testing.conformance.connecting import ConnectingClauses
 from cpi.testing.conformance.disk_changes import DiskChangeClauses
 from cpi.testing.conformance.disks import DiskClauses
 from cpi.testing.conformance.metadata import MetadataClauses
+from cpi.testing.conformance.networks import NetworkClauses
 from cpi.testing.conformance.snapshots import SnapshotClauses
 from cpi.testing.harness import Absent, Harness, Stemcell
+from fixtures.clouds.nsxt import lab as nsx_lab
+from fixtures.clouds.nsxt import seed
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
 from tests.conformance.recreating import RecreationClauses
@@ -58,6 +62,39 @@ class TestVsphereWithFirstClassDisks(
                 disk_cloud_properties={"type": "thin"},
                 absent=replace(_ABSENT, disk=DiskCid("fcd-00000000-0000-4000-8000-000000000000")),
             )
+
+
+class _WithNsx:
+    """With NSX-T there is one more power."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """A vCenter and an NSX manager of its own."""
+        folder = tmp_path_factory.mktemp("nsx")
+        with lab() as vcenter, nsx_lab.lab(vcenter.url) as nsx:
+            config = vcenter.config(cache_folder=str(folder / "cache"), nsxt=nsx.block(realization_timeout=20))
+            properties = {"t0_router_id": seed.ROUTER, "transport_zone_id": seed.ZONE, "ip_block_id": seed.BLOCK}
+            yield replace(
+                _harness(vcenter, image(folder / "image"), folder),
+                config=config,
+                network_definition=NetworkDefinition(range="10.99.0.0/24", gateway="10.99.0.1", cloud_properties=properties),
+                sized_network_definition=NetworkDefinition(netmask_bits=26, cloud_properties=properties),
+                unreachable=vcenter.config(
+                    "http://127.0.0.1:9", cache_folder=str(folder / "cache"), nsxt=nsx.block(host="http://127.0.0.1:9")
+                ),
+                census=lambda: {**vcenter.census(), **nsx.census()},
+            )
+
+
+class TestVsphereWithNsx(_WithNsx, ConnectingClauses):
+    """The power is told of."""
+
+
+class TestNetworksOfVsphere(_WithNsx, NetworkClauses):
+    """Networks can be made."""
+
+    faces = ("in-process", "executable")
 
 
 def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: object) -> Harness:

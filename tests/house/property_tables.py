@@ -62,7 +62,7 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         return _type(get_args(hint)[0])
     if get_origin(hint) in (types.UnionType, typing.Union):
-        return " or ".join(_type(one) for one in get_args(hint) if one is not type(None))
+        return " or ".join(_type(one) for one in get_args(hint) if one not in {type(None), msgspec.UnsetType})
     if get_origin(hint) is typing.Literal:
         return ", ".join(f"`{one}`" for one in get_args(hint))
     if get_origin(hint) in (tuple, list):
@@ -77,6 +77,6 @@ def _type(hint: Any) -> str:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    if field.default in (None, (), msgspec.NODEFAULT) or isinstance(field.default, msgspec.Struct):
+    if field.default in (None, (), msgspec.NODEFAULT, msgspec.UNSET) or isinstance(field.default, msgspec.Struct):
         return "-"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"

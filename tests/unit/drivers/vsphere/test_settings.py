@@ -29,8 +29,8 @@ def test_every_fault_is_told_at_once() -> None:
     for told in ("clusters", "'('", "persistent_datastore_pattern: is missing", "'host' meant"):
         assert told in caught.value.message
     with pytest.raises(errors.CpiError) as caught:
-        _connect(_block(default_disk_type="wide", nsxt={"host": "h"}, nsx={"user": "u"}))
-    for told in ("vcenters[0]", "default_disk_type", "nsxt", "NSX-V"):
+        _connect(_block(default_disk_type="wide", nsx={"user": "u"}))
+    for told in ("vcenters[0]", "default_disk_type", "NSX-V"):
         assert told in caught.value.message
     assert "secret-of-the-vcenter" not in caught.value.message
 

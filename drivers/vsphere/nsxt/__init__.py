@@ -1,0 +1,1 @@
+"""NSX-T: the policy API of an NSX manager, beside the vCenter."""

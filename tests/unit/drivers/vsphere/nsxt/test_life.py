@@ -1,0 +1,207 @@
+"""From create_vm to delete_vm: what a VM joins, and that it leaves all of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+import cpi
+from cpi.contract import errors
+from cpi.contract.cloud import Cloud
+from cpi.contract.model import Network
+from fixtures.clouds.nsxt.lab import Lab as NsxLab
+from fixtures.clouds.nsxt.seed import SEGMENT
+from fixtures.clouds.vcsim.lab import Lab
+from fixtures.proxy import Request, Rule, effects
+from tests.unit.drivers.vsphere.conftest import Bench
+from tests.unit.drivers.vsphere.nsxt.conftest import ALL, identity, on_segment
+
+pytestmark = pytest.mark.slow
+
+_ID_TAG = "11f6ad8ec52a2984abaafd7c3b516503785c2072"
+"""The SHA-1 of `x`."""
+
+
+def test_a_vm_joins_groups_and_pools_and_leaves_them(nsx: NsxLab, bench: Bench) -> None:
+    """Groups by name and by id, a static pool by its address, a dynamic one by its group."""
+    before = nsx.census()
+    networks = on_segment(bench)
+    vm = bench.vm(networks=networks, nsxt=ALL).cid
+    own = identity(bench, vm)
+    assert [nsx.members(name) for name in ("web-1", "dmz", "behind")] == [[own]] * 3
+    assert nsx.pool_members() == [(vm, networks["default"].ip, "8080")]
+    bench.cloud.delete_vm(vm)
+    assert nsx.census() == before
+
+
+def test_it_has_joined_before_it_runs(nsx: NsxLab, bench: Bench) -> None:
+    """A firewall protects it from its first packet on."""
+    states: list[Any] = []
+
+    def look(request: Request) -> None:
+        states.extend(vm.runtime.powerState for vm in bench.vcenter.all(vim.VirtualMachine) if vm.name.startswith("vm-"))
+
+    nsx.proxy.inject(Rule("PUT groups/{id}", effects.decided(look)))
+    bench.vm(nsxt=ALL)
+    assert set(states) == {"poweredOff"}
+
+
+def test_what_a_group_says_of_tags_stays(nsx: NsxLab, bench: Bench) -> None:
+    """The VM is named beside it."""
+    before = nsx.thing("/infra/domains/default/groups/web-1")["expression"]
+    vm = bench.vm(nsxt=ALL).cid
+    parts = nsx.thing("/infra/domains/default/groups/web-1")["expression"]
+    assert [part["resource_type"] for part in parts] == ["Condition", "ConjunctionOperator", "ExternalIDExpression"]
+    bench.cloud.delete_vm(vm)
+    assert nsx.thing("/infra/domains/default/groups/web-1")["expression"] == before
+
+
+def test_metadata_are_tags_of_segment_ports(nsx: NsxLab, bench: Bench) -> None:
+    """Those of others stay, those of before are replaced, the id is its SHA-1; the vCenter's attributes are set too."""
+    vm = bench.vm(networks=on_segment(bench)).cid
+    bench.cloud.set_vm_metadata(vm, {"id": "x", "job": "db", "deployment": "one"})
+    (port,) = nsx.ports()
+    nsx.put(port["path"], tags=[*port["tags"], {"scope": "owner", "tag": "me"}])
+    bench.cloud.set_vm_metadata(vm, {"id": "x", "job": "web"})
+    (port,) = nsx.ports()
+    tags = {tag["scope"]: tag["tag"] for tag in port["tags"]}
+    assert tags == {"owner": "me", "bosh/id": _ID_TAG, "bosh/job": "web", "bosh/deployment": "one"}
+    assert bench.vcenter.tags(vm)["job"] == "web"
+
+
+def test_no_more_tags_than_nsx_takes(nsx: NsxLab, bench: Bench) -> None:
+    """Thirty, BOSH's own among them; long ones are cut."""
+    vm = bench.vm(networks=on_segment(bench)).cid
+    bench.cloud.set_vm_metadata(vm, {**{f"tag-{number}": "v" * 300 for number in range(40)}, "id": "x"})
+    (port,) = nsx.ports()
+    assert len(port["tags"]) <= 30
+    assert {"scope": "bosh/id", "tag": _ID_TAG} in port["tags"]
+
+
+def test_metadata_of_a_vm_that_is_on_no_segment_ask_nsx_nothing(nsx: NsxLab, bench: Bench) -> None:
+    """A plain port group has no segment port to wait for."""
+    vm = bench.vm().cid
+    nsx.proxy.forget_calls()
+    bench.cloud.set_vm_metadata(vm, {"id": "x"})
+    assert nsx.calls() == {}
+
+
+def test_metadata_are_tags_of_the_vm_too_where_that_is_wished(
+    nsx: NsxLab, bench: Bench, config: Callable[..., dict[str, Any]]
+) -> None:
+    """By the VM type, or for all VMs."""
+    of_type = bench.vm(networks=on_segment(bench), nsxt={"tag_nsx_vm_objects": True}).cid
+    with cpi.connect(config(tag_nsx_vm_objects=True)) as tagging:
+        of_all = bench.vm(networks=on_segment(bench), cloud=tagging).cid
+        not_this = bench.vm(networks=on_segment(bench), cloud=tagging, nsxt={"tag_nsx_vm_objects": False}).cid
+        for vm in (of_type, of_all, not_this):
+            tagging.set_vm_metadata(vm, {"job": "db"})
+    assert [nsx.vm_tags(identity(bench, vm)) for vm in (of_type, of_all, not_this)] == [{"bosh/job": "db"}] * 2 + [{}]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "type_"),
+    [("PARENT", {}, "PARENT"), (None, {"vif_type": "PARENT"}, "PARENT"), ("PARENT", {"vif_type": None}, None)],
+)
+def test_the_type_of_segment_ports(
+    nsx: NsxLab, bench: Bench, config: Callable[..., dict[str, Any]], default: str | None, own: dict[str, Any], type_: str | None
+) -> None:
+    """The VM type's goes before the configuration's, also where it is none."""
+    with cpi.connect(config(default_vif_type=default)) as typed:
+        vm = bench.vm(networks=on_segment(bench), cloud=typed, nsxt=own).cid
+        typed.set_vm_metadata(vm, {"job": "db"})
+    (port,) = nsx.ports()
+    assert port["attachment"].get("type") == type_
+
+
+def test_a_static_pool_needs_an_address(nsx: NsxLab, bench: Bench) -> None:
+    """Nothing is made then."""
+    before = bench.vcenter.census()
+    dynamic = {"default": Network(type="dynamic", cloud_properties={"name": SEGMENT})}
+    with pytest.raises(errors.CpiError, match="'static pool' is static"):
+        bench.vm(networks=dynamic, nsxt=ALL)
+    assert bench.vcenter.census() == before
+
+
+def test_one_pool_with_two_ports(nsx: NsxLab, bench: Bench) -> None:
+    """Two members, both gone afterwards."""
+    vm = bench.vm(nsxt={"lb": {"server_pools": [{"name": "static", "port": 80}, {"name": "static", "port": 443}]}}).cid
+    assert [port for _, _, port in nsx.pool_members()] == ["80", "443"]
+    bench.cloud.delete_vm(vm)
+    assert nsx.pool_members() == []
+
+
+def test_what_is_not_there_is_told_before_anything_is_made(nsx: NsxLab, bench: Bench) -> None:
+    """Every name of it, and those that mean several things."""
+    nsx.put("/infra/domains/default/groups/dmz-2", display_name="twice")
+    nsx.put("/infra/domains/default/groups/dmz-3", display_name="twice")
+    before = bench.vcenter.census()
+    with pytest.raises(errors.CloudError) as caught:
+        bench.vm(nsxt={"ns_groups": ["nothing", "WEB SERVERS", "twice"]})
+    for told in ("'nothing' is not there", "'WEB SERVERS' is not there", "groups/dmz-2", "name its id"):
+        assert told in caught.value.message
+    assert bench.vcenter.census() == before
+
+
+def test_a_vm_that_another_cpi_has_made_leaves_what_nsx_knows_of(nsx: NsxLab, bench: Bench, vcenter: Lab) -> None:
+    """It remembers nothing: NSX is asked which groups name it, and which pools have its name."""
+    with cpi.connect(vcenter.config()) as other:
+        vm = bench.vm(cloud=other).cid
+    own = [{"resource_type": "ExternalIDExpression", "member_type": "VirtualMachine", "external_ids": [identity(bench, vm)]}]
+    nsx.put("/infra/domains/default/groups/dmz", expression=own)
+    members = [{"display_name": vm, "ip_address": "10.0.0.9"}, {"display_name": "other", "ip_address": "10.0.0.10"}]
+    nsx.put("/infra/lb-pools/static", members=members)
+    bench.cloud.delete_vm(vm)
+    assert nsx.members("dmz") == []
+    assert [name for name, _, _ in nsx.pool_members()] == ["other"]
+
+
+def test_a_group_that_is_gone_keeps_no_vm_alive(nsx: NsxLab, bench: Bench) -> None:
+    """There is nothing to leave."""
+    vm = bench.vm(nsxt={"ns_groups": ["dmz"]}).cid
+    nsx.proxy.inject(Rule("GET groups/{id}", effects.answer(404, b'{"error_code": 600}')))
+    bench.cloud.delete_vm(vm)
+    assert not bench.cloud.has_vm(vm)
+
+
+def test_a_segment_with_a_port_group_on_each_switch_is_taken_where_the_cluster_reaches_it(
+    nsx: NsxLab, bench: Bench, vcenter: Lab
+) -> None:
+    """NSX gives all of them the segment's name; here the first of them is on a switch that no host has."""
+    folder = vcenter.all(vim.DistributedVirtualSwitch)[0].parent
+    wanted = vim.DistributedVirtualSwitch.CreateSpec(configSpec=vim.DistributedVirtualSwitch.ConfigSpec(name="unreached"))
+    switch = folder.CreateDVS_Task(spec=wanted).info.result
+    spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(name="NSX-late", numPorts=1, type="ephemeral", backingType="nsx")
+    switch.AddDVPortgroup_Task(spec=[spec])
+    zone = nsx.thing("/infra/segments/segment")["transport_zone_path"]
+    nsx.put("/infra/segments/late", display_name="NSX-late", transport_zone_path=zone)
+    unreached, reached = [one for one in vcenter.all(vim.dvs.DistributedVirtualPortgroup) if one.name == "NSX-late"]
+    try:
+        vm = bench.vm(networks=on_segment(bench, "NSX-late")).cid
+        cards = [one for one in bench.real(vm).config.hardware.device if isinstance(one, vim.vm.device.VirtualEthernetCard)]
+        assert [card.backing.port.portgroupKey for card in cards] == [reached.key]
+    finally:
+        unreached.Destroy_Task()
+        switch.Destroy_Task()
+
+
+def test_without_an_nsxt_block_a_vm_type_that_names_groups_is_refused(bench: Bench, vcenter: Lab) -> None:
+    """It would not be protected."""
+    with cpi.connect(vcenter.config()) as plain, pytest.raises(errors.CpiError, match="no nsxt block"):
+        bench.vm(cloud=plain, nsxt=ALL)
+
+
+def test_a_segment_is_used_as_a_network_without_an_nsxt_block(bench: Bench, vcenter: Lab, nsx: NsxLab) -> None:
+    """By the vCenter alone."""
+    with cpi.connect(vcenter.config()) as plain:
+        vm = bench.vm(cloud=plain, networks=on_segment(bench)).cid
+        plain.set_vm_metadata(vm, {"job": "db"})
+        plain.delete_vm(vm)
+    assert nsx.calls() == {}
+
+
+def test_who_the_cloud_is_without_and_with_nsx(cloud: Cloud, vcenter: Lab) -> None:
+    """Networks can be made with it only."""
+    with cpi.connect(vcenter.config()) as plain:
+        assert cloud.capabilities - plain.capabilities == {next(one for one in cloud.capabilities if one.value == "networks")}
