@@ -1,0 +1,109 @@
+"""Disks in VMs: attached, detached, and by what the guest finds them."""
+
+import logging
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import DiskHint
+from drivers.vcloud import documents, hardware, naming
+from drivers.vcloud.client import Client
+from drivers.vcloud.documents import Element, make
+from drivers.vcloud.errors import AnswerLost, Refused
+from drivers.vcloud.inventory import Inventory
+from drivers.vcloud.vms import DISK_PARAMS
+
+_log = logging.getLogger(__name__)
+
+
+class Attachments:
+    """What the cloud holds together."""
+
+    def __init__(self, client: Client, inventory: Inventory) -> None:
+        self._client = client
+        self._inventory = inventory
+
+    def attach(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
+        """Attached when this returns; a disk that is attached there already stays as it is."""
+        vm = self._inventory.existing_vm(vm_cid)
+        path = _path(disk_cid)
+        if path not in hardware.independent_disks(vm):
+            vm = self._attached(vm, vm_cid, disk_cid, path)
+        return self._hint(vm, vm_cid, disk_cid, path)
+
+    def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
+        """Free when this returns."""
+        path, vm = _path(disk_cid), naming.path_of(vm_cid, "vm")
+        if vm is None:
+            raise errors.VMNotFound(f"the VM {vm_cid} does not exist: that is no id of a VM")
+        what = f"detach_disk: disk {disk_cid} at VM {vm_cid}"
+        try:
+            self._client.run(f"{vm}/disk/action/detach", what, self._params(path), DISK_PARAMS, twice=True)
+        except Refused as error:
+            self._explain_detached(vm_cid, disk_cid, path)
+            raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.message}") from error
+
+    def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:
+        """The disks that outlive the VM."""
+        vm = self._inventory.existing_vm(vm_cid)
+        return [DiskCid(naming.urn_of(path, "disk")) for path in hardware.independent_disks(vm)]
+
+    def _attached(self, vm: Element, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> Element:
+        href, what = str(vm.get("href")), f"attach_disk: disk {disk_cid} at VM {vm_cid}"
+        try:
+            self._client.run(f"{href}/disk/action/attach", what, self._params(path), DISK_PARAMS)
+        except (Refused, AnswerLost) as error:
+            disk = self._inventory.existing_disk(disk_cid)
+            now = self._settled(href, what, path, lost=isinstance(error, AnswerLost))
+            if path in hardware.independent_disks(now):
+                return now
+            holder = self._inventory.holder(disk)
+            if holder is not None:
+                raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}") from error
+            raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
+        return self._client.get(href)
+
+    def _settled(self, href: str, what: str, path: str, *, lost: bool) -> Element:
+        """The VM once nothing works on it: a call without an answer may have begun something."""
+
+        def look() -> Element | None:
+            vm = self._client.get(href)
+            done = not lost or path in hardware.independent_disks(vm) or documents.one(vm, "Tasks/Task") is None
+            return vm if done else None
+
+        found: Element = self._client.until(what, look)
+        return found
+
+    def _hint(self, vm: Element, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> DiskHint:
+        """By its UUID where the guest can see it, else by the unit."""
+        settings = hardware.independent_disks(vm).get(path)
+        if settings is None:
+            raise errors.CloudError(f"the disk {disk_cid} was attached to the VM {vm_cid} and is not among its disks")
+        if hardware.shows_ids(vm):
+            uuid = self._inventory.existing_disk(disk_cid).get("uuid")
+            if uuid:
+                return DiskHint(id=uuid.lower())
+        root = hardware.disks(vm)[0]
+        if documents.text(root, "BusNumber") != documents.text(settings, "BusNumber"):
+            _log.warning("the disk %s is on another bus than the root disk: its unit may not be the only one", disk_cid)
+        return DiskHint(device=hardware.unit_of(settings))
+
+    def _explain_detached(self, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> None:
+        """Raises what is missing, if anything is."""
+        vm = self._inventory.existing_vm(vm_cid)
+        disk = self._inventory.existing_disk(disk_cid)
+        if path in hardware.independent_disks(vm):
+            return
+        holder = self._inventory.holder(disk)
+        where = f"to the VM {holder.get('name')}" if holder is not None else "to no VM"
+        raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
+
+    def _params(self, path: str) -> Element:
+        disk = documents.reference("Disk", self._client.address(path), type="application/vnd.vmware.vcloud.disk+xml")
+        return make("DiskAttachOrDetachParams", disk)
+
+
+def _path(disk_cid: DiskCid) -> str:
+    path = naming.path_of(disk_cid, "disk")
+    if path is None:
+        raise errors.DiskNotFound(f"the disk {disk_cid} does not exist: that is no id of a disk")
+    return path
