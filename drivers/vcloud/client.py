@@ -141,7 +141,8 @@ class Client:
         extra = {"Content-Type": f"application/vnd.vmware.{kind}+xml"} if kind else {}
 
         def attempts() -> Element:
-            return self._repeated(lambda: self._once(asked, method, href, extra, sent, safe=safe))
+            answer: Element = self._repeated(lambda: self._once(asked, method, href, extra, sent, safe=safe))
+            return answer
 
         return repeated(
             attempts,

@@ -40,9 +40,7 @@ class VcloudCloud(Cloud):
         discs = Discs(client, self._settings, inventory)
         self._vms = vms = Vms(client, inventory, discs)
         self._stemcells = stemcells = Stemcells(client, self._settings, inventory, context, strict=strict)
-        self._vm_creation = VmCreation(
-            client, self._settings, inventory, vms, discs, stemcells, config.agent, context, strict=strict
-        )
+        self._vm_creation = VmCreation(client, self._settings, inventory, vms, discs, stemcells, config)
         self._disks = Disks(client, self._settings, inventory, context, strict=strict)
         self._changes = DiskChanges(client, inventory, strict=strict)
         self._attachments = Attachments(client, inventory)

@@ -8,13 +8,13 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.contract.model import CloudConfig, CloudProperties, Env, Networks, Vm
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import Overdue
-from drivers.vcloud import composing, documents, environment, hardware, metadata, naming
+from drivers.vcloud import composing, environment, hardware, metadata, naming
 from drivers.vcloud.client import Client
 from drivers.vcloud.composing import Place
 from drivers.vcloud.documents import Element, make, ovf
@@ -68,10 +68,7 @@ class VmCreation:
         vms: Vms,
         discs: Discs,
         stemcells: Stemcells,
-        defaults: AgentDefaults,
-        context: CallContext,
-        *,
-        strict: bool,
+        config: CloudConfig,
     ) -> None:
         self._client = client
         self._entities = settings.entities
@@ -79,9 +76,9 @@ class VmCreation:
         self._vms = vms
         self._discs = discs
         self._stemcells = stemcells
-        self._defaults = defaults
-        self._context = context
-        self._strict = strict
+        self._defaults = config.agent
+        self._context = config.context
+        self._strict = config.strict_properties
 
     def create(self, order: Order) -> Vm:
         """The VM, running, with its addresses."""
@@ -156,8 +153,8 @@ class VmCreation:
         if wish.vapp != wish.name and shared is None:
             raise errors.CloudError(f"the vApp {wish.vapp!r} is not in the vDC: it has to be there before VMs share it")
         body = composing.params(wish.vapp, item, place, shared, self._entities.description)
-        names = [(wish.vapp, wish.name)]
-        undo.push(f"VM {wish.name}", lambda: [self._vms.delete_made(*ours) for ours in names])
+        ours = {wish.name}
+        undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, ours))
         where = (
             f"{shared.get('href')}/action/recomposeVApp"
             if shared is not None
@@ -170,9 +167,13 @@ class VmCreation:
         except AnswerLost:
             return self._settled(wish, what)
         except NameTaken:
-            names.clear()  # what has the name is somebody else's
+            ours.clear()  # what has the name is somebody else's
             raise
         return self._client.get(str((made if shared is None else shared).get("href")))
+
+    def _withdraw(self, wish: Wish, ours: set[str]) -> None:
+        if wish.name in ours:
+            self._vms.delete_made(wish.vapp, wish.name)
 
     def _settled(self, wish: Wish, what: str) -> Element:
         """The vApp that a call without an answer made; AnswerLost once more if it made none."""
