@@ -1,6 +1,6 @@
 """Disks in VMs: attached, detached, and by what the guest finds them."""
 
-import logging
+from collections.abc import Mapping
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
@@ -11,8 +11,6 @@ from drivers.vcloud.documents import Element, make
 from drivers.vcloud.errors import AnswerLost, Refused
 from drivers.vcloud.inventory import Inventory
 from drivers.vcloud.vms import DISK_PARAMS
-
-_log = logging.getLogger(__name__)
 
 
 class Attachments:
@@ -60,6 +58,17 @@ class Attachments:
             if holder is not None:
                 raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}") from error
             raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
+        return self._told_apart(self._client.get(href), path, what)
+
+    def _told_apart(self, vm: Element, path: str, what: str) -> Element:
+        """The VM once the disk's unit is its alone: a disk on another bus may have the same one, and the guest looks by units."""
+        settings = hardware.independent_disks(vm).get(path)
+        if settings is None or hardware.shows_ids(vm) or not hardware.is_ambiguous(vm, settings):
+            return vm
+        href, unit = str(vm.get("href")), hardware.unique_unit(vm)
+        self._client.run(f"{href}/disk/action/detach", what, self._params(path), DISK_PARAMS, twice=True)
+        place = {"BusNumber": documents.text(settings, "BusNumber"), "UnitNumber": unit}
+        self._client.run(f"{href}/disk/action/attach", what, self._params(path, place), DISK_PARAMS)
         return self._client.get(href)
 
     def _settled(self, href: str, what: str, path: str, *, lost: bool) -> Element:
@@ -82,9 +91,6 @@ class Attachments:
             uuid = self._inventory.existing_disk(disk_cid).get("uuid")
             if uuid:
                 return DiskHint(id=uuid.lower())
-        root = hardware.disks(vm)[0]
-        if documents.text(root, "BusNumber") != documents.text(settings, "BusNumber"):
-            _log.warning("the disk %s is on another bus than the root disk: its unit may not be the only one", disk_cid)
         return DiskHint(device=hardware.unit_of(settings))
 
     def _explain_detached(self, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> None:
@@ -97,9 +103,9 @@ class Attachments:
         where = f"to the VM {holder.get('name')}" if holder is not None else "to no VM"
         raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
 
-    def _params(self, path: str) -> Element:
+    def _params(self, path: str, place: Mapping[str, str] | None = None) -> Element:
         disk = documents.reference("Disk", self._client.address(path), type="application/vnd.vmware.vcloud.disk+xml")
-        return make("DiskAttachOrDetachParams", disk)
+        return make("DiskAttachOrDetachParams", disk, *documents.within("Place", place or {}))
 
 
 def _path(disk_cid: DiskCid) -> str:

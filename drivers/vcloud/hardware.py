@@ -48,6 +48,17 @@ def unit_of(settings: Element) -> str:
     return documents.text(settings, "UnitNumber")
 
 
+def is_ambiguous(vm: Element, settings: Element) -> bool:
+    """Whether a disk on another bus has the same unit: the agent would find either."""
+    others = {documents.text(one, "BusNumber") for one in disks(vm) if unit_of(one) == unit_of(settings)}
+    return len(others) > 1
+
+
+def unique_unit(vm: Element) -> str:
+    """A unit that no disk of the VM has, on any bus."""
+    return _free({unit_of(settings) for settings in disks(vm)})
+
+
 def shows_ids(vm: Element) -> bool:
     """Whether the guest sees the UUIDs of its disks."""
     hardware = documents.one(vm, "VirtualHardwareSection")
@@ -89,5 +100,8 @@ def _ephemeral(root: Element | None, mib: int, unit: str) -> Element:
 
 def _free_unit(present: list[Element]) -> str:
     bus = documents.text(present[0], "BusNumber") if present else "0"
-    used = {unit_of(settings) for settings in present if documents.text(settings, "BusNumber") == bus}
+    return _free({unit_of(settings) for settings in present if documents.text(settings, "BusNumber") == bus})
+
+
+def _free(used: set[str]) -> str:
     return next(str(unit) for unit in range(64) if unit != _RESERVED_UNIT and str(unit) not in used)
