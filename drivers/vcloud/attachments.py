@@ -1,16 +1,20 @@
 """Disks in VMs: attached, detached, and by what the guest finds them."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
+from cpi.kit import private_files
 from drivers.vcloud import documents, hardware, naming
 from drivers.vcloud.client import Client
 from drivers.vcloud.documents import Element, make
 from drivers.vcloud.errors import AnswerLost, Refused
 from drivers.vcloud.inventory import Inventory
 from drivers.vcloud.vms import DISK_PARAMS
+
+_ATTEMPTS: Final = 5
 
 
 class Attachments:
@@ -22,10 +26,11 @@ class Attachments:
 
     def attach(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
         """Attached when this returns; a disk that is attached there already stays as it is."""
-        vm = self._inventory.existing_vm(vm_cid)
         path = _path(disk_cid)
-        if path not in hardware.independent_disks(vm):
-            vm = self._attached(vm, vm_cid, disk_cid, path)
+        with private_files.one_at_a_time(self._client.folder, "vcloud-vm", vm_cid):
+            vm = self._inventory.existing_vm(vm_cid)
+            if path not in hardware.independent_disks(vm):
+                vm = self._attached(vm, vm_cid, disk_cid, path)
         return self._hint(vm, vm_cid, disk_cid, path)
 
     def detach(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
@@ -46,30 +51,37 @@ class Attachments:
         return [DiskCid(naming.urn_of(path, "disk")) for path in hardware.independent_disks(vm)]
 
     def _attached(self, vm: Element, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> Element:
-        href, what = str(vm.get("href")), f"attach_disk: disk {disk_cid} at VM {vm_cid}"
+        what = f"attach_disk: disk {disk_cid} at VM {vm_cid}"
         try:
-            self._client.run(f"{href}/disk/action/attach", what, self._params(path), DISK_PARAMS)
+            return self._connected(vm, path, what)
         except (Refused, AnswerLost) as error:
             disk = self._inventory.existing_disk(disk_cid)
-            now = self._settled(href, what, path, lost=isinstance(error, AnswerLost))
+            now = self._settled(str(vm.get("href")), what, path, lost=isinstance(error, AnswerLost))
             if path in hardware.independent_disks(now):
                 return now
             holder = self._inventory.holder(disk)
             if holder is not None:
-                raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}") from error
+                raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {_named(holder)}") from error
             raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
-        return self._told_apart(self._client.get(href), path, what)
 
-    def _told_apart(self, vm: Element, path: str, what: str) -> Element:
-        """The VM once the disk's unit is its alone: a disk on another bus may have the same one, and the guest looks by units."""
-        settings = hardware.independent_disks(vm).get(path)
-        if settings is None or hardware.shows_ids(vm) or not hardware.is_ambiguous(vm, settings):
-            return vm
-        href, unit = str(vm.get("href")), hardware.unique_unit(vm)
-        self._client.run(f"{href}/disk/action/detach", what, self._params(path), DISK_PARAMS, twice=True)
-        place = {"BusNumber": documents.text(settings, "BusNumber"), "UnitNumber": unit}
-        self._client.run(f"{href}/disk/action/attach", what, self._params(path, place), DISK_PARAMS)
-        return self._client.get(href)
+    def _connected(self, vm: Element, path: str, what: str) -> Element:
+        """The VM once the disk is attached at a unit that is its alone: the guest looks by units, whatever the bus."""
+        href, place = str(vm.get("href")), {}
+        for _ in range(_ATTEMPTS):
+            try:
+                self._client.run(f"{href}/disk/action/attach", what, self._params(path, place), DISK_PARAMS)
+            except Refused:
+                if not place:  # then it was not for a unit that somebody was faster to take
+                    raise
+            vm = self._client.get(href)
+            settings = hardware.independent_disks(vm).get(path)
+            if settings is not None:
+                if hardware.shows_ids(vm) or not hardware.is_ambiguous(vm, settings):
+                    return vm
+                self._client.run(f"{href}/disk/action/detach", what, self._params(path), DISK_PARAMS, twice=True)
+                place = {"BusNumber": documents.text(settings, "BusNumber")}
+            place = {**place, "UnitNumber": hardware.unique_unit(vm)}
+        raise errors.CloudError(f"{what}: other calls took each unit that was free")
 
     def _settled(self, href: str, what: str, path: str, *, lost: bool) -> Element:
         """The VM once nothing works on it: a call without an answer may have begun something."""
@@ -100,12 +112,16 @@ class Attachments:
         if path in hardware.independent_disks(vm):
             return
         holder = self._inventory.holder(disk)
-        where = f"to the VM {holder.get('name')}" if holder is not None else "to no VM"
+        where = f"to the VM {_named(holder)}" if holder is not None else "to no VM"
         raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
 
     def _params(self, path: str, place: Mapping[str, str] | None = None) -> Element:
         disk = documents.reference("Disk", self._client.address(path), type="application/vnd.vmware.vcloud.disk+xml")
         return make("DiskAttachOrDetachParams", disk, *documents.within("Place", place or {}))
+
+
+def _named(vm: Element) -> str:
+    return f"{naming.urn_of(str(vm.get('href')), 'vm')} ({vm.get('name')})"
 
 
 def _path(disk_cid: DiskCid) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
+from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
 from cpi.contract.operator import Finding
-from cpi.contract.units import MiB
+from cpi.contract.units import MiB, mib_from_gib
 from cpi.kit import private_files
 from drivers.vcloud import STEMCELL_FORMATS, doctor, settings
 from drivers.vcloud.attachments import Attachments
@@ -22,6 +23,9 @@ from drivers.vcloud.vm_creation import Order, VmCreation
 from drivers.vcloud.vms import Vms
 
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS, Capability.SNAPSHOTS}
+_MOST_CPUS: Final = 768  # what the newest virtual hardware takes; a vDC may have less
+_MOST_RAM: Final = mib_from_gib(24 << 10)
+_MOST_DISK: Final = mib_from_gib(62 << 10)
 
 
 class VcloudCloud(Cloud):
@@ -90,7 +94,12 @@ class VcloudCloud(Cloud):
         self._vms.set_metadata(vm_cid, metadata)
 
     def calculate_vm_cloud_properties(self, resources: VmResources) -> CloudProperties:
-        return {"cpu": resources.cpu, "ram": resources.ram, "disk": resources.ephemeral_disk_size}
+        wished = {"cpu": resources.cpu, "ram": resources.ram, "disk": resources.ephemeral_disk_size}
+        most = {"cpu": _MOST_CPUS, "ram": _MOST_RAM, "disk": _MOST_DISK}
+        over = [f"{key} of {wished[key]}, {most[key]} at most" for key in wished if wished[key] > most[key]]
+        if over:
+            raise errors.NotSupported(f"vCloud has no VM so large: {'; '.join(over)}")
+        return wished
 
     # ------------------------------------------------------------------ persistent disks
 

@@ -1,7 +1,7 @@
 """The vCloud driver keeps the contract, in this process and through the executable."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,11 @@ def _harness(cloud: Lab, stemcell: Path, folder: str) -> Harness:
         ),
         unreachable=cloud.config("http://127.0.0.1:9", cache_folder=folder, control={"retry_max": 1}),
         disk_size_of=lambda cid: MiB(cloud.one("disks", cid)["size_mb"]),
-        tags_of=cloud.tags,
+        tags_of=lambda cid: cloud.tags(cid) or _of_template(cloud, cid),
         census=cloud.census,
     )
+
+
+def _of_template(cloud: Lab, cid: str) -> Mapping[str, str]:
+    """A stemcell's tags are on the template that its catalog item stands for."""
+    return cloud.tags(cloud.one("catalog_items", cid)["name"])
