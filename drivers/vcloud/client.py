@@ -16,7 +16,7 @@ import urllib3
 from cpi.contract import errors
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
-from cpi.kit.waiting import wait_until
+from cpi.kit.waiting import Overdue, wait_until
 from drivers.vcloud import documents
 from drivers.vcloud.documents import Element
 from drivers.vcloud.errors import AnswerLost, Busy, Failed, Passing, Refused, refusal
@@ -110,6 +110,17 @@ class Client:
         tasks = [answer] if documents.name_of(answer) == "Task" else documents.every(answer, "Tasks/Task")
         for task in tasks:
             self._ended(task, what)
+
+    def cancel(self, entity: Element) -> None:
+        """Nothing works on what an answer shows any more, as far as the cloud lets go of it."""
+        tasks = [entity] if documents.name_of(entity) == "Task" else documents.every(entity, "Tasks/Task")
+        for task in tasks:
+            if task.get("status") in _ENDED:
+                continue
+            try:
+                self.post(f"{task.get('href')}/action/cancel", twice=True)
+            except errors.CloudError as error:
+                _log.info("the task %s goes on: %s", task.get("operationName"), error)
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
         """The first answer of look that is not None."""
@@ -213,7 +224,11 @@ class Client:
             return task if task.get("status") in _ENDED else None
 
         if task.get("status") not in _ENDED:
-            self.until(what, look)
+            try:
+                self.until(what, look)
+            except Overdue:
+                self.cancel(task)  # else it might be done after it was told as failed
+                raise
         if task.get("status") != "success":
             raise _failure(what, task)
 

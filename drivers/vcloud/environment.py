@@ -97,6 +97,8 @@ class Discs:
         name = disc_name(vm_cid)
         for record in list(self._client.records("media", *equal(name=name))):
             try:
+                if record.get("isBusy") == "true":
+                    self._client.cancel(self._client.get(record["href"]))  # an upload that nobody will finish
                 self._client.delete(record["href"], f"delete_vm: the CD {name}")
             except Missing:
                 continue

@@ -84,7 +84,7 @@ class Stemcells:
         what = f"create_stemcell: {name}"
         catalog = self._inventory.catalog_href(self._entities.vapp_catalog)
         with Undo() as undo:
-            undo.push(f"stemcell {name}", lambda: self._delete_named(name))
+            undo.push(f"stemcell {name}", lambda: self._withdraw(name))
             item = self._announced(catalog, name, self._params(name, wish), what)
             template = str(self._entity_of(item, what).get("href"))
             self._send(image, template, what)
@@ -120,9 +120,14 @@ class Stemcells:
                 with image.file(name) as file:
                     self._client.upload(href, file, image.size(name), f"{what}: {name}")
 
-    def _delete_named(self, name: str) -> None:
+    def _withdraw(self, name: str) -> None:
+        """An upload that did not come to its end."""
         item = self._item_named(name)
         if item is not None:
+            try:
+                self._client.cancel(self._client.get(str(self._entity_of(item, name).get("href"))))
+            except Missing:
+                _log.info("the template of %s is gone already", name)
             self._delete_item(item)
 
     def _item_named(self, name: str) -> Element | None:
