@@ -85,6 +85,14 @@ class Client:
         """A call that begins a task, which has succeeded when this returns."""
         self.finished(self.post(href, body, kind, twice=twice), what)
 
+    def run_unless(self, href: str, what: str, is_done: Callable[[], bool], body: Element | None = None, kind: str = "") -> None:
+        """As run; what is refused because it is done already, by a call that was killed or not answered, is done."""
+        try:
+            self.run(href, what, body, kind, twice=True)
+        except Refused:
+            if not is_done():
+                raise
+
     def put(self, href: str, what: str, body: Element, kind: str) -> None:
         """What is there is as the body says when this returns."""
         self.finished(self._call("PUT", href, body, kind, safe=True), what)

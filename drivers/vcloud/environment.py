@@ -13,7 +13,7 @@ from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi.kit.agent_settings import agent_settings
-from drivers.vcloud import documents, naming
+from drivers.vcloud import documents, hardware, naming
 from drivers.vcloud.client import Client, equal
 from drivers.vcloud.documents import Element, make, ovf
 from drivers.vcloud.errors import AnswerLost, Missing
@@ -89,8 +89,13 @@ class Discs:
         body = make(
             "MediaInsertOrEjectParams", documents.reference("Media", href, type="application/vnd.vmware.vcloud.media+xml")
         )
-        insert = f"{vm.get('href')}/media/action/insertMedia"
-        self._client.run(insert, f"{what} into its VM", body, "vcloud.mediaInsertOrEjectParams", twice=True)
+        self._client.run_unless(
+            f"{vm.get('href')}/media/action/insertMedia",
+            f"{what} into its VM",
+            lambda: hardware.has_disc(self._client.get(str(vm.get("href"))), href),
+            body,
+            "vcloud.mediaInsertOrEjectParams",
+        )
 
     def remove(self, vm_cid: str) -> None:
         """It is gone when this returns; what was not there is gone."""

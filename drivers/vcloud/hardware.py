@@ -38,6 +38,17 @@ def independent_disks(vm: Element) -> dict[str, Element]:
     return found
 
 
+def has_disc(vm: Element, href: str) -> bool:
+    """Whether a media is in one of its drives."""
+    images = documents.every(vm, "VmSpecSection/MediaSection/MediaSettings/MediaImage")
+    return any(path_of(str(image.get("href"))) == path_of(href) for image in images)
+
+
+def has_own_disk(vm: Element, unit: str) -> bool:
+    """Whether it has a disk of its own at a unit."""
+    return any(unit_of(settings) == unit and documents.one(settings, "Disk") is None for settings in disks(vm))
+
+
 def path_of(href: str) -> str:
     """Without the host: it may be called by several names."""
     return href[href.index("/api/") :] if "/api/" in href else href

@@ -213,8 +213,14 @@ class VmCreation:
         section, unit = hardware.resized(vm, properties.cpu, properties.cores_per_socket, properties.ram, properties.disk)
         quiet = make("GuestCustomizationSection", ovf("Info", "the agent does it"), make("Enabled", "false"))
         body = make("Vm", section, quiet, name=wish.name)
-        what = f"create_vm: the hardware of the VM {wish.name}"
-        self._client.run(f"{vm.get('href')}/action/reconfigureVm", what, body, _VM, twice=True)
+        what, href = f"create_vm: the hardware of the VM {wish.name}", str(vm.get("href"))
+        self._client.run_unless(
+            f"{href}/action/reconfigureVm",
+            what,
+            lambda: bool(unit) and hardware.has_own_disk(self._client.get(href), unit),  # the same once more finds it taken
+            body,
+            _VM,
+        )
         return hardware.unit_of(hardware.disks(vm)[0]), unit
 
     def _tags(self, env: Env | None) -> dict[str, str]:

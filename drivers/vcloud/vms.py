@@ -62,14 +62,16 @@ class Vms:
                 self._client.run(f"{href}/power/action/reset", what, twice=True)
             return
         if vm.get("status") == hardware.SUSPENDED:
-            self._run_unless(
+            self._client.run_unless(
                 f"{href}/action/discardSuspendedState", what, lambda: self._is(vm_cid, lambda now: now != hardware.SUSPENDED)
             )
         self.switch_on(str(href), vm_cid, what)
 
     def switch_on(self, href: str, vm_cid: str, what: str) -> None:
         """It runs when this returns."""
-        self._run_unless(f"{href}/power/action/powerOn", what, lambda: self._is(vm_cid, lambda now: now == hardware.POWERED_ON))
+        self._client.run_unless(
+            f"{href}/power/action/powerOn", what, lambda: self._is(vm_cid, lambda now: now == hardware.POWERED_ON)
+        )
 
     def set_metadata(self, vm_cid: VmCid, entries: Metadata) -> None:
         """Added to what is there."""
@@ -114,7 +116,7 @@ class Vms:
         href = str(target.get("href"))
         if hardware.is_deployed(target):
             body = make("UndeployVAppParams", make("UndeployPowerAction", "powerOff"))
-            self._run_unless(
+            self._client.run_unless(
                 f"{href}/action/undeploy",
                 what,
                 lambda: not hardware.is_deployed(self._client.get(href)),
@@ -125,21 +127,13 @@ class Vms:
     def _release(self, vm: Element, disk: str, what: str) -> None:
         body = make("DiskAttachOrDetachParams", documents.reference("Disk", self._client.address(disk)))
         href = str(vm.get("href"))
-        self._run_unless(
+        self._client.run_unless(
             f"{href}/disk/action/detach",
             f"{what}: disk {disk}",
             lambda: disk not in hardware.independent_disks(self._client.get(href)),
             body,
             DISK_PARAMS,
         )
-
-    def _run_unless(self, href: str, what: str, is_done: Callable[[], bool], body: Element | None = None, kind: str = "") -> None:
-        """What is refused because it is done already, by a call that was killed or not answered, is done."""
-        try:
-            self._client.run(href, what, body, kind, twice=True)
-        except Refused:
-            if not is_done():
-                raise
 
     def _is(self, vm_cid: str, wanted: Callable[[str], bool]) -> bool:
         return wanted(self._inventory.existing_vm(VmCid(vm_cid)).get("status", ""))
