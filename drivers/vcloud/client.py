@@ -142,15 +142,8 @@ class Client:
         )
 
     def upload(self, href: str, file: IO[bytes], size: int, what: str) -> None:
-        """A file to where the cloud wants it, streamed, once."""
-        session = self.session
-        headers = {**session.headers, "Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        try:
-            reply = self._exchange("PUT", _path(href), headers, _chunks(file, what, size))
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise AnswerLost(f"{what}: the upload broke off: {scrubbed(str(error), self._secrets)}") from error
-        if reply.status >= 300:  # noqa: PLR2004 - what is not a success
-            raise errors.CloudError(f"{what}: the upload was refused: {reply.status} {_plain(reply.body)}")
+        """A file to where the cloud wants it, streamed; once more only if it was refused before it was taken."""
+        self._repeated(lambda: self._uploaded(href, file, size, what))
 
     # ------------------------------------------------------------------ attempts
 
@@ -195,6 +188,22 @@ class Client:
             return self._exchange(method, _path(href), headers, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(asked, error, safe=safe) from error
+
+    def _uploaded(self, href: str, file: IO[bytes], size: int, what: str) -> None:
+        session = self.session
+        headers = {**session.headers, "Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        file.seek(0)
+        try:
+            reply = self._exchange("PUT", _path(href), headers, _chunks(file, what, size))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise AnswerLost(f"{what}: the upload broke off: {scrubbed(str(error), self._secrets)}") from error
+        told = f"{what}: the upload was refused: {reply.status} {_plain(reply.body)}"
+        if reply.status == _UNAUTHORIZED:
+            self._sessions.refused(session)
+        if reply.status in {_UNAUTHORIZED, *_NOT_DONE}:
+            raise Passing(told, after_seconds=_asked_pause(reply))
+        if reply.status >= 300:  # noqa: PLR2004 - what is not a success
+            raise errors.CloudError(told)
 
     def _ask_unauthenticated(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """For logins, which may be repeated."""

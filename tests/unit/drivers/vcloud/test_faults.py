@@ -47,6 +47,7 @@ def known(connect: Connect, bench: Bench) -> None:
     """The vDC and the catalogs are known, and somebody is logged in."""
     cloud = connect()
     cloud.delete_vm(bench.vm(cloud).cid)
+    bench.vcloud.proxy.forget_calls()
 
 
 @pytest.mark.usefixtures("known")
