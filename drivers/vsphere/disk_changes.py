@@ -12,7 +12,7 @@ from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import Refused
 from drivers.vsphere.first_class import FirstClass
 from drivers.vsphere.properties import DiskProperties
-from drivers.vsphere.stores import named, roomiest
+from drivers.vsphere.stores import names_of, roomiest, wished
 from drivers.vsphere.vmdks import Vmdk, Vmdks
 
 
@@ -56,10 +56,10 @@ class DiskChanges:
             self._convert(vmdks, vmdk, present, kind)
         if (kind, policy) != (present, record.policy):
             vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, kind=kind, policy=policy))
-        return DiskCid(naming.disk_cid(vmdk.name, wish.datastores))
+        return DiskCid(naming.disk_cid(vmdk.name, names_of(wish.datastores, vmdks.stores)))
 
     def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wish: DiskProperties, policy: str | None) -> Vmdk:
-        choice, client = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores, vmdks.site.client
+        choice, client = wished(wish.datastores) if wish.datastores else vmdks.site.disk_stores, vmdks.site.client
         if choice.fits(vmdk.store) and policies.fitting(client, policy, [vmdk.store]):
             return vmdk
         what = f"the disk {vmdk.name} on {vmdk.store.name} must move"

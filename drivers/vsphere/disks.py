@@ -21,7 +21,7 @@ from drivers.vsphere.first_class import FirstClass, describe
 from drivers.vsphere.properties import DiskProperties
 from drivers.vsphere.records import Record
 from drivers.vsphere.sites import Sites
-from drivers.vsphere.stores import CLUSTER_STEP, WANTED, Store, named, roomiest, stores_in
+from drivers.vsphere.stores import CLUSTER_STEP, WANTED, Store, names_of, roomiest, stores_in, wished
 from drivers.vsphere.vmdks import Vmdk, Vmdks
 
 METADATA = Limits(key=255, value=1000, number=100)
@@ -63,7 +63,7 @@ class Disks:
         vcenter, client = vmdks.site.vcenter, vmdks.site.client
         is_first_class = not wish.name and (vcenter.fcd if wish.fcd is None else wish.fcd)
         name = wish.name or naming.name_of(naming.FCD_FILE if is_first_class else "disk", token)
-        choice = named(wish.datastores) if wish.datastores else vmdks.site.disk_stores
+        choice = wished(wish.datastores) if wish.datastores else vmdks.site.disk_stores
         policy = policies.find(client, wish.storage_policy.name) if wish.storage_policy else None
         order = Order(name, size, wish.type or vcenter.default_disk_type, policy, token)
         with private_files.one_at_a_time(client.folder, "vsphere-token", token):
@@ -74,7 +74,7 @@ class Disks:
                 is_new = self._make(vmdks, store, order)
             if is_first_class:
                 return self._registered(vmdks, store, order, wish, is_new=is_new)
-        return DiskCid(naming.disk_cid(name, wish.datastores))
+        return DiskCid(naming.disk_cid(name, names_of(wish.datastores, lambda: stores)))
 
     def delete(self, disk_cid: DiskCid) -> None:
         """Gone when this returns; what was not there is gone."""

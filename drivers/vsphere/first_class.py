@@ -15,7 +15,7 @@ from drivers.vsphere.fcds import POLICY, STORES, Fcd, Fcds
 from drivers.vsphere.properties import DiskProperties
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
-from drivers.vsphere.stores import Choice, Store, named, roomiest
+from drivers.vsphere.stores import Choice, Store, names_of, roomiest, wished
 
 _METADATA: Final = Limits(key=255, value=1000, number=100)
 _DESCRIPTION: Final = Limits(key=40, value=100, number=20)
@@ -111,7 +111,7 @@ class FirstClass:
         return disk_cid
 
     def _placed(self, fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> Fcd:
-        choice = named(wish.datastores) if wish.datastores else fcds.site.disk_stores
+        choice = wished(wish.datastores) if wish.datastores else fcds.site.disk_stores
         if choice.fits(fcd.store) and policies.fitting(fcds.site.client, policy, [fcd.store]):
             return fcd
         known = choice.of(stores.all_of(fcds.site.client, fcds.site.reference))
@@ -165,9 +165,10 @@ def best(fcds: Fcds, fcd: Fcd, known: list[Store], choice: Choice, policy: str |
 
 def describe(fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> None:
     """Remember with the disk what was wished for it, where that is not remembered yet."""
-    wished = {STORES: naming.pattern_of(wish.datastores) if wish.datastores else None, POLICY: policy}
-    now = {key: value for key, value in wished.items() if value}
-    gone = [key for key in wished if key not in now and key in fcd.metadata]
+    names = names_of(wish.datastores, lambda: stores.all_of(fcds.site.client, fcds.site.reference))
+    memory = {STORES: naming.pattern_of(names) if names else None, POLICY: policy}
+    now = {key: value for key, value in memory.items() if value}
+    gone = [key for key in memory if key not in now and key in fcd.metadata]
     if gone or any(fcd.metadata.get(key) != value for key, value in now.items()):
         fcds.keep(fcd, now, gone)
 

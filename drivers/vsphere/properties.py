@@ -22,6 +22,21 @@ class Place(msgspec.Struct, frozen=True):
     """The clusters that VMs may lie in. Default: those of the configuration."""
 
 
+class DatastoreClusters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Datastore clusters, of which every datastore is meant."""
+
+    clusters: tuple[str | Mapping[str, Any], ...]
+    """Their names, or objects of a name with an empty object, as in an AZ."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the clusters."""
+        return [name for one in self.clusters for name in ([one] if isinstance(one, str) else one)]
+
+
+Datastores = tuple[str | DatastoreClusters, ...]
+
+
 class PciDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of PCI device."""
 
@@ -76,8 +91,8 @@ class VmProperties(msgspec.Struct, frozen=True):
     datacenters: tuple[Place, ...] = ()
     """Where the VM may lie; the first is used. Default: the first of the configuration."""
 
-    datastores: tuple[str, ...] = ()
-    """Names of datastores instead of datastore_pattern."""
+    datastores: Datastores = ()
+    """Names of datastores, or objects with those of datastore clusters, instead of datastore_pattern."""
 
     vm_group: str | None = None
     """A DRS VM group that it joins; made if there is none, removed with its last VM."""
@@ -153,8 +168,8 @@ class DiskProperties(msgspec.Struct, frozen=True):
     type: str | None = None
     """preallocated, thin, thick or eagerZeroedThick. Default: default_disk_type."""
 
-    datastores: tuple[str, ...] = ()
-    """Names of datastores instead of persistent_datastore_pattern; the disk's CID remembers them."""
+    datastores: Datastores = ()
+    """As for a VM, instead of persistent_datastore_pattern; the disk remembers them, those of a cluster as they are now."""
 
     name: str | None = None
     """The disk's CID, which directors give to dynamic disks; such a disk is a VMDK. Default: disk-<uuid>."""

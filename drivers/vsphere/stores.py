@@ -1,7 +1,7 @@
 """Datastores: which there are, and which are meant."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from cpi.contract import errors
 from drivers.vsphere.client import Client, Reference, Step, vim
 from drivers.vsphere.naming import pattern_of
+from drivers.vsphere.properties import Datastores
 
 PATHS: Final = (
     "name",
@@ -102,9 +103,17 @@ class Choice(msgspec.Struct, frozen=True):
         return " or ".join(f"{what} matches {pattern!r}" for what, pattern in told if pattern is not None)
 
 
-def named(names: Sequence[str]) -> Choice:
-    """Datastores by their names."""
-    return Choice(pattern_of(names))
+def wished(datastores: Datastores) -> Choice:
+    """Datastores as a manifest names them: by their names, or by those of their clusters."""
+    names = [one for one in datastores if isinstance(one, str)]
+    clusters = [name for one in datastores if not isinstance(one, str) for name in one.names]
+    return Choice(pattern_of(names) if names else None, pattern_of(clusters) if clusters else None)
+
+
+def names_of(datastores: Datastores, stores: Callable[[], Iterable[Store]]) -> list[str]:
+    """Their names; stores are asked for where clusters are named."""
+    names = [one for one in datastores if isinstance(one, str)]
+    return names if len(names) == len(datastores) else [store.name for store in stores() if wished(datastores).fits(store)]
 
 
 def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:

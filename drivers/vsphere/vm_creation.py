@@ -41,7 +41,7 @@ from drivers.vsphere.settings import ClusterOptions, clusters_by_name
 from drivers.vsphere.site import Site
 from drivers.vsphere.sites import Sites
 from drivers.vsphere.stemcells import Stemcells
-from drivers.vsphere.stores import named
+from drivers.vsphere.stores import wished
 from drivers.vsphere.tags import Tags
 from drivers.vsphere.vms import Vms, folder_of
 
@@ -146,7 +146,7 @@ class VmCreation:
         refuse_taken(site, order.networks, [each for _, net in nets for each in (net, *net.twins)])
         pci, vgpus = frozenset(one.numbers for one in properties.pci_passthroughs), frozenset(properties.vgpus)
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks, pci, vgpus)
-        choice = named(properties.datastores) if properties.datastores else site.vm_stores
+        choice = wished(properties.datastores) if properties.datastores else site.vm_stores
         policy = properties.storage_policy.name if properties.storage_policy else site.vcenter.vm_storage_policy_name
         profile = policies.find(site.client, policy) if policy else None
         if profile:

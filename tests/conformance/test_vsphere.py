@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -97,7 +98,7 @@ class TestNetworksOfVsphere(_WithNsx, NetworkClauses):
     faces = ("in-process", "executable")
 
 
-def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: object) -> Harness:
+def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: Any) -> Harness:
     def manual() -> Networks:
         properties = {"name": NETWORK}
         return {

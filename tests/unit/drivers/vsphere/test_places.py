@@ -9,7 +9,8 @@ from pyVmomi import vim
 
 import cpi
 from cpi.contract import errors
-from drivers.vsphere import device_groups, inventory, placement
+from cpi.contract.units import MiB
+from drivers.vsphere import device_groups, inventory, naming, placement
 from drivers.vsphere.inventory import Cluster, Host, Inventory
 from drivers.vsphere.placement import Need, Place
 from drivers.vsphere.settings import ClusterOptions
@@ -61,7 +62,7 @@ def test_the_devices_of_a_host_are_those_that_vms_may_have() -> None:
         "config.sharedGpuCapabilities": [vim.host.SharedGpuCapabilities(vgpu="grid_t4")],
     }
     host = inventory._host(vim.HostSystem("host-1", None), seen)
-    assert (host.pci, host.vgpus) == ({(0x8086, 0x1572)}, {"grid_t4"})
+    assert (set(host.pci), set(host.vgpus)) == ({(0x8086, 0x1572)}, {"grid_t4"})
 
 
 def test_hosts_without_the_devices_take_no_vm(bench: Bench) -> None:
@@ -133,6 +134,14 @@ def test_storage_drs_chooses_the_datastore(tmp_path: Path, image_path: Path) -> 
             assert wanted.met == 1
             advised = _first(vcenter, pod)
             assert [vcenter.vm(vm).datastore[0].name for vm in vms] == [advised, advised]
+            wish: dict[str, Any] = {"datastores": [{"clusters": [{"gold": {}}]}]}
+            assert vcenter.vm(bench.vm(**wish).cid).datastore[0].name in STORES
+            for kind in (False, True):
+                cid = cloud.create_disk(MiB(10), {**wish, "fcd": kind})
+                assert cloud.update_disk(cid, MiB(20), wish) == cid
+            assert naming.disk_name(cloud.create_disk(MiB(10), wish)).pattern == "^(LocalDS_0|LocalDS_1)$"
+            with pytest.raises(errors.CloudError, match="whose cluster matches"):
+                cloud.create_disk(MiB(10), {"datastores": [{"clusters": ["silver"]}]})
             vcenter.proxy.inject(Rule("RecommendDatastores", effects.answer(500, fault("InvalidState").body)))
             assert vcenter.vm(bench.vm().cid).datastore[0].name in STORES
 
