@@ -32,22 +32,12 @@ def postgres() -> Iterator[str]:
         yield url
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs root where that can not be had; name the groups that stay together in `make quick`."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """Skip what needs root where that can not be had."""
     reason = _why_not_root()
     for item in items if reason else ():
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=f"{_CANNOT}{reason}"))
-
-
-def _group(item: pytest.Item) -> str:
-    """Who share something dear to make go to one worker of `make quick`: a file; a folder with a lab, or the house."""
-    has_lab = any(name.startswith("running_") for name in getattr(item, "fixturenames", ()))
-    together = item.path.parent if has_lab or item.path.parent.name == "house" else item.path
-    return together.relative_to(item.config.rootpath).as_posix()
 
 
 @pytest.hookimpl(wrapper=True)

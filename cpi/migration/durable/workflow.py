@@ -36,6 +36,7 @@ FORMAT: Final = "moves-1"
 
 _QUEUES: Final = ("moves", "fleets")
 _CLAIM_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 60.0
 _FOR_EVER: Final = float("inf")
 
 
@@ -283,6 +284,5 @@ def _first_ended(engine: Engine, fleet_id: str, move_ids: Sequence[str]) -> tupl
 
 
 def _running() -> tuple[Engine, str]:
-    if _engine is None:
-        raise errors.CpiError("a move is made by an engine only")
-    return _engine, durable.work_id()
+    # a queue may hand a move out a moment before the engine of this process is whole
+    return wait_until(lambda: _engine, "the engine of this process", deadline_seconds=_READY_SECONDS), durable.work_id()

@@ -249,6 +249,17 @@ def test_who_tells_of_moves_is_not_broken_by_the_engines_end(kept: Database) -> 
     engine.teller._write("m", {"events": []})
 
 
+def test_a_move_that_is_taken_before_the_engine_is_whole_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queues are listened to from the moment on that the database is open."""
+    whole = object()
+    monkeypatch.setattr(workflow, "_engine", None)
+    monkeypatch.setattr(durable, "work_id", lambda: "m")
+    later = threading.Timer(0.2, monkeypatch.setattr, [workflow, "_engine", whole])
+    later.start()
+    assert workflow._running() == (whole, "m")
+    later.join()
+
+
 def test_a_vm_that_is_not_there_fails_with_nothing_changed(place: Make, config: Path, kept: Database) -> None:
     """Told as it is, and a move with a configuration that is not there is refused."""
     there = place(64, 1)
