@@ -127,6 +127,6 @@ def application_credential(project: Lab) -> dict[str, str | None]:
 )
 def test_whoever_may_log_in_does(project: Lab, folder: str, who: Callable[[Lab], dict[str, str | None]]) -> None:
     """Each way that the official CPIs know."""
-    config = project.config(direct=True, cache_folder=folder, **who(project))  # type: ignore[arg-type]  # none of them is `direct`
+    config = project.config(direct=True, cache_folder=folder, **who(project))
     with connect(config) as cloud:
         assert cloud.has_vm(NOTHING) is False
