@@ -74,6 +74,9 @@ class Launching:
                 raise errors.VMCreationFailed(f"the project's quota, not the cloud's capacity: {error.said}") from error
             if _NO_ZONE.search(error.said):
                 raise NoRoom(error.said) from error
+            if "key_name" in error.said:
+                key = body.get("key_name")
+                raise errors.CloudError(f"there is no key pair {key} for this user, whose own they are: {error.said}") from error
             raise
 
     def _tagged(self, request: dict[str, Any], wish: VmWish) -> Document:

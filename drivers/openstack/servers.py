@@ -16,6 +16,7 @@ _TAGS_FOUND: Final = "2.26"
 _DETAILED: Final = "2.47"  # the flavour's disks, and which volumes go with the server
 _NOT_ACCEPTABLE: Final = 406
 _RECLAIMED_LATER: Final = "SOFT_DELETED"
+_FIRST_PAUSE_SECONDS: Final = 1.0  # no server is made in less, and Nova asks Neutron twice for each look at one
 _GOING: Final = frozenset({"DELETED", _RECLAIMED_LATER})
 
 
@@ -54,7 +55,7 @@ class Servers:
                 raise failed(f"{what}: VM {vm_cid}", server)
             return server if done(server) else Pending(server)
 
-        return self._waits.until(f"{what}: VM {vm_cid}", look)
+        return self._waits.until(f"{what}: VM {vm_cid}", look, first_pause=_FIRST_PAUSE_SECONDS)
 
     def gone(self, vm_cid: str) -> None:
         """Wait until Nova has forgotten it: one that is DELETED still holds its room on the host for a moment."""
@@ -67,7 +68,7 @@ class Servers:
                 raise failed(f"delete_vm: VM {vm_cid}", server)
             return server
 
-        self._waits.gone(f"delete_vm: VM {vm_cid} is still there", look)
+        self._waits.gone(f"delete_vm: VM {vm_cid} is still there", look, first_pause=_FIRST_PAUSE_SECONDS)
 
     def named(self, name: str) -> list[Document]:
         """The servers of that very name."""

@@ -10,7 +10,7 @@ from drivers.openstack.settings import OpenStackSettings
 
 Document = Mapping[str, Any]
 
-_FIRST_PAUSE_SECONDS: Final = 0.25
+_FIRST_PAUSE_SECONDS: Final = 0.25  # before the second look; later ones come ever less often
 
 
 class Pending(NamedTuple):
@@ -26,7 +26,9 @@ class Waits:
         self._timeout = settings.state_timeout
         self._poll = settings.wait_resource_poll_interval
 
-    def until(self, what: str, look: Callable[[], Document | Pending | None]) -> Document:
+    def until(
+        self, what: str, look: Callable[[], Document | Pending | None], *, first_pause: float = _FIRST_PAUSE_SECONDS
+    ) -> Document:
         """The first document that look answers; look raises if it can not come any more.
 
         Raises Overdue, which tells the state that was seen last.
@@ -45,16 +47,16 @@ class Waits:
                 probe,
                 what,
                 deadline_seconds=self._timeout,
-                first_pause_seconds=min(_FIRST_PAUSE_SECONDS, self._poll),
+                first_pause_seconds=min(first_pause, self._poll),
                 longest_pause_seconds=self._poll,
             )
         except Overdue as error:
             last = f"; it is in state {_state(seen[0])}" if seen else ""
             raise Overdue(f"{error.message} (state_timeout){last}") from error
 
-    def gone(self, what: str, look: Callable[[], Document]) -> None:
+    def gone(self, what: str, look: Callable[[], Document], *, first_pause: float = _FIRST_PAUSE_SECONDS) -> None:
         """Until look raises Missing."""
-        self.until(what, lambda: _missing(look))
+        self.until(what, lambda: _missing(look), first_pause=first_pause)
 
 
 def _missing(look: Callable[[], Document]) -> Document | Pending:

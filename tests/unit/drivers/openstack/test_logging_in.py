@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,3 +104,29 @@ def test_a_region_that_does_not_exist_is_told_with_what_the_catalogue_has(projec
     said = "no public endpoint of compute in region Atlantis"
     with connect(project.config(cache_folder=folder, region="Atlantis")) as cloud, pytest.raises(errors.CpiError, match=said):
         cloud.has_vm(VmCid(str(uuid.uuid4())))
+
+
+def application_credential(project: Lab) -> dict[str, str | None]:
+    """The settings of one, in place of a user."""
+    sdk = project.sdk
+    made = sdk.identity.create_application_credential(user=sdk.current_user_id, name=str(uuid.uuid4()))
+    none: dict[str, str | None] = dict.fromkeys(("username", "api_key", "project", "domain"))
+    return {**none, "application_credential_id": made.id, "application_credential_secret": made.secret}
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        application_credential,
+        lambda project: {"project": None, "project_id": project.sdk.current_project_id},
+        lambda project: {"project": None, "tenant": project.account.project},
+        lambda _: {"domain": None, "user_domain_name": "Default", "project_domain_name": "Default"},
+        lambda _: {"endpoint_type": "internalURL"},
+    ],
+    ids=["application credential", "project_id", "tenant", "split domains", "internal endpoints"],
+)
+def test_whoever_may_log_in_does(project: Lab, folder: str, who: Callable[[Lab], dict[str, str | None]]) -> None:
+    """Each way that the official CPIs know."""
+    config = project.config(direct=True, cache_folder=folder, **who(project))
+    with connect(config) as cloud:
+        assert cloud.has_vm(NOTHING) is False
