@@ -129,5 +129,5 @@ def test_every_kind_of_controller_can_be_wished_for(vcloud: Lab, cloud: Cloud) -
 
     for wished, made in BUSES.items():
         disk = cloud.create_disk(_SIZE, {"bus_type": wished})
-        assert vcloud.one("disks", disk)["sub_type"] == made
+        assert vcloud.one("disks", disk)["bus_sub_type"] == made
         cloud.delete_disk(disk)

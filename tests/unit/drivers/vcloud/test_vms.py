@@ -14,6 +14,7 @@ from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Vm
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
+from drivers.vcloud.cloud import VcloudCloud
 from fixtures.clouds.vcloud.lab import Lab, refused
 from fixtures.proxy import Rule
 from tests.unit.drivers.vcloud.conftest import SMALL, Bench, Connect
@@ -44,7 +45,7 @@ def test_a_sizing_policy_says_cpu_and_ram(cloud: Cloud, bench: Bench) -> None:
     """And one that the vDC has not is named."""
     seen = bench.seen(bench.vm(cloud, cpu=None, ram=None, sizing_policy="medium", placement_policy="ssd-hosts"))
     assert (seen["cpus"], seen["memory_mb"]) == (2, 4096)
-    with pytest.raises(errors.CloudError, match="no policy 'huge'; there are: .*large"):
+    with pytest.raises(errors.CloudError, match=r"no policy 'huge'; there are: .*large"):
         bench.vm(cloud, sizing_policy="huge")
 
 
@@ -145,7 +146,8 @@ def test_the_cd_says_what_the_guest_properties_say(vcloud: Lab, cloud: Cloud, be
     vm = bench.vm(cloud, env={"bosh": {"password": "x", "tags": {"team": "blue"}}, "own": ["ü"]})
     media = vcloud.one("media", f"env-{vm.cid.rpartition(':')[2]}")
     image, content = pycdlib.PyCdlib(), io.BytesIO()
-    image.open_fp(io.BytesIO(bytes.fromhex(media["content"])))
+    (file,) = media["files"].values()
+    image.open_fp(io.BytesIO(bytes.fromhex(file["content"])))
     image.get_file_from_iso_fp(content, iso_path="/ENV.;1")
     assert b'"own":["\\u00fc"]' in content.getvalue()
     settings = told(cloud, vm)
@@ -176,13 +178,9 @@ def test_a_guest_that_does_not_restart_itself_is_reset(vcloud: Lab, cloud: Cloud
 @pytest.mark.parametrize("action", ["power/action/suspend", "power/action/powerOff"])
 def test_a_vm_that_does_not_run_is_started(vcloud: Lab, cloud: Cloud, bench: Bench, action: str) -> None:
     """What a suspended one was doing is forgotten."""
-    from drivers.vcloud.client import Client
-    from drivers.vcloud.cloud import VcloudCloud
-
     assert isinstance(cloud, VcloudCloud)
-    client: Client = cloud._client
     vm = bench.vm(cloud)
-    client.run(f"/api/vApp/vm-{vm.cid.rpartition(':')[2]}/{action}", "test")
+    cloud._client.run(f"/api/vApp/vm-{vm.cid.rpartition(':')[2]}/{action}", "test")
     assert bench.seen(vm)["status"] != 4
     cloud.reboot_vm(vm.cid)
     assert bench.seen(vm)["status"] == 4
