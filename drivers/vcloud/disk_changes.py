@@ -5,11 +5,11 @@ import copy
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
-from cpi.contract.units import MiB
+from cpi.contract.units import MiB, mib_from_bytes
 from cpi.kit.settings import read_cloud_properties
 from drivers.vcloud import documents
 from drivers.vcloud.client import Client
-from drivers.vcloud.disks import DISK
+from drivers.vcloud.disks import DISK, sized
 from drivers.vcloud.documents import Element, make
 from drivers.vcloud.errors import Failed, Missing, NoCapacity, QuotaReached, Refused
 from drivers.vcloud.inventory import Inventory
@@ -59,7 +59,7 @@ class DiskChanges:
             make("Description", documents.text(disk, "Description")),
             copy.deepcopy(chosen) if chosen is not None else None,
             name=disk.get("name"),
-            sizeMb=int(size),
+            **sized(self._client, size),
         )
         try:
             self._client.put(str(disk.get("href")), what, body, DISK)
@@ -74,4 +74,4 @@ class DiskChanges:
 def _size(disk: Element) -> MiB:
     """As the API tells it: in MiB, and long ago in bytes."""
     told = disk.get("sizeMb")
-    return MiB(int(told)) if told is not None else MiB(int(disk.get("size", "0")) >> 20)
+    return MiB(int(told)) if told is not None else mib_from_bytes(int(disk.get("size", "0")))

@@ -5,7 +5,7 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
-from cpi.contract.units import MiB
+from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
@@ -19,6 +19,7 @@ from drivers.vcloud.settings import VcloudSettings
 
 DISK: Final = "vcloud.disk"
 _SCSI: Final = "6"
+_SIZES_IN_MIB_SINCE: Final = 33.0
 
 
 class Disks:
@@ -93,9 +94,9 @@ class Disks:
             "Disk",
             make("Description", self._entities.description),
             name=name,
-            sizeMb=int(size),
             busType=_SCSI,
             busSubType=BUSES[wish.bus_type],
+            **sized(self._client, size),
         )
         if profile is not None:
             disk.append(documents.reference("StorageProfile", str(profile.get("href")), name=str(profile.get("name"))))
@@ -134,6 +135,11 @@ class Disks:
 
     def _tag(self, href: str, name: str, token: str | None) -> None:
         metadata.add(self._client, href, naming.at_birth(self._context, token), f"create_disk: metadata of the disk {name}")
+
+
+def sized(client: Client, size: MiB) -> dict[str, int]:
+    """A size as the API takes it: in MiB, and of old in bytes."""
+    return {"sizeMb": size} if float(client.session.version) >= _SIZES_IN_MIB_SINCE else {"size": bytes_from_mib(size)}
 
 
 def _cid(href: str) -> DiskCid:

@@ -12,7 +12,9 @@ _MISSING: Final = frozenset({"ACCESS_TO_RESOURCE_IS_FORBIDDEN", "RESOURCE_NOT_FO
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _ADDRESS: Final = re.compile(r"\bIP(/MAC)? address", re.IGNORECASE)
-_EXHAUSTED: Final = re.compile(r"no (more )?(free |available )?IP addresses|IP (address )?pool|exhausted", re.IGNORECASE)
+_EXHAUSTED: Final = re.compile(
+    r"(no|insufficient) (more )?(free |available )?IP addresses|IP (address )?pool|exhausted", re.IGNORECASE
+)
 _QUOTA: Final = re.compile(r"quota|exceeds? .*(limit|allocat|capacity)|limit .*(reached|exceeded)", re.IGNORECASE)
 _SPACE: Final = re.compile(
     r"(insufficient|not enough|no|out of) .*(storage|space|capacity|resource|memory|cpu|datastore)|unable to find .*datastore",

@@ -61,7 +61,7 @@ def test_the_version_may_be_named(vcloud: Lab, connect: Connect) -> None:
 @pytest.mark.parametrize("own", [{"password": "a-wrong-one"}, {"user": None, "password": None, "api_token": "a-wrong-one"}])
 def test_who_is_not_let_in_is_told_so(connect: Connect, own: dict[str, Any]) -> None:
     """As a fault of the configuration; the secret is not shown."""
-    with pytest.raises(errors.CpiError, match="does not let .* into the organisation 'bosh-org': 40") as caught:
+    with pytest.raises(errors.CpiError, match=r"does not let .* into the organisation 'bosh-org': 40") as caught:
         connect(**own).has_vm(_ABSENT)
     assert "a-wrong-one" not in caught.value.message
 
