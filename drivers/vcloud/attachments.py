@@ -66,7 +66,8 @@ class Attachments:
 
     def _connected(self, vm: Element, path: str, what: str) -> Element:
         """The VM once the disk is attached at a unit that is its alone: the guest looks by units, whatever the bus."""
-        href, place = str(vm.get("href")), {}
+        href = str(vm.get("href"))
+        place: dict[str, str] = {}
         for _ in range(_ATTEMPTS):
             try:
                 self._client.run(f"{href}/disk/action/attach", what, self._params(path, place), DISK_PARAMS)

@@ -34,6 +34,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _LONGEST_BUSY_PAUSE_SECONDS: Final = 5.0
 _MANY: Final = 1_000_000
+_THREADS: Final = 16  # that have a connection kept for them
 _NEVER_SENT: Final = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 _log = logging.getLogger(__name__)
@@ -292,7 +293,10 @@ def _unreadable(asked: str, reply: Reply, *, safe: bool) -> errors.Error:
 
 def _pool(settings: VcloudSettings) -> urllib3.PoolManager:
     control = settings.control
-    options: dict[str, Any] = {"timeout": urllib3.Timeout(connect=control.connect_timeout, read=control.read_timeout)}
+    options: dict[str, Any] = {
+        "timeout": urllib3.Timeout(connect=control.connect_timeout, read=control.read_timeout),
+        "maxsize": _THREADS,
+    }
     if settings.root.startswith("https:"):
         options["ssl_context"] = _trust(settings)
     return urllib3.ProxyManager(settings.proxy, **options) if settings.proxy else urllib3.PoolManager(**options)

@@ -9,7 +9,7 @@ from cpi.contract.units import MiB, mib_from_bytes
 from cpi.kit.settings import read_cloud_properties
 from drivers.vcloud import documents
 from drivers.vcloud.client import Client
-from drivers.vcloud.disks import DISK, sized
+from drivers.vcloud.disks import DISK, set_size
 from drivers.vcloud.documents import Element, make
 from drivers.vcloud.errors import Failed, Missing, NoCapacity, QuotaReached, Refused
 from drivers.vcloud.inventory import Inventory
@@ -59,8 +59,8 @@ class DiskChanges:
             make("Description", documents.text(disk, "Description")),
             copy.deepcopy(chosen) if chosen is not None else None,
             name=disk.get("name"),
-            **sized(self._client, size),
         )
+        set_size(self._client, body, size)
         try:
             self._client.put(str(disk.get("href")), what, body, DISK)
         except (QuotaReached, NoCapacity) as error:

@@ -96,8 +96,8 @@ class Disks:
             name=name,
             busType=_SCSI,
             busSubType=BUSES[wish.bus_type],
-            **sized(self._client, size),
         )
+        set_size(self._client, disk, size)
         if profile is not None:
             disk.append(documents.reference("StorageProfile", str(profile.get("href")), name=str(profile.get("name"))))
         where = str(near.get("href")) if near is not None else ""
@@ -137,9 +137,12 @@ class Disks:
         metadata.add(self._client, href, naming.at_birth(self._context, token), f"create_disk: metadata of the disk {name}")
 
 
-def sized(client: Client, size: MiB) -> dict[str, int]:
-    """A size as the API takes it: in MiB, and of old in bytes."""
-    return {"sizeMb": size} if float(client.session.version) >= _SIZES_IN_MIB_SINCE else {"size": bytes_from_mib(size)}
+def set_size(client: Client, disk: Element, size: MiB) -> None:
+    """As the API takes it: in MiB, and of old in bytes."""
+    if float(client.session.version) >= _SIZES_IN_MIB_SINCE:
+        disk.set("sizeMb", str(size))
+    else:
+        disk.set("size", str(bytes_from_mib(size)))
 
 
 def _cid(href: str) -> DiskCid:

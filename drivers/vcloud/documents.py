@@ -13,7 +13,6 @@ VCLOUD: Final = "http://www.vmware.com/vcloud/v1.5"
 OVF: Final = "http://schemas.dmtf.org/ovf/envelope/1"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 VMW: Final = "http://www.vmware.com/schema/ovf"
-ROOT: Final = "http://www.vmware.com/vcloud/versions"
 
 for _prefix, _space in {"": VCLOUD, "ovf": OVF, "xsi": XSI, "vmw": VMW}.items():
     ET.register_namespace(_prefix, _space)

@@ -12,11 +12,8 @@ _NAMES: Final = uuid.UUID("5c9f64b5-9d0a-4f0e-8a56-2f8f7c1f3a30")
 _URN: Final = re.compile(r"^urn:vcloud:(\w+):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$", re.IGNORECASE)
 _PATHS: Final = {
     "vm": "/api/vApp/vm-{}",
-    "vapp": "/api/vApp/vapp-{}",
     "disk": "/api/disk/{}",
     "catalogitem": "/api/catalogItem/{}",
-    "vapptemplate": "/api/vAppTemplate/vappTemplate-{}",
-    "media": "/api/media/{}",
 }
 _METADATA: Final = Limits(key=256, value=1000, number=200)
 _NOT_IN_XML: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")

@@ -23,7 +23,7 @@ from drivers.vcloud.errors import AddressTaken, AnswerLost, Failed, NameTaken, N
 from drivers.vcloud.inventory import Inventory
 from drivers.vcloud.networks import Nic, as_turned_out, wiring
 from drivers.vcloud.properties import VmProperties
-from drivers.vcloud.settings import VcloudSettings
+from drivers.vcloud.settings import ANY, VcloudSettings
 from drivers.vcloud.stemcells import Stemcells
 from drivers.vcloud.vms import Vms
 
@@ -191,7 +191,7 @@ class VmCreation:
         profile = properties.storage_profile or self._entities.vapp_storage_profile
         return Place(
             parents=parents,
-            profile=self._inventory.storage_profile(vdc, profile) if profile != "*" else None,
+            profile=self._inventory.storage_profile(vdc, profile) if profile != ANY else None,
             disk=disks[0] if disks else None,
             sizing=self._policy(properties.sizing_policy, "sizing_policy"),
             placement=self._policy(properties.placement_policy, "placement_policy"),

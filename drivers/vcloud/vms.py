@@ -34,8 +34,12 @@ class Vms:
     def delete(self, vm_cid: str) -> None:
         """All of it is gone when this returns; its persistent disks are free."""
         vm = self._inventory.vm(vm_cid)
-        if vm is not None:
-            self._remove(self._own_vapp(vm) or vm, [vm])
+        try:
+            if vm is not None:
+                self._remove(self._own_vapp(vm) or vm, [vm])
+        except Missing:
+            if self._inventory.vm(vm_cid) is not None:  # else an earlier call, that was killed or not answered, came to its end
+                raise
         if naming.path_of(vm_cid, "vm") is not None:
             self._discs.remove(vm_cid)
 
