@@ -123,7 +123,7 @@ class Client:
     def post_file(self, url: str, headers: Mapping[str, str], body: "Body") -> None:
         """A file to where the cloud wants it, streamed, once."""
         settings = self._settings
-        proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None
+        proxies = {"http": settings.proxy_url, "https": settings.proxy_url} if settings.proxy_url else None
         try:
             answer = requests.post(
                 url,
@@ -217,7 +217,7 @@ class _Connection(CloudStackConnection):
             host=url.hostname,
             port=url.port or (443 if secure else 80),
             timeout=(settings.connect_timeout, settings.read_timeout),
-            proxy_url=settings.proxy,
+            proxy_url=settings.proxy_url,
         )
         self._path = url.path or "/"
         self._trusted = trusted

@@ -1,6 +1,7 @@
 """The plugin's own block of the configuration, as the official CPIs take it, and a little more."""
 
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -10,9 +11,11 @@ from cpi.kit.settings import Secret, read_settings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
-# Keys that the official CPIs take and that mean nothing here: there is no registry, no sweep in the background, and the key
-# of a key pair is nobody's business; what agents get is read elsewhere.
-MEANINGLESS: Final = frozenset({"actions", "interval_clean_disk", "nats", "private_key", "registry"})
+# Keys that the official CPIs take and that mean nothing here: there is no registry, no sweep in the background, no waiting
+# beyond a job's end, and the key of a key pair is nobody's business; what agents get is read elsewhere.
+MEANINGLESS: Final = frozenset(
+    {"actions", "interval_clean_disk", "nats", "private_key", "registry", "vm_create_delay", "vm_expunge_delay"}
+)
 
 
 class DefaultOffer(msgspec.Struct, frozen=True):
@@ -135,6 +138,18 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     proxy: str | None = None
     """The URL of a proxy."""
 
+    proxy_host: str | None = None
+    """The name of a proxy: the Java CPI's words for it are these four."""
+
+    proxy_port: int = 8080
+    """The proxy's port."""
+
+    proxy_user: str | None = None
+    """The user, if the proxy wants a login."""
+
+    proxy_password: Secret | None = None
+    """That user's password."""
+
     connect_timeout: Seconds = 30.0
     """Seconds to connect."""
 
@@ -180,6 +195,9 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     expunge_vm: bool = True
     """Deleted VMs are expunged at once. false: the cloud does so later; their disks are detached before."""
 
+    force_expunge: bool | None = None
+    """The Java CPI's word for expunge_vm; it wins."""
+
     enable_auto_anti_affinity: bool = False
     """The VMs of an instance group are kept on hosts of their own, by an affinity group for each."""
 
@@ -202,7 +220,22 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
             (not self.endpoint.startswith(("http://", "https://")), f"endpoint: expected a URL, got {self.endpoint!r}"),
             (bool(self.account) != bool(self.domain_id), "account and domain_id: expected both or neither"),
             (bool(self.project and self.account), "project and account: expected one of the two"),
+            (bool(self.proxy and self.proxy_host), "proxy and proxy_host: expected one of the two"),
         )
+
+    @property
+    def expunges(self) -> bool:
+        """Whether deleted VMs are gone at once."""
+        return self.expunge_vm if self.force_expunge is None else self.force_expunge
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy, its login included."""
+        if not self.proxy_host:
+            return self.proxy
+        password = self.proxy_password.reveal() if self.proxy_password else ""
+        login = f"{quote(self.proxy_user, safe='')}:{quote(password, safe='')}@" if self.proxy_user else ""
+        return f"http://{login}{self.proxy_host}:{self.proxy_port}"
 
     @property
     def verifies(self) -> bool:

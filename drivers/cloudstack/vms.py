@@ -43,7 +43,7 @@ class Vms:
         if vm is None:
             return
         self._balancing.leave(vm)
-        if not self._settings.expunge_vm:
+        if not self._settings.expunges:
             self._balancing.lead_nowhere(vm)
         disks = self._inventory.data_disks(vm)
         own = _own(vm, disks)
@@ -87,7 +87,7 @@ class Vms:
                 raise
 
     def _destroy(self, vm: Document, own: Sequence[str]) -> None:
-        what, wish = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunge_vm, "volumeids": own}
+        what, wish = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunges, "volumeids": own}
         try:
             self._client.run("destroyVirtualMachine", what, "delete_vm", twice=True, **wish)
         except Refused as error:

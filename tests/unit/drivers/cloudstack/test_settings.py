@@ -1,5 +1,6 @@
 """The configuration: every fault of it told at once, and TLS as it says."""
 
+import base64
 import contextlib
 import http.server
 import ssl
@@ -48,6 +49,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"endpoint": "cloud.example"}, "endpoint: expected a URL"),
         ({"account": "x"}, "account and domain_id: expected both or neither"),
         ({"account": "x", "domain_id": "1", "project": "y"}, "expected one of the two"),
+        ({"proxy": "http://proxy.example", "proxy_host": "proxy.example"}, "proxy and proxy_host: expected one of the two"),
     ],
 )
 def test_what_can_not_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
@@ -58,7 +60,7 @@ def test_what_can_not_be_together_is_told(tmp_path: Path, own: dict[str, Any], s
 
 def test_keys_of_the_official_cpis_without_a_meaning_are_passed_over(tmp_path: Path) -> None:
     """An operator leaves the configuration as it is."""
-    theirs = {"registry": {}, "nats": {}, "actions": {}, "private_key": "x", "interval_clean_disk": 60}
+    theirs = {"registry": {}, "nats": {}, "actions": {}, "private_key": "x", "interval_clean_disk": 60, "vm_create_delay": 10}
     with cpi.connect(config(tmp_path, **theirs)) as cloud:
         assert cloud.ping() == "pong"
 
@@ -94,9 +96,26 @@ def test_certificates_are_not_looked_at_if_that_is_written(tmp_path: Path, own: 
         assert cloud.has_vm(VmCid("x")) is False
 
 
+@pytest.mark.parametrize("words", ["ours", "the Java CPI's"])
+def test_calls_go_by_way_of_the_proxy(tmp_path: Path, words: str) -> None:
+    """It is logged in at with the user and the password, whatever characters these have."""
+    with _Server(("127.0.0.1", 0), _Handler) as proxy, _serving(proxy):
+        port = proxy.server_port
+        own: dict[str, Any] = {"proxy": f"http://us%40er:pass%2Fword@127.0.0.1:{port}"}
+        if words != "ours":
+            own = {"proxy_host": "127.0.0.1", "proxy_port": port, "proxy_user": "us@er", "proxy_password": "pass/word"}
+        with cpi.connect(config(tmp_path, endpoint="http://cloud.example/client/api", **own)) as cloud:
+            assert cloud.has_vm(VmCid("x")) is False
+    login = base64.b64encode(b"us@er:pass/word").decode()
+    assert proxy.asked == [("http://cloud.example/client/api", f"Basic {login}")]
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
+    server: "_Server"
+
     def do_POST(self) -> None:
         """No VM."""
+        self.server.asked.append((self.path, self.headers.get("Proxy-Authorization")))
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", str(len(_EMPTY)))
@@ -108,6 +127,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.asked: list[tuple[str, str | None]] = []
+
     def handle_error(self, *_: Any) -> None:
         """Clients that do not trust it go away."""
 
@@ -121,8 +144,17 @@ def _tls_server(folder: Path) -> Iterator[str]:
     context.load_cert_chain(file)
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"https://127.0.0.1:{server.server_port}/client/api"
+        with _serving(server):
+            yield f"https://127.0.0.1:{server.server_port}/client/api"
+
+
+@contextlib.contextmanager
+def _serving(server: http.server.HTTPServer) -> Iterator[None]:
+    """In a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
         server.shutdown()
         thread.join()

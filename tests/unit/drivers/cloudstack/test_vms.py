@@ -337,9 +337,12 @@ def test_vms_of_the_official_cpi_go_with_their_ephemeral_disks(cloudstack: Lab, 
     cloud.delete_disk("cpi-disk-of-theirs")  # type: ignore[arg-type]  # a plain string will do
 
 
-def test_without_expunging_disks_and_addresses_are_free_all_the_same(cloudstack: Lab, connect: Connect, bench: Bench) -> None:
+@pytest.mark.parametrize("word", ["expunge_vm", "force_expunge"])
+def test_without_expunging_disks_and_addresses_are_free_all_the_same(
+    cloudstack: Lab, connect: Connect, bench: Bench, word: str
+) -> None:
     """The VM stays in the cloud's bin, and is gone for us."""
-    cloud = connect(expunge_vm=False)
+    cloud = connect(**{word: False})
     vm = bench.vm(cloud, {"default": bench.manual(), "vip": Network(type="vip", ip="192.0.2.11")}, disk=1000)
     disk = cloud.create_disk(_GIB, {})
     cloud.attach_disk(vm.cid, disk)
