@@ -39,8 +39,9 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
 _COPIED_INSTEAD = frozenset({Capability.RESIZE_DISK, Capability.UPDATE_DISK})
 
 
-def refusal(capability: Capability, cloud: str) -> errors.CpiError:
+def refusal(capability: Capability, cloud: str, reason: str | None = None) -> errors.CpiError:
     """The error with which a cloud that lacks the power answers its methods."""
+    because = f": {reason}" if reason else ""
     if capability in _COPIED_INSTEAD:
-        return errors.NotSupported(f"{cloud} can not {capability.value}: copy the data to a new disk instead")
-    return errors.NotImplemented(f"{cloud} has no {capability.value.replace('_', ' ')}")
+        return errors.NotSupported(f"{cloud} can not {capability.value}{because}: copy the data to a new disk instead")
+    return errors.NotImplemented(f"{cloud} has no {capability.value.replace('_', ' ')}{because}")

@@ -47,6 +47,9 @@ class Cloud(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """The optional powers it has."""
 
+    why_not: ClassVar[Mapping[Capability, str]] = {}
+    """Why it has not those that it lacks, for the errors that say so."""
+
     @classmethod
     @abstractmethod
     def connect(cls, config: CloudConfig) -> Self:
@@ -187,7 +190,7 @@ class Cloud(ABC):
         Again:   the same.
         Raises:  NotSupported if nothing is that large; NotImplemented without the capability VM_RESOURCES.
         """
-        raise refusal(Capability.VM_RESOURCES, self.name)
+        raise self._refusal(Capability.VM_RESOURCES)
 
     # ------------------------------------------------------------------ persistent disks
 
@@ -265,7 +268,7 @@ class Cloud(ABC):
         Again:   changes nothing.
         Raises:  DiskNotFound; NotImplemented without the capability DISK_METADATA; never for a value the cloud would refuse.
         """
-        raise refusal(Capability.DISK_METADATA, self.name)
+        raise self._refusal(Capability.DISK_METADATA)
 
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         """Grow a detached disk in place.
@@ -275,7 +278,7 @@ class Cloud(ABC):
         Again:   the same size changes nothing and calls no API that charges.
         Raises:  DiskNotFound; NotSupported if smaller or impossible here, decided before the disk is touched.
         """
-        raise refusal(Capability.RESIZE_DISK, self.name)
+        raise self._refusal(Capability.RESIZE_DISK)
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Change a detached disk's size or kind without losing its data.
@@ -285,7 +288,7 @@ class Cloud(ABC):
         Again:   changes nothing and answers the same CID; after a killed call it finishes what was begun.
         Raises:  DiskNotFound; NotSupported if smaller or impossible here, decided before the disk is touched.
         """
-        raise refusal(Capability.UPDATE_DISK, self.name)
+        raise self._refusal(Capability.UPDATE_DISK)
 
     # ------------------------------------------------------------------ snapshots
 
@@ -297,7 +300,7 @@ class Cloud(ABC):
         Again:   makes another snapshot.
         Raises:  DiskNotFound; NotImplemented without the capability SNAPSHOTS.
         """
-        raise refusal(Capability.SNAPSHOTS, self.name)
+        raise self._refusal(Capability.SNAPSHOTS)
 
     def delete_snapshot(self, snapshot_cid: SnapshotCid) -> None:
         """Remove a snapshot.
@@ -307,7 +310,7 @@ class Cloud(ABC):
         Again:   a missing snapshot is success.
         Raises:  CloudError if it is not certainly gone; NotImplemented without the capability SNAPSHOTS.
         """
-        raise refusal(Capability.SNAPSHOTS, self.name)
+        raise self._refusal(Capability.SNAPSHOTS)
 
     # ------------------------------------------------------------------ networks
 
@@ -319,7 +322,7 @@ class Cloud(ABC):
         Again:   makes another network, or refuses a range in use.
         Raises:  CloudError; NotImplemented without the capability NETWORKS.
         """
-        raise refusal(Capability.NETWORKS, self.name)
+        raise self._refusal(Capability.NETWORKS)
 
     def delete_network(self, network_cid: NetworkCid) -> None:
         """Remove a network made by create_network.
@@ -329,7 +332,7 @@ class Cloud(ABC):
         Again:   NetworkNotFound, or success.
         Raises:  NetworkNotFound; CloudError while VMs are on it; NotImplemented without the capability NETWORKS.
         """
-        raise refusal(Capability.NETWORKS, self.name)
+        raise self._refusal(Capability.NETWORKS)
 
     # ------------------------------------------------------------------ methods of api_version 1
 
@@ -352,3 +355,6 @@ class Cloud(ABC):
         Raises:  NotSupported.
         """
         raise errors.NotSupported("configure_networks was removed from BOSH: recreate the VM")
+
+    def _refusal(self, power: Capability) -> errors.CpiError:
+        return refusal(power, self.name, self.why_not.get(power))

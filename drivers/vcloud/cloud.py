@@ -35,6 +35,10 @@ class VcloudCloud(Cloud):
     block: ClassVar[str] = settings.BLOCK
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = _POWERS
+    why_not: ClassVar[Mapping[Capability, str]] = {
+        Capability.SNAPSHOTS: "Cloud Director's API has no copy and no snapshot of an independent disk",
+        Capability.NETWORKS: "the networks of a vDC hang on edge gateways and NSX, which are the provider's to hand out",
+    }
 
     def __init__(self, config: CloudConfig) -> None:
         context, strict = config.context, config.strict_properties

@@ -77,9 +77,10 @@ def test_whoever_catches_one_floor_catches_those_above() -> None:
 def test_a_missing_power_is_refused_as_the_director_takes_it_best(capability: Capability) -> None:
     """NotSupported makes it copy the disk; NotImplemented makes it pass over metadata and snapshots."""
     copied_instead = {Capability.RESIZE_DISK, Capability.UPDATE_DISK}
-    error = refusal(capability, "local")
+    error = refusal(capability, "local", "it is small")
     assert type(error) is (errors.NotSupported if capability in copied_instead else errors.NotImplemented)
     assert error.message.startswith("local ")
+    assert ": it is small" in error.message
 
 
 def test_every_power_covers_methods_of_the_contract_and_none_twice() -> None:

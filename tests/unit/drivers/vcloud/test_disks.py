@@ -132,3 +132,9 @@ def test_every_kind_of_controller_can_be_wished_for(vcloud: Lab, cloud: Cloud) -
         disk = cloud.create_disk(_SIZE, {"bus_type": wished})
         assert vcloud.one("disks", disk)["bus_sub_type"] == made
         cloud.delete_disk(disk)
+
+
+def test_a_snapshot_is_refused_with_the_reason(cloud: Cloud) -> None:
+    """The director passes over NotImplemented, and the operator reads why."""
+    with pytest.raises(errors.NotImplemented, match=r"vcloud has no snapshots: .* no snapshot of an independent disk"):
+        cloud.snapshot_disk(DiskCid("urn:vcloud:disk:00000000-0000-4000-8000-000000000000"), {})
