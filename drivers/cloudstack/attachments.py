@@ -51,20 +51,16 @@ class Attachments:
         try:
             made = self._client.run("attachVolume", what, "attach_volume", id=volume["id"], virtualmachineid=vm["id"])
         except (Refused, AnswerLost) as error:
-            now = self._settled(what, disk_cid)
+            is_refused = isinstance(error, Refused)
+            now = self._inventory.disk_after(
+                what, "attach_volume", disk_cid, lambda disk: is_refused or disk.get("virtualmachineid") == vm["id"]
+            )
             if now.get("virtualmachineid") == vm["id"]:
                 return now
             _refuse_held(now, disk_cid)
             raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
         attached: Document = made["volume"]
         return attached
-
-    def _settled(self, what: str, disk_cid: DiskCid) -> Document:
-        def look() -> Document | None:
-            volume = self._inventory.existing_disk(disk_cid)
-            return None if volume["state"] in {"Attaching", "Creating", "Copying", "Migrating"} else volume
-
-        return self._client.until(what, "attach_volume", look)
 
 
 def _held_by(volume: Document, vm_cid: str) -> bool:

@@ -1,5 +1,6 @@
 """Disks that change: larger, or of another offering, in place."""
 
+from functools import partial
 from typing import Any
 
 from cpi.contract import errors
@@ -68,8 +69,8 @@ class DiskChanges:
         try:
             self._client.run(command, what, "resize_volume", id=volume["id"], **wish)
         except AnswerLost:
-            now = self._inventory.existing_disk(DiskCid(volume["name"]))
-            if not _fulfils(now, volume, wish):
+            name, fulfils = DiskCid(volume["name"]), partial(_fulfils, volume, wish)
+            if not fulfils(self._inventory.disk_after(what, "resize_volume", name, fulfils)):
                 raise
         except QuotaReached as error:
             raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error
@@ -81,6 +82,6 @@ def _holds(volume: Document, size: MiB) -> bool:
     return bool(volume["size"] >= bytes_from_mib(size))
 
 
-def _fulfils(now: Document, before: Document, wish: dict[str, Any]) -> bool:
+def _fulfils(before: Document, wish: dict[str, Any], now: Document) -> bool:
     offering = wish.get("diskofferingid", before.get("diskofferingid"))
     return bool(now.get("diskofferingid") == offering and gib_from_mib(mib_from_bytes(now["size"])) >= wish.get("size", 0))

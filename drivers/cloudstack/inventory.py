@@ -1,5 +1,7 @@
 """Looking at things: by id or by name, never by going through everything."""
 
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from cpi.contract import errors
@@ -12,6 +14,8 @@ from drivers.cloudstack.settings import CloudStackSettings
 
 _GOING_VMS: Final = frozenset({"Destroyed", "Expunging"})
 _GOING_DISKS: Final = frozenset({"Destroy", "Destroyed", "Expunging", "Expunged"})
+_DISKS_AT_REST: Final = frozenset({"Allocated", "Ready", "Uploaded"})
+_LATE_SECONDS: Final = 3.0
 _BASIC: Final = " basic"
 
 
@@ -56,6 +60,21 @@ class Inventory:
         if found is None:
             raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
         return found
+
+    def disk_after(self, what: str, timeout: str, disk_cid: DiskCid, is_done: Callable[[Document], bool]) -> Document:
+        """A disk once it shows what a call without an answer did to it, or has been at rest for so long that it did nothing.
+
+        The call may begin its job only after the first look: a disk at rest tells nothing yet.
+        """
+        began = time.monotonic()
+
+        def look() -> Document | None:
+            disk = self.existing_disk(disk_cid)
+            if disk["state"] not in _DISKS_AT_REST:
+                return None
+            return disk if is_done(disk) or time.monotonic() - began >= _LATE_SECONDS else None
+
+        return self._client.until(what, timeout, look)
 
     def data_disks(self, vm: Document) -> list[Document]:
         """Every disk of a VM but its root."""
