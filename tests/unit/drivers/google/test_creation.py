@@ -12,6 +12,8 @@ from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.google.conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 _REGION = "projects/a-project/regions/europe-west1"
 _ROOT = "https://www.googleapis.com/compute/v1/"
 

@@ -13,6 +13,8 @@ from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.google.conftest import GIB, Bench, refusal
 
+pytestmark = pytest.mark.slow
+
 _OLD = DiskCid("disk-1ff0bb6f-a4f8-4d13-4cf6-5d1dae9d3c02")
 
 

@@ -13,6 +13,8 @@ from fixtures.proxy import Rule, effects
 from tests.unit.drivers.google.conftest import GIB, WAIT, Bench, balanced, refusal
 from tests.unit.drivers.google.failing import MOST_CALLS, each_call, failing, was_injected
 
+pytestmark = pytest.mark.slow
+
 _TOKEN = "the token"  # noqa: S105 - not secret
 
 

@@ -13,6 +13,8 @@ from fixtures.clouds.google.lab import REGION, ZONE, Lab
 from tests.unit.drivers.google.conftest import GIB, Bench, balanced
 from tests.unit.drivers.google.failing import each_call, each_call_and_a_repeat
 
+pytestmark = pytest.mark.slow
+
 
 def test_delete_vm(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """Its load balancers, itself; its persistent disk stays and is free."""

@@ -14,6 +14,8 @@ from fixtures.proxy import Answer, Request, Rule, effects
 from tests.unit.drivers.google.conftest import Bench, Counted, at_once, meeting, refusal
 from tests.unit.drivers.google.failing import each_call
 
+pytestmark = pytest.mark.slow
+
 _REGION = "projects/a-project/regions/europe-west1"
 _ROOT = "https://www.googleapis.com/compute/v1/"
 _ENV = {"bosh": {"group": "director-cf-db"}}

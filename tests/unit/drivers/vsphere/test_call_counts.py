@@ -11,6 +11,8 @@ from cpi.contract.units import MiB
 from fixtures.clouds.vcsim.lab import Lab, lab
 from tests.unit.drivers.vsphere.conftest import Bench, Counted, calls_of
 
+pytestmark = pytest.mark.slow
+
 _SIZE = MiB(100)
 _LOOK = {"FindByInventoryPath": 1, "RetrievePropertiesEx": 1}
 _RECORD = {"GET file": 1, "PUT file": 1}

@@ -21,6 +21,8 @@ from drivers.vsphere.stores import Store
 from fixtures.clouds.vcsim.lab import Lab
 from tests.unit.drivers.vsphere.conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_vm_is_what_its_type_says(bench: Bench) -> None:
     """CPUs, memory, hot-add, options; linked to its stemcell."""

@@ -17,6 +17,8 @@ from fixtures.clouds.vcsim.lab import Lab, lab
 from fixtures.proxy import Answer, Request, Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 _SIZE = MiB(100)
 
 

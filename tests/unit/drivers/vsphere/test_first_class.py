@@ -17,6 +17,8 @@ from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench, Counted, each_call
 
+pytestmark = pytest.mark.slow
+
 _SIZE = MiB(100)
 
 

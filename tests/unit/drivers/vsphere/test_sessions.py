@@ -19,6 +19,8 @@ from fixtures.clouds.vcsim.process import vcsim
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench, Counted
 
+pytestmark = pytest.mark.slow
+
 _VM = VmCid("vm-x")
 
 

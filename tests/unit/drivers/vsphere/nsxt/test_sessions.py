@@ -21,6 +21,8 @@ from fixtures.clouds.nsxt.seed import PASSWORD, REMOTE, USER
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.nsxt.conftest import client
 
+pytestmark = pytest.mark.slow
+
 _GROUP = f"{POLICY}/infra/domains/default/groups/dmz"
 _LOGIN = "POST api/session/create"
 
