@@ -102,13 +102,14 @@ def _with_context(own: Any, context: "CallContext", where: str, faults: list[str
 def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentDefaults":
     import msgspec
 
+    from cpi.contract.encoding import from_plain
     from cpi.contract.model import AgentDefaults
 
     agent = properties.get("agent", {})
     if not isinstance(agent, Mapping):
         faults.append("cloud.properties.agent: expected an object")
         agent = {}
-    wanted = {
+    wanted: dict[str, tuple[str, Any, Any]] = {
         "mbus": ("agent.mbus", agent.get("mbus"), str | None),
         "ntp": ("ntp", properties.get("ntp", agent.get("ntp", [])), tuple[str, ...]),
         "blobstore": ("blobstore", properties.get("blobstore", agent.get("blobstore")), Mapping[str, Any] | None),
@@ -116,7 +117,7 @@ def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentD
     told: dict[str, Any] = {}
     for name, (where, value, kind) in wanted.items():
         try:
-            told[name] = msgspec.convert(value, kind)
+            told[name] = from_plain(value, kind)
         except msgspec.ValidationError as error:
             faults.append(f"cloud.properties.{where}: {str(error).partition(' - at')[0]}")
     return AgentDefaults(**told)

@@ -1,5 +1,7 @@
 """The contract's values as plain JSON types and back: the one place that tells msgspec of our string types."""
 
+import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -7,6 +9,9 @@ import msgspec
 from cpi.contract.ids import Cid
 
 T = TypeVar("T")
+
+_settled: set[object] = set()
+_settling = threading.Lock()
 
 _KINDS = {str: "an empty one", dict: "`object`", list: "`array`", type(None): "`null`"}
 
@@ -37,9 +42,25 @@ def _with_lists(value: Any) -> Any:
     return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def from_plain(value: object, wanted: type[T]) -> T:
-    """Raises msgspec.ValidationError, naming the path, where value does not fit."""
-    return msgspec.convert(value, wanted, dec_hook=_typed)
+def from_plain(value: object, wanted: type[T], hook: Callable[[type, Any], object] = _typed) -> T:
+    """Raises msgspec.ValidationError, naming the path, where value does not fit. hook reads types that msgspec does not know."""
+    _settle(wanted)
+    return msgspec.convert(value, wanted, dec_hook=hook)  # noqa: TID251 - the one place
+
+
+def from_json(content: bytes | str, wanted: type[T]) -> T:
+    """The same of a JSON document; what is none raises msgspec.DecodeError."""
+    _settle(wanted)
+    return msgspec.json.decode(content, type=wanted, dec_hook=_typed)  # noqa: TID251 - the one place
+
+
+def _settle(wanted: object) -> None:
+    """msgspec notes what it has to know of a type at its first use, and two threads that do so at once crash the process."""
+    if wanted in _settled:
+        return
+    with _settling:
+        msgspec.json.Decoder(wanted)  # noqa: TID251 - the one place
+        _settled.add(wanted)
 
 
 def to_json(value: object) -> bytes:

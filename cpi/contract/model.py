@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, TypeAlias
 import msgspec
 
 from cpi.contract import errors
+from cpi.contract.encoding import from_plain
 from cpi.contract.ids import NetworkCid, VmCid
 from cpi.contract.units import MiB
 
@@ -49,7 +50,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
         """Raises msgspec.ValidationError where a known key has the wrong type."""
         known = {key: value for key, value in document.items() if key in _NETWORK_KEYS}
         extra = {key: value for key, value in document.items() if key not in _NETWORK_KEYS}
-        return msgspec.convert({**known, "extra": extra}, cls)
+        return from_plain({**known, "extra": extra}, cls)
 
     def to_document(self) -> dict[str, Any]:
         """The wire's shape: absent keys stay absent, type and cloud_properties are always there."""
@@ -108,7 +109,7 @@ class DiskHint(msgspec.Struct, frozen=True, omit_defaults=True):
         if isinstance(hint, str):
             return cls(device=hint)
         try:
-            return msgspec.convert(hint, cls, strict=True)
+            return from_plain(hint, cls)
         except msgspec.ValidationError as error:
             raise errors.CpiError(f"not a disk hint: {hint!r}: {error}") from error
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from cpi.contract import errors
+from cpi.contract.encoding import from_plain
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -103,7 +104,7 @@ class _Reader:
 
     def _plain(self, wanted: Any, value: Any, path: str) -> Any:
         try:
-            return msgspec.convert(value, wanted, dec_hook=_secret)
+            return from_plain(value, wanted, _secret)
         except msgspec.ValidationError as error:
             self.faults.append(f"{path}{_fault(str(error))}")
             return None

@@ -161,7 +161,7 @@ def _read(wanted: Any, argument: Any) -> Any:
 
 
 def _size(argument: Any) -> MiB:
-    size = msgspec.convert(argument, int)
+    size = from_plain(argument, int)
     if size < 1:
         raise msgspec.ValidationError(f"Expected at least 1 MiB, got {size}")
     return MiB(size)
@@ -169,7 +169,7 @@ def _size(argument: Any) -> MiB:
 
 def _networks(argument: Any) -> Networks:
     networks: dict[str, Network] = {}
-    for name, document in msgspec.convert(argument, dict[str, dict[str, Any]]).items():
+    for name, document in from_plain(argument, dict[str, dict[str, Any]]).items():
         present = {key: value for key, value in document.items() if value is not None}
         try:
             networks[name] = Network.from_document(present)

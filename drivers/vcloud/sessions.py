@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from cpi.contract import errors
+from cpi.contract.encoding import from_plain
 from cpi.kit import private_files
 from drivers.vcloud import documents
 from drivers.vcloud.settings import VcloudSettings
@@ -84,7 +85,7 @@ class Sessions:
 
     def _kept(self) -> Session | None:
         try:
-            return msgspec.convert(private_files.read(self._file), Session)
+            return from_plain(private_files.read(self._file), Session)
         except msgspec.ValidationError:
             return None
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cpi.contract.encoding import from_json
 from drivers.vsphere import mutex
 from drivers.vsphere.client import Reference, vim
 from drivers.vsphere.settings import HostGroup
@@ -88,7 +89,7 @@ def leave(site: Site, vm: Reference, options: Sequence[Any]) -> None:
     text = next((option.value for option in options if option.key == OPTION), None)
     if not text:
         return
-    joined = msgspec.json.decode(text, type=Joined)
+    joined = from_json(text, Joined)
 
     def change(seen: Mapping[str, Any]) -> Any:
         # A rule that names a group has to go before the group.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from cpi.contract.encoding import from_json
 from drivers.vsphere.files import Files
 
 
@@ -38,7 +39,7 @@ def read(files: Files, store: str, path: str) -> Record:
     """An empty one if there is none, or none that can be read."""
     content = files.read(store, path)
     try:
-        return msgspec.json.decode(content or b"{}", type=Record)
+        return from_json(content or b"{}", Record)
     except msgspec.MsgspecError:
         return Record()
 

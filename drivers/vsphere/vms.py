@@ -1,10 +1,9 @@
 """VMs that exist: found, restarted, described, deleted."""
 
+import json
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Final
-
-import msgspec
 
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
@@ -107,7 +106,7 @@ class Vms:
         content = Files(site.client, site).read(store, f"{path}/{environment.PLAIN}")
         if content is None:
             raise errors.CloudError(f"the VM {vm_cid} has no {environment.PLAIN} in its folder")
-        settings: Mapping[str, Any] = msgspec.json.decode(content)
+        settings: Mapping[str, Any] = json.loads(content)
         return settings
 
     def switch_on(self, site: Site, vm: Reference) -> None:

@@ -1,6 +1,7 @@
 """The policy API itself: the one room that speaks HTTP to an NSX manager."""
 
 import functools
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -141,7 +142,7 @@ class Nsx:
                 raise
             self._sessions.renew(rights)
             answer = self._sent(method, target, content, {**headers, **self._rights().headers})
-        return msgspec.json.decode(answer.content) if answer.content.strip() else {}
+        return json.loads(answer.content) if answer.content.strip() else {}
 
     def _rights(self) -> Rights:
         with self._lock:

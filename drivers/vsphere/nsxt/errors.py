@@ -1,9 +1,8 @@
 """What NSX's answers mean."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
-
-import msgspec
 
 from cpi.kit.redaction import scrubbed
 from drivers.vsphere.errors import AnswerLost, NotReached, Refused
@@ -61,8 +60,8 @@ def check(asked: str, status: int, headers: Mapping[str, str], body: bytes) -> N
 def _said(body: bytes) -> str:
     """NSX's own words: a message, its code, and messages related to it."""
     try:
-        document: Any = msgspec.json.decode(body or b"{}")
-    except msgspec.MsgspecError:
+        document: Any = json.loads(body or b"{}")
+    except ValueError:
         return scrubbed(" ".join(body.decode("utf-8", "replace").split()))[:_LONGEST_QUOTE]
     if not isinstance(document, Mapping):
         return ""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cpi.contract.encoding import from_json
 from drivers.vsphere.nsxt.pools import Member
 
 OPTION: Final = "multicpi.nsxt"
@@ -33,6 +34,6 @@ def remembered(options: Sequence[Any]) -> Joined | None:
     """What a VM's options say; None if they say nothing."""
     text = next((option.value for option in options if option.key == OPTION), None)
     try:
-        return msgspec.json.decode(str(text), type=Joined) if text else None
+        return from_json(str(text), Joined) if text else None
     except msgspec.MsgspecError:
         return None
