@@ -2,8 +2,9 @@
 
     python -m tests.bench.bench_fleet [MOVES] [one|two|killed ...]
 
-Each job takes a row every second, and three seconds to drain: a worker waits for most of the time, as it does for a real
-cloud, so two workers are quicker as long as the machine's cores, which all the VMs share, are not busy.
+Each job takes a row every second, and ten seconds to drain: a worker waits for most of the time, as it does for a real
+cloud, so two workers are quicker as long as the machine's cores, which all the VMs share, are not busy. No canaries: they go
+one after the other.
 """
 
 import json
@@ -23,6 +24,7 @@ from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.durable.workflow import open_book
+from cpi.migration.fleet import FleetReport
 from fixtures.local_cloud import local_config, local_config_file
 from fixtures.postgresql import postgresql
 from tests.bench.measuring import show
@@ -32,7 +34,7 @@ from tests.migration.place import Place
 _CPI = str(Path(sys.executable).with_name("cpi"))
 _SECONDS = 1800.0
 _BETWEEN_ROWS_SECONDS = 1.0
-_DRAIN = {"command": ["sh", "-c", "echo 3"]}
+_DRAIN = {"command": ["sh", "-c", "echo 10"]}
 _AT_ONCE = 16
 _ROUNDS = {
     "one": ("1 worker", 1, 96, False),
@@ -81,7 +83,8 @@ def _round(folder: Path, places: list[Place], url: str, workers: int, size: int,
     entries = [{"vm": str(place.vm_cid), "disk": str(place.disk_cid)} for place in places]
     defaults = {"config": str(folder / "cpi.json"), "size": size, "strategy": "copy"}
     (folder / "fleet.yml").write_text(json.dumps({"defaults": defaults, "moves": entries}))
-    order = [_CPI, "migrate", "--fleet", str(folder / "fleet.yml"), "--database", url, "--queue-only", "--max-in-flight", "8"]
+    order = [_CPI, "migrate", "--fleet", str(folder / "fleet.yml"), "--database", url, "--queue-only"]
+    order += ["--max-in-flight", "8", "--canaries", "0"]
     fleet_id = json.loads(subprocess.run(order, check=True, capture_output=True).stdout)["fleet_id"]
     book = open_book(database(url))
     with ExitStack() as running:
@@ -91,9 +94,15 @@ def _round(folder: Path, places: list[Place], url: str, workers: int, size: int,
         if killed:
             half = len(places) // 2
             wait_until(lambda: _moved(book.moves(), fleet_id) >= half, "half of the fleet", deadline_seconds=_SECONDS)
-            started[0].kill()
-            _start(url, running)
-        report = wait_until(lambda: book.fleet_report(fleet_id), "the fleet", deadline_seconds=_SECONDS)
+            started.pop(0).kill()
+            started.append(_start(url, running))
+
+        def ended() -> FleetReport | None:
+            if any(worker.poll() for worker in started):
+                raise RuntimeError("a worker died")
+            return book.fleet_report(fleet_id)
+
+        report = wait_until(ended, "the fleet", deadline_seconds=_SECONDS)
         seconds, busy = time.monotonic() - began, _busy_seconds() - busy
         if report.moved != len(places):
             raise RuntimeError(f"not all were moved: {report}")

@@ -1,9 +1,10 @@
 """A disk moved in five ways while its job keeps writing: for how long the job is down, and how fast the data goes.
 
-    python -m tests.bench.bench_move [small|large] [live|copy|tar|cp|rsync ...]
+    python -m tests.bench.bench_move [small|large] [live|beside|copy|tar|cp|rsync ...]
 
 CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, and 10 GB in few files. Each way moves what the
-one before it has moved; before each the data is synced, and as root thrown out of memory.
+one before it has moved; before each the data is synced, and as root thrown out of memory. The job writes and syncs a row
+every few milliseconds, which whatever copies while it runs has to bear: `beside` is a plain cp -a that does, and moves nothing.
 """
 
 import os
@@ -30,6 +31,7 @@ from tests.migration.place import Place
 
 _SCALE = float(os.environ.get("CPI_BENCH_SCALE", "0.1"))
 _SMALL_FILES, _SMALL_BYTES, _MEGA, _SAMPLE_SECONDS = 20_000, 4_000, 1 << 20, 0.05
+_CP = 'cp -a "$0/." "$1/"'
 _PIPE = 'tar -C "$0" --xattrs --sparse -cf - . | tar -C "$1" -xpf -'
 _NAMES = frozenset({"tar", "cp", "rsync", "find", "sort", "comm", "xargs", "awk"})
 _FORGET = Path("/proc/sys/vm/drop_caches")
@@ -53,6 +55,7 @@ def main(words: list[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(Path(folder))) as make:
             there = make(size * 5 // 4 + 128, 1)
             copied = fill(Path(f"{there.seen}/var/vcap/store"))
+            _beside(there, size * 5 // 4 + 128, copied)  # who comes first finds the machine's own disk cold
             _show(title, {way: _measured(there, size * 5 // 4 + 128, copied, way) for way in ways})
 
 
@@ -130,16 +133,12 @@ def _copied(script: str) -> Callable[[Place, int, int], Figures]:
     """As a director would by hand: the job stopped, everything copied and synced, the disks swapped, the job started."""
 
     def move(there: Place, size: int, copied: int) -> Figures:
-        site, old, shell = Site(there.cloud, there.agent, there.vm_cid), there.disk_cid, there.shell()
+        site, old = Site(there.cloud, there.agent, there.vm_cid), there.disk_cid
         began = time.monotonic()
         jobs.stop(there.agent)
         there.disk_cid = there.cloud.create_disk(MiB(size), {}, there.vm_cid)
         site.attach(there.disk_cid, {})
-        copying, folders = time.monotonic(), [f"{shell.root}/var/vcap/{name}" for name in ("store", "store_migration_target")]
-        done = shell.run(["sh", "-c", f'{script} && sync -f "$1"', *folders], deadline_seconds=3600)
-        if done.status:
-            raise SystemExit(done.complaint)
-        took = time.monotonic() - copying
+        took = _run(there, script)
         there.agent.unmount_disk(there.disk_cid)
         site.detach(old)
         there.agent.mount_disk(there.disk_cid)
@@ -148,6 +147,27 @@ def _copied(script: str) -> Callable[[Place, int, int], Figures]:
         return Figures(total, total, copied / took)
 
     return move
+
+
+def _beside(there: Place, size: int, copied: int) -> Figures:
+    """The rate of cp -a while the job writes. The copy is no good, and is thrown away."""
+    site, began = Site(there.cloud, there.agent, there.vm_cid), time.monotonic()
+    new = there.cloud.create_disk(MiB(size), {}, there.vm_cid)
+    site.attach(new, {})
+    took = _run(there, _CP)
+    site.detach(new)
+    there.cloud.delete_disk(new)
+    return Figures(0, time.monotonic() - began, copied / took)
+
+
+def _run(there: Place, script: str) -> float:
+    """The seconds that a copy from the one disk to the other takes, until it is on the disk."""
+    shell, began = there.shell(), time.monotonic()
+    folders = [f"{shell.root}/var/vcap/{name}" for name in ("store", "store_migration_target")]
+    done = shell.run(["sh", "-c", f'{script} && sync -f "$1"', *folders], deadline_seconds=3600)
+    if done.status:
+        raise SystemExit(done.complaint)
+    return time.monotonic() - began
 
 
 @contextmanager
@@ -183,9 +203,10 @@ _KINDS: dict[str, tuple[str, int, Callable[[Path], int]]] = {
 }
 _WAYS: dict[str, tuple[str, Callable[[Place, int, int], Figures]]] = {
     "live": ("live copy", _moved("live_copy")),
+    "beside": ("cp -a while the job writes", _beside),
     "copy": ("copy", _moved("copy")),
     "tar": ("the agent's pipe of tar", _copied(_PIPE)),
-    "cp": ("cp -a", _copied('cp -a "$0/." "$1/"')),
+    "cp": ("cp -a", _copied(_CP)),
     "rsync": ("rsync -aHAXS", _copied('rsync -aHAXS --numeric-ids "$0/" "$1/"')),
 }
 
