@@ -61,12 +61,20 @@ def test_a_disk_that_another_operation_runs_on_is_waited_for(google: Lab, bench:
 def test_a_disk_that_is_on_its_way_to_the_vm_is_attached_once_the_vm_has_it(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """Not when the disk already names the VM as its user."""
     vm, disk_cid = bench.vm(), bench.disk()
-    google.set(operation_calls=5)
+    google.set(operation_calls=7)
     _unwaited(google)
     with pytest.raises(errors.CloudError, match="injectedFault"):
         cloud.attach_disk(vm.cid, disk_cid)
+    shown = []
+
+    def look(_: Request) -> Answer | None:
+        shown.append([one["deviceName"] for one in google.see("instances", vm.cid)["disks"]])
+        return None
+
+    google.proxy.inject(Rule("POST instances/{name}/setMetadata", effects.decided(look)))
     assert cloud.get_disks(vm.cid) == []
     cloud.attach_disk(vm.cid, disk_cid)
+    assert [disk_cid in disks for disks in shown] == [True]
     assert list(cloud.get_disks(vm.cid)) == [disk_cid]
     assert list(bench.settings(vm.cid)["disks"]["persistent"]) == [disk_cid]
 
