@@ -57,7 +57,7 @@ class Account:
         return wait_until(probe, what, deadline_seconds=deadline_seconds, first_pause_seconds=0.1)
 
     def anew(self, change: Callable[[], T]) -> T:
-        """The answer of change, which looks before it changes, and does so again if somebody else was faster or is still at it."""
+        """The answer of change, which looks before it changes, and does so again if somebody else was faster or is at it."""
         try:
             return change()
         except _MEANWHILE as first:
