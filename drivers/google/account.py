@@ -1,9 +1,10 @@
 """What every part of the driver works with: the API, the settings, who calls, and how patient to be."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from cpi.contract.model import CloudConfig
 from cpi.kit.waiting import wait_until
@@ -11,7 +12,12 @@ from drivers.google import errors
 from drivers.google.client import Client
 from drivers.google.settings import GoogleSettings
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+Item = dict[str, Any]
+
+_MEANWHILE: Final = (errors.Stale, errors.NotReady)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +29,8 @@ class Patience:
     in_use: float = 300
     stemcell: float = 3600
     snapshot: float = 6 * 3600
-    stale_attempts: int = 20
-    """How often what somebody else changed meanwhile is read and changed again."""
+    attempts: int = 300
+    """How often what somebody else changes at the same time is looked at and changed again: for some five minutes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +57,15 @@ class Account:
         return wait_until(probe, what, deadline_seconds=deadline_seconds, first_pause_seconds=0.1)
 
     def anew(self, change: Callable[[], T]) -> T:
-        """The answer of change, which reads what it changes, and does so again if somebody else was faster."""
+        """The answer of change, which looks before it changes, and does so again if somebody else was faster or is at it."""
         try:
             return change()
-        except errors.Stale:
+        except _MEANWHILE as first:
             from cpi.kit.retrying import repeated  # imported late: most changes succeed at once
 
-            return repeated(change, on=errors.Stale, attempts=self.patience.stale_attempts, longest_pause_seconds=2.0)
+            _log.info("again: %s", first.message)
+            return repeated(change, on=_MEANWHILE, attempts=self.patience.attempts, longest_pause_seconds=2.0)
+
+    def do(self, method: str, body: Item | None = None, **parameters: Any) -> Item:
+        """The client's, begun again as long as an earlier operation on the same thing, of whomever, keeps it from beginning."""
+        return self.anew(lambda: self.client.do(method, body, **parameters))

@@ -57,15 +57,14 @@ def _attach(account: Account, item: Item, disk_cid: DiskCid) -> None:
 
 
 def _attached_already(account: Account, item: Item, disk_cid: DiskCid, error: errors.Refusal) -> bool:
-    """Another process attached it here; or it is on its way from elsewhere. Raises CloudError if another VM keeps it."""
+    """Another call attached it here; or it is on its way, here or from elsewhere. Raises CloudError if another VM keeps it."""
     vm_cid = VmCid(item["name"])
-    for user in disks.describe(account, disk_cid).get("users", []):
-        holder = VmCid(naming.last(user))
-        if holder == vm_cid:
-            return True
-        if vms.is_alive(account, holder):
+    if _device_of(vms.describe_living(account, vm_cid), disk_cid) is not None:
+        return True
+    holders = [VmCid(naming.last(user)) for user in disks.describe(account, disk_cid).get("users", [])]
+    for holder in holders:
+        if holder != vm_cid and vms.is_alive(account, holder):
             raise errors.Refusal(f"the disk {disk_cid} is attached to {holder}: detach it first") from error
-    vms.describe_living(account, vm_cid)
     return False
 
 
@@ -79,7 +78,7 @@ def _elsewhere_or_missing(account: Account, zone: str, disk_cid: DiskCid, error:
 
 def _detach(account: Account, item: Item, device: str) -> None:
     try:
-        account.client.do("instances.detachDisk", **vms.place(item), deviceName=device)
+        account.do("instances.detachDisk", **vms.place(item), deviceName=device)
     except errors.Refusal as error:
         if error.code != "INVALID" or _still_there(account, item, device):
             raise

@@ -31,13 +31,13 @@ def join(account: Account, properties: VmProperties, zone: str, name: str, undo:
     if properties.target_pool:
         pool, region = properties.target_pool, naming.region_of(zone)
         undo.push(f"{name} in target pool {pool}", lambda: _leave_pool(account, region, pool, body))
-        account.client.do("targetPools.addInstance", body, region=region, targetPool=pool)
+        account.do("targetPools.addInstance", body, region=region, targetPool=pool)
     service = _service(properties)
     if service:
         group = _group(account, service.name, service.scheme, zone)
         undo.push(f"{name} in instance group {group}", lambda: _leave_group(account, zone, group, body))
         try:
-            account.client.do("instanceGroups.addInstances", body, zone=zone, instanceGroup=group)
+            account.do("instanceGroups.addInstances", body, zone=zone, instanceGroup=group)
         except errors.Exists:
             return
 
@@ -89,14 +89,14 @@ def _group(account: Account, name: str, scheme: str, zone: str) -> str:
 
 def _leave_pool(account: Account, region: str, pool: str, body: Item) -> None:
     try:
-        account.client.do("targetPools.removeInstance", body, region=region, targetPool=pool)
+        account.do("targetPools.removeInstance", body, region=region, targetPool=pool)
     except errors.Missing:
         return
 
 
 def _leave_group(account: Account, zone: str, group: str, body: Item) -> None:
     try:
-        account.client.do("instanceGroups.removeInstances", body, zone=zone, instanceGroup=group)
+        account.do("instanceGroups.removeInstances", body, zone=zone, instanceGroup=group)
     except errors.Missing:
         return
     except errors.Refusal as error:

@@ -73,9 +73,11 @@ class Client:
             answer: Item = self._repeated(attempt, first)
             return answer
 
-    def do(self, method: str, body: Item | None = None, **parameters: Any) -> Item:
+    def do(
+        self, method: str, body: Item | None = None, *, deadline_seconds: float = OPERATION_SECONDS, **parameters: Any
+    ) -> Item:
         """A call that begins an operation, and the operation's end. Raises what the operation failed with."""
-        return self.finished(method, self.call(method, body, **parameters))
+        return self.finished(method, self.call(method, body, **parameters), deadline_seconds=deadline_seconds)
 
     def finished(self, method: str, operation: Item, *, deadline_seconds: float = OPERATION_SECONDS) -> Item:
         """The operation once it is done, waited for by the wait verb. Raises what it failed with."""

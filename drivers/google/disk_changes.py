@@ -1,6 +1,6 @@
 """resize_disk and update_disk: in place where Google can, else through a snapshot."""
 
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import DiskCid
@@ -11,6 +11,8 @@ from drivers.google.account import Account
 from drivers.google.properties import DiskProperties
 
 Item = dict[str, Any]
+
+_REFUSED: Final = 400
 
 
 def resize(account: Account, disk_cid: DiskCid, size: MiB) -> None:
@@ -60,7 +62,7 @@ def _checked_size(item: Item, size: MiB) -> int:
 
 def _grow(account: Account, item: Item, size: int) -> None:
     try:
-        account.client.do("disks.resize", {"sizeGb": str(size)}, zone=naming.last(item["zone"]), disk=item["name"])
+        _change(account, item, "disks.resize", {"sizeGb": str(size)})
     except errors.QuotaReached as error:
         raise errors.NoRoom(error.message) from error
 
@@ -72,8 +74,20 @@ def _speed_up(account: Account, item: Item, properties: DiskProperties) -> None:
     if not changes:
         return
     try:
-        account.client.do("disks.update", changes, zone=naming.last(item["zone"]), disk=item["name"], paths=",".join(changes))
+        _change(account, item, "disks.update", changes, paths=",".join(changes))
     except errors.Refusal as error:
         if error.code not in ("INVALID", "UNSUPPORTED_OPERATION"):
             raise
         raise contract_errors.NotSupported(f"the disk {item['name']} can not be changed in place: {error.message}") from error
+
+
+def _change(account: Account, item: Item, method: str, wished: Item, **further: str) -> None:
+    """Have it as wished. Google refuses what an earlier call has done since the disk was looked at: it counts as it is now."""
+    try:
+        account.do(method, wished, zone=naming.last(item["zone"]), disk=item["name"], **further)
+    except errors.Refusal as error:
+        if error.status != _REFUSED:
+            raise
+        present = disks.describe(account, DiskCid(item["name"]))
+        if any(present.get(key) != value for key, value in wished.items()):
+            raise

@@ -153,7 +153,7 @@ def delete(account: Account, disk_cid: DiskCid) -> None:
     if not naming.is_name(disk_cid):
         raise errors.DiskMissing(f"there is no disk {disk_cid}")
     with _naming(disk_cid):
-        account.client.do("disks.delete", zone=zone_of(account, disk_cid), disk=str(disk_cid))
+        account.do("disks.delete", zone=zone_of(account, disk_cid), disk=str(disk_cid))
 
 
 def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> None:

@@ -80,6 +80,6 @@ def _is_settled(account: Account, region: str, name: str) -> bool:
 def _remove(account: Account, region: str, name: str) -> None:
     """As long as other VMs use it, Google refuses."""
     try:
-        account.client.do("resourcePolicies.delete", region=region, resourcePolicy=name)
+        account.do("resourcePolicies.delete", region=region, resourcePolicy=name)
     except (errors.InUse, errors.Missing):
         return

@@ -37,10 +37,9 @@ def take(account: Account, disk_cid: DiskCid, snapshot_cid: SnapshotCid, descrip
     body: Item = {"name": str(snapshot_cid), "description": description, "labels": dict(born)}
     body |= {"storageLocations": [where]} if where else {}
     with Undo() as undo:
-        zone = disks.zone_of(account, disk_cid)
+        place = {"zone": disks.zone_of(account, disk_cid), "disk": str(disk_cid)}
         undo.push(f"snapshot {snapshot_cid}", lambda: delete(account, snapshot_cid))
-        told = account.client.call("disks.createSnapshot", body, zone=zone, disk=str(disk_cid))
-        account.client.finished("disks.createSnapshot", told, deadline_seconds=account.patience.snapshot)
+        account.do("disks.createSnapshot", body, deadline_seconds=account.patience.snapshot, **place)
 
 
 def wait_until_ready(account: Account, snapshot_cid: SnapshotCid) -> None:
@@ -60,6 +59,6 @@ def delete(account: Account, snapshot_cid: SnapshotCid) -> None:
     if not naming.is_name(snapshot_cid):
         return
     try:
-        account.client.do("snapshots.delete", snapshot=str(snapshot_cid))
+        account.do("snapshots.delete", snapshot=str(snapshot_cid))
     except errors.Missing:
         return

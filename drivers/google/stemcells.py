@@ -47,7 +47,7 @@ def delete(account: Account, stemcell_cid: StemcellCid) -> None:
     if not naming.is_name(stemcell_cid):
         return
     try:
-        account.client.do("images.delete", image=str(stemcell_cid))
+        account.do("images.delete", image=str(stemcell_cid))
     except errors.Missing:
         return
 

@@ -38,7 +38,7 @@ def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
 def delete(account: Account, network_cid: NetworkCid) -> None:
     """Raises NetworkNotFound; CloudError while something is on it."""
     project, region = _place(account, network_cid)
-    account.client.do("subnetworks.delete", project=project, region=region, subnetwork=naming.last(network_cid))
+    account.do("subnetworks.delete", project=project, region=region, subnetwork=naming.last(network_cid))
 
 
 def _checked_range(definition: NetworkDefinition) -> ipaddress.IPv4Network:
@@ -94,7 +94,7 @@ def _made(
     body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
     with Undo() as undo:
         undo.push(f"network {name}", lambda: _remove(account, host, region, name))
-        account.client.do("subnetworks.insert", body, project=host, region=region)
+        account.do("subnetworks.insert", body, project=host, region=region)
     told: Item = {"subnetwork_name": name, "network_name": naming.last(network)}
     told |= {key: True for key in ("dual_stack", "external_ipv6") if getattr(properties, key)}
     if properties.xpn_host_project_id:
@@ -113,7 +113,7 @@ def _ipv6(properties: NetworkProperties) -> Item:
 
 def _remove(account: Account, project: str, region: str, name: str) -> None:
     try:
-        account.client.do("subnetworks.delete", project=project, region=region, subnetwork=name)
+        account.do("subnetworks.delete", project=project, region=region, subnetwork=name)
     except errors.Missing:
         return
 

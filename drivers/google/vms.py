@@ -59,10 +59,14 @@ def is_alive(account: Account, vm_cid: VmCid) -> bool:
 
 def reboot(account: Account, vm_cid: VmCid) -> None:
     """The hard way; a VM that is off is started."""
-    item = describe_living(account, vm_cid)
-    if item["status"] in _LEAVING:
-        item = account.wait(lambda: _off(account, vm_cid), f"the VM {vm_cid} does not stop", account.patience.vm_running)
-    account.client.do("instances.start" if item["status"] in _OFF else "instances.reset", **place(item))
+
+    def started_anew() -> None:
+        item = describe_living(account, vm_cid)
+        if item["status"] in _LEAVING:
+            item = account.wait(lambda: _off(account, vm_cid), f"the VM {vm_cid} does not stop", account.patience.vm_running)
+        account.client.do("instances.start" if item["status"] in _OFF else "instances.reset", **place(item))
+
+    account.anew(started_anew)
 
 
 def set_metadata(account: Account, vm_cid: VmCid, metadata: Metadata) -> None:
@@ -100,10 +104,9 @@ def delete(account: Account, vm_cid: VmCid) -> None:
 
 def remove(account: Account, zone: str, name: str, *, wait: bool = True) -> None:
     """Its own disks go with it, its persistent disks are detached, its addresses are free."""
+    begin = account.client.do if wait else account.client.call
     try:
-        told = account.client.call("instances.delete", zone=zone, instance=name)
-        if wait:
-            account.client.finished("instances.delete", told)
+        account.anew(lambda: begin("instances.delete", zone=zone, instance=name))
     except errors.VmMissing:
         return
 

@@ -35,12 +35,26 @@ def running_lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def google(running_lab: Lab) -> Iterator[Lab]:
-    """An empty project. What the fake answers wrongly fails the test."""
+    """An empty project, where calls are counted, no time is taken. What the fake answers wrongly fails the test."""
     running_lab.proxy.withdraw_all()
-    running_lab.reset(operation_seconds=0.005)
+    running_lab.reset(operation_calls=2)
     running_lab.proxy.forget_calls()
     yield running_lab
     running_lab.census()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param({"operation_calls": 1}, id="at once"),
+        pytest.param({"operation_calls": 2}, id="after the look of a repeat"),
+        pytest.param({"operation_calls": 3}, id="a call later"),
+        pytest.param({"operation_calls": 20}, id="late"),
+        pytest.param({"operation_calls": 4, "exclusive": True}, id="one after the other"),
+    ]
+)
+def operations_end(google: Lab, request: pytest.FixtureRequest) -> None:
+    """Of machines and clouds fast and slow: when an operation ends that an earlier call began and did not wait for."""
+    google.set(**request.param)
 
 
 @pytest.fixture

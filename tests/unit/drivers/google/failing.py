@@ -25,6 +25,7 @@ def each_call(google: Lab, action: Callable[[], object], check: Callable[[int, e
     """Runs action with its first call failing, then its second, until it makes no more; how many there were."""
     for k in itertools.count():
         assert k < MOST_CALLS, "it never ends"
+        google.finish()
         rule = failing(k)
         google.proxy.inject(rule)
         try:
@@ -45,6 +46,7 @@ def each_call_and_a_repeat(
 ) -> int:
     """The same with something new to act on each time: an action that failed is done again, and check sees what came of it."""
     for k in range(MOST_CALLS):
+        google.finish()
         made = make()
         rule = failing(k)
         google.proxy.inject(rule)

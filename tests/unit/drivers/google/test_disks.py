@@ -138,7 +138,7 @@ def test_a_vm_that_is_deleted_without_waiting_is_gone_at_once(
 ) -> None:
     """CPI_ASYNC_DELETE, as with the official CPI: a VM that is going does not exist any more."""
     vm = bench.vm()
-    google.set(operation_seconds=1.0)
+    google.set(operation_calls=1000)
     monkeypatch.setenv("CPI_ASYNC_DELETE", "1")
     cloud.delete_vm(vm.cid)
     assert google.see("instances", vm.cid)["status"] == "STOPPING"

@@ -14,10 +14,12 @@ from tests.unit.drivers.google.conftest import GIB, WAIT, Bench, balanced, refus
 from tests.unit.drivers.google.failing import MOST_CALLS, each_call, failing, was_injected
 
 pytestmark = pytest.mark.slow
+_overlapping = pytest.mark.usefixtures("operations_end")
 
 _TOKEN = "the token"  # noqa: S105 - not secret
 
 
+@_overlapping
 def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """VMs, disks and the members of load balancers are as before."""
     joined = balanced(google)
@@ -43,6 +45,7 @@ def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench
     assert google.see("targetPools")["instances"] == google.see("instanceGroups")["_members"] == []
 
 
+@_overlapping
 def test_create_disk_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """The insert, and the wait for it."""
     vm = bench.vm()
@@ -54,6 +57,7 @@ def test_create_disk_leaves_nothing_whichever_call_fails(google: Lab, bench: Ben
     assert each_call(google, lambda: cloud.create_disk(GIB, {}, vm.cid, _TOKEN), check) >= 3
 
 
+@_overlapping
 def test_attach_and_detach_are_finished_by_a_repeat_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """The settings in the VM's metadata tell the truth afterwards."""
     vm, disk_cid = bench.vm(), bench.disk()
@@ -74,6 +78,7 @@ def test_attach_and_detach_are_finished_by_a_repeat_whichever_call_fails(google:
     assert each_call(google, lambda: cloud.detach_disk(vm.cid, disk_cid), detached) >= 4
 
 
+@_overlapping
 @pytest.mark.parametrize("properties", [{"type": "pd-ssd"}, {}], ids=["by a copy", "in place"])
 def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
     google: Lab, cloud: Cloud, properties: dict[str, object]
@@ -81,6 +86,7 @@ def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
     """One disk remains, of the new kind, and nothing else."""
     before = google.census()
     for k in range(MOST_CALLS):
+        google.finish()
         disk_cid = cloud.create_disk(GIB, {"zone": ZONE})
         rule = failing(k)
         google.proxy.inject(rule)
@@ -104,6 +110,7 @@ def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
     pytest.fail("it never ends")
 
 
+@_overlapping
 def test_create_stemcell_leaves_nothing_whichever_call_fails(google: Lab, cloud: Cloud, image: str) -> None:
     """Making the bucket, beginning the upload, uploading, importing, waiting: images, buckets and objects are as before."""
     before = google.census()

@@ -13,7 +13,7 @@ from fixtures.clouds.google.lab import REGION, ZONE, Lab
 from tests.unit.drivers.google.conftest import GIB, Bench, balanced
 from tests.unit.drivers.google.failing import each_call, each_call_and_a_repeat
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("operations_end")]
 
 
 def test_delete_vm(google: Lab, bench: Bench, cloud: Cloud) -> None:

@@ -117,6 +117,7 @@ def test_a_policy_that_is_on_its_way_out_is_waited_for_and_made_again(google: La
     assert google.see("instances", vm.cid)["status"] == google.see("instances", last.cid)["status"] == "RUNNING"
 
 
+@pytest.mark.usefixtures("operations_end")
 def test_create_vm_leaves_nothing_whichever_call_fails(google: Lab, bench: Bench, cloud: Cloud) -> None:
     """Neither a VM nor the policy of a group that has none. The same token makes it the next time."""
     before, networks = google.census(), bench.manual()
