@@ -3,6 +3,7 @@
 A cluster's rules are read, changed and written as a whole, so one process does it at a time.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,8 +11,11 @@ import msgspec
 
 from drivers.vsphere import mutex
 from drivers.vsphere.client import Reference, vim
+from drivers.vsphere.errors import Refused
 from drivers.vsphere.settings import HostGroup
 from drivers.vsphere.site import Site
+
+_log = logging.getLogger(__name__)
 
 OPTION: Final = "multicpi.drs"
 """The option of a VM that remembers what it joined."""
@@ -98,7 +102,12 @@ def leave(site: Site, vm: Reference, options: Sequence[Any]) -> None:
         rules += [_rule_removed(rule) for rule in seen.get(_PATHS[1], ()) if getattr(rule, "vmGroupName", None) in gone]
         return vim.cluster.ConfigSpecEx(groupSpec=groups, rulesSpec=rules) if groups or rules else None
 
-    _changed(site, site.client.reference("ClusterComputeResource", joined.cluster), change)
+    try:
+        _changed(site, site.client.reference("ClusterComputeResource", joined.cluster), change)
+    except Refused as error:
+        if error.fault != "ManagedObjectNotFound":
+            raise
+        _log.info("the cluster %s is gone, and its groups and rules with it", joined.cluster)
 
 
 def _changed(site: Site, cluster: Reference, change: Callable[[Mapping[str, Any]], Any]) -> None:

@@ -138,6 +138,16 @@ def test_a_lost_answer_while_something_goes_is_no_failure(vcenter: Lab, bench: B
     assert not cloud.has_vm(vm)
 
 
+def test_what_is_gone_besides_the_vm_is_told(vcenter: Lab, bench: Bench) -> None:
+    """A task, say, that a vCenter forgot when it was restarted: nobody is told that the VM is deleted."""
+    vm = bench.vm().cid
+    vcenter.proxy.inject(Rule("PowerOffVM_Task", effects.answer(500, fault("ManagedObjectNotFound").body), times=1))
+    with pytest.raises(errors.CloudError, match="ManagedObjectNotFound"):
+        bench.cloud.delete_vm(vm)
+    bench.cloud.delete_vm(vm)
+    assert not bench.cloud.has_vm(vm)
+
+
 def test_polls_are_told_from_looks(vcenter: Lab, cloud: Cloud) -> None:
     """Else the counts would prove nothing."""
     vcenter.proxy.forget_calls()
