@@ -1,5 +1,6 @@
 """Disks on VMs."""
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -30,7 +31,7 @@ _REACHED: Final = {
     **CLUSTER_STEP,
 }
 # Another process was faster: the unit was free when we looked.
-_UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "TaskInProgress", "ConcurrentAccess"})
+_UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "ConcurrentAccess"})
 
 
 _Begin = Callable[[Mapping[str, Any], Any, int], Reference]
@@ -187,7 +188,7 @@ class Attachments:
             controller = devices.controller_of(now["config.hardware.device"])
             unit = devices.free_unit(now["config.hardware.device"], controller)
             try:
-                site.client.finished(begin(now, controller, unit), f"attaching the disk {disk_cid}")
+                site.client.carried_out(functools.partial(begin, now, controller, unit), f"attaching the disk {disk_cid}")
             except AnswerLost:
                 _log.info("attaching the disk %s: the answer was lost, looked again", disk_cid)
             except Refused as error:
