@@ -194,14 +194,7 @@ class Client:
         """An HTTP request beside SOAP, by the same session. Raises NotReached or AnswerLost."""
         self._connected()
         sent = {"Cookie": self._stub.cookie, **(headers or {})}
-
-        def attempt() -> tuple[int, bytes]:
-            status, answer = self._sent(self.where, method, path, body, sent)
-            if status in THROTTLED:
-                raise Throttled(f"{method} {path.partition('?')[0]}: the vCenter answered {status}")
-            return status, answer
-
-        return patiently(attempt, (NotReached, AnswerLost))
+        return patiently(lambda: self._sent(self.where, method, path, body, sent), (NotReached, AnswerLost))
 
     def upload(self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str]) -> tuple[int, bytes]:
         """A stream to where a lease says: a host, often. It can not be repeated."""

@@ -93,13 +93,13 @@ def test_tags_that_exist_are_put_on_and_others_are_logged(vcenter: Lab, bench: B
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_no_vm_fails_for_the_service_of_tags(vcenter: Lab, bench: Bench, caplog: pytest.LogCaptureFixture, method: str) -> None:
-    """Neither for its login nor for the end of that."""
+    """Neither for its login nor for the end of that; nor is the VM kept waiting for a service that is not up."""
     vcenter.make_tag(f"for {method}", "red")
-    rule = Rule(f"{method} /rest/com/vmware/cis/session", effects.answer(500, b""))
+    rule = Rule(f"{method} /rest/com/vmware/cis/session", effects.answer(503, b""))
     vcenter.proxy.inject(rule)
     assert bench.cloud.has_vm(bench.vm(tags=[{"category": f"for {method}", "tag": "red"}]).cid)
     assert rule.met
-    assert f"{method} /session: the vCenter answered 500" in caplog.text
+    assert f"{method} /session: the vCenter answered 503" in caplog.text
 
 
 def test_the_disks_are_on_the_controller_that_is_wished(vcenter: Lab, bench: Bench) -> None:
