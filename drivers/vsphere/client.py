@@ -19,7 +19,7 @@ from cpi.kit import private_files
 from cpi.kit.waiting import wait_until
 from drivers.vsphere import reaching, session_cache
 from drivers.vsphere.errors import SDK_FAULTS, THROTTLED, AnswerLost, NotReached, Refused, Throttled, name_of, refusal
-from drivers.vsphere.patience import at_length, patiently
+from drivers.vsphere.patience import at_length, briefly, patiently
 from drivers.vsphere.settings import VCenter
 
 _log = logging.getLogger(__name__)
@@ -85,14 +85,14 @@ class Client:
         """An object of which the id is known."""
         return VmomiSupport.GetWsdlType("urn:vim25", kind)(moid, self._connected())
 
-    def call(self, target: Reference, operation: str, *, twice: bool = False, **arguments: Any) -> Any:
-        """The answer. twice: it may be done twice, so it is repeated when no answer comes.
+    def call(self, target: Reference, operation: str, *, twice: bool = False, hurried: bool = False, **arguments: Any) -> Any:
+        """The answer. twice: it may be done twice, so it is repeated when no answer comes. hurried: it is of no use later.
 
         Raises Refused for a fault, AnswerLost if it may have been done, NotReached if it was not.
         """
         passing = (NotReached, _Passing, AnswerLost) if twice else (NotReached, _Passing)
         try:
-            return patiently(lambda: self._authenticated(target, operation, arguments), passing)
+            return (briefly if hurried else patiently)(lambda: self._authenticated(target, operation, arguments), passing)
         except _Passing as error:
             raise error.refused from error
 

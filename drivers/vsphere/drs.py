@@ -115,8 +115,9 @@ def _changed(site: Site, cluster: Reference, change: Callable[[Mapping[str, Any]
         seen = site.client.read([cluster], {vim.ClusterComputeResource: _PATHS})[cluster]
         spec = change(seen)
         if spec is not None:
-            what = "changing DRS rules and groups"
-            site.client.done(cluster, "ReconfigureComputeResource_Task", what, spec=spec, modify=True)
+            # What was read gets old: another process takes the lock from one that has kept it for long.
+            task = site.client.call(cluster, "ReconfigureComputeResource_Task", hurried=True, spec=spec, modify=True)
+            site.client.finished(task, "changing DRS rules and groups")
 
 
 def _group(seen: Mapping[str, Any], name: str) -> Any:

@@ -25,6 +25,11 @@ def patiently(
     return at_length(lambda: repeated(attempt, on=on, unless=Throttled, attempts=_ATTEMPTS), Throttled, at_least)
 
 
+def briefly(attempt: Callable[[], T], on: tuple[type[errors.Error], ...]) -> T:
+    """Its answer, after four attempts that raise on at most."""
+    return repeated(attempt, on=on, attempts=_ATTEMPTS)
+
+
 def at_length(attempt: Callable[[], T], on: type[errors.Error], at_least: Callable[[BaseException], float] = lambda _: 0.0) -> T:
     """Its answer, however many attempts raise on before."""
     return repeated(attempt, on=on, attempts=_WITHOUT_END, deadline_seconds=SECONDS, at_least=at_least)
