@@ -162,9 +162,8 @@ class Vmdks:
         found = self.site.client.read([vmdk.store.reference], {vim.VirtualMachine: ("name", "config.hardware.device")}, steps)
         for seen in found.values():
             paths = {devices.path_of(disk) for disk in devices.disks(seen.get("config.hardware.device", ()))}
-            if vmdk.path in paths or f"{vmdk.name}.vmdk" in {
-                path.rpartition("/")[2] for path in paths
-            }:  # a vSAN has other folders
+            names = {path.rpartition("/")[2] for path in paths}  # a vSAN tells another folder of the same file
+            if vmdk.path in paths or f"{vmdk.name}.vmdk" in names:
                 name: str = seen["name"]
                 return name
         return None
