@@ -1,5 +1,6 @@
 """Disks on VMs."""
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -30,7 +31,7 @@ _REACHED: Final = {
     **CLUSTER_STEP,
 }
 # Another process was faster: the unit was free when we looked.
-_UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "TaskInProgress", "ConcurrentAccess"})
+_UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "ConcurrentAccess"})
 
 
 _Begin = Callable[[Mapping[str, Any], Any, int], Reference]
@@ -56,8 +57,7 @@ class Attachments:
             seen, stores = self._look(site, vm)
             present = _on(seen, name, folder)
             if present is None:
-                prepare = self._first_class_ready if naming.fcd_id(disk_cid) else self._vmdk_ready
-                begin = prepare(site, vm, vm_cid, disk_cid, stores)
+                begin = self._ready(site, vm, vm_cid, disk_cid, stores)
                 present = self._connect(site, vm, disk_cid, seen, begin)
         return _hint(present, seen)
 
@@ -103,19 +103,19 @@ class Attachments:
 
     def _remember(self, vmdks: Vmdks, disk: Attached) -> None:
         """Where a disk is that Storage vMotion moved: the VM forgets it, and its new name says nothing."""
-        name = naming.disk_name(disk.cid).file
-        if disk.path != disk.home:
-            home = _datastore(disk.home)
+        name, store, home = _names(vmdks, disk)
+        if disk.path != vmdks.path(store, name):
             record = records.read(vmdks.files, home, records.path_of(vmdks.folder, name))
-            vmdks.keep(home, name, msgspec.structs.replace(record, moved_to=disk.path))
+            if disk.home != vmdks.path(store, name):
+                vmdks.files.make_folder(f"[{store}] {vmdks.folder}")
+            for place in {home, store}:
+                vmdks.keep(place, name, msgspec.structs.replace(record, moved_to=disk.path))
 
     def _settle(self, vmdks: Vmdks, disk: Attached) -> None:
         """Under its own name on the datastore where it is, with a record that says that nothing has it."""
-        name = naming.disk_name(disk.cid).file
-        store, home = _datastore(disk.path), _datastore(disk.home)
-        wanted = f"[{store}] {vmdks.folder}/{name}.vmdk"
-        if disk.path not in {disk.home, wanted}:
-            vmdks.files.make_folder(f"[{store}] {vmdks.folder}")
+        name, store, home = _names(vmdks, disk)
+        wanted = vmdks.path(store, name)
+        if disk.path != wanted and not vmdks.lies_on(store, name):  # a vSAN tells another path of the same file
             vmdks.rename(disk.path, wanted)
         record = records.read(vmdks.files, home, records.path_of(vmdks.folder, name))
         vmdks.keep(store, name, msgspec.structs.replace(record, attached_to=None, moved_to=None))
@@ -141,6 +141,18 @@ class Attachments:
         store = roomiest(meant, vmdk.size, f"the disk {disk_cid} on {vmdk.store.name} must move", choice)
         _log.info("the disk %s is moved from %s to %s", disk_cid, vmdk.store.name, store.name)
         return vmdks.move(vmdk, store)
+
+    def _ready(self, site: Site, vm: Reference, vm_cid: VmCid, disk_cid: DiskCid, stores: Sequence[Store]) -> _Begin:
+        prepare = self._first_class_ready if naming.fcd_id(disk_cid) else self._vmdk_ready
+        try:
+            return prepare(site, vm, vm_cid, disk_cid, stores)
+        except errors.DiskNotFound as error:
+            found = self._first_class.find(disk_cid) or self._disks.find(disk_cid)
+            if found is None or found[0].site is site:
+                raise
+            place, other = (f"{one.datacenter.name} of {one.client.where.url}" for one in (site, found[0].site))
+            told = f"the VM {vm_cid} is in the datacenter {place}, the disk {disk_cid} in {other}"
+            raise errors.CloudError(f"{told}: a disk does not move from one to another") from error
 
     def _vmdk_ready(self, site: Site, vm: Reference, vm_cid: VmCid, disk_cid: DiskCid, stores: Sequence[Store]) -> _Begin:
         """Where the VM's host reaches it, with a record of who gets it. Raises CloudError if another VM has it."""
@@ -176,7 +188,7 @@ class Attachments:
             controller = devices.controller_of(now["config.hardware.device"])
             unit = devices.free_unit(now["config.hardware.device"], controller)
             try:
-                site.client.finished(begin(now, controller, unit), f"attaching the disk {disk_cid}")
+                site.client.carried_out(functools.partial(begin, now, controller, unit), f"attaching the disk {disk_cid}")
             except AnswerLost:
                 _log.info("attaching the disk %s: the answer was lost, looked again", disk_cid)
             except Refused as error:
@@ -203,6 +215,12 @@ def _hint(attached: Attached, seen: Mapping[str, Any]) -> DiskHint:
     if seen.get("config.flags.diskUuidEnabled") and uuid:
         return DiskHint(id=str(uuid).lower())
     return DiskHint(device=str(attached.device.unitNumber))
+
+
+def _names(vmdks: Vmdks, disk: Attached) -> tuple[str, str, str]:
+    """Its own name, the datastore where it is, and that where its record is."""
+    name, store = naming.disk_name(disk.cid).file, _datastore(disk.path)
+    return name, store, store if disk.path == vmdks.path(store, name) else _datastore(disk.home)
 
 
 def _datastore(path: str) -> str:

@@ -16,10 +16,10 @@ from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from cpi.contract import errors
 from cpi.kit import private_files
-from cpi.kit.retrying import repeated
 from cpi.kit.waiting import wait_until
 from drivers.vsphere import reaching, session_cache
-from drivers.vsphere.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal
+from drivers.vsphere.errors import SDK_FAULTS, THROTTLED, AnswerLost, NotReached, Refused, Throttled, name_of, refusal
+from drivers.vsphere.patience import at_length, briefly, patiently
 from drivers.vsphere.settings import VCenter
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ pbm: Any = pyVmomi.pbm
 Reference = Any
 """A managed object of the SDK; nothing of it is read but through Client.read."""
 
-_ATTEMPTS: Final = 4
 _PASSING: Final = frozenset({"HostCommunication", "HostNotReachable", "TaskInProgress", "ConcurrentAccess", "ResourceInUse"})
 _OLDEST: Final = "vim.version.version12"
 _MANAGERS: Final = (
@@ -86,14 +85,14 @@ class Client:
         """An object of which the id is known."""
         return VmomiSupport.GetWsdlType("urn:vim25", kind)(moid, self._connected())
 
-    def call(self, target: Reference, operation: str, *, twice: bool = False, **arguments: Any) -> Any:
-        """The answer. twice: it may be done twice, so it is repeated when no answer comes.
+    def call(self, target: Reference, operation: str, *, twice: bool = False, hurried: bool = False, **arguments: Any) -> Any:
+        """The answer. twice: it may be done twice, so it is repeated when no answer comes. hurried: it is of no use later.
 
         Raises Refused for a fault, AnswerLost if it may have been done, NotReached if it was not.
         """
         passing = (NotReached, _Passing, AnswerLost) if twice else (NotReached, _Passing)
         try:
-            return repeated(lambda: self._authenticated(target, operation, arguments), on=passing, attempts=_ATTEMPTS)
+            return (briefly if hurried else patiently)(lambda: self._authenticated(target, operation, arguments), passing)
         except _Passing as error:
             raise error.refused from error
 
@@ -104,17 +103,34 @@ class Client:
         carried out: None is answered.
         """
         try:
-            return self.finished(self.call(target, operation, **arguments), what)
+            return self.carried_out(lambda: self.call(target, operation, **arguments), what)
         except AnswerLost:
             if not if_lost:
                 raise
             _log.info("%s: the answer was lost, asked again", what)
         try:
-            return self.finished(self.call(target, operation, **arguments), what)
+            return self.carried_out(lambda: self.call(target, operation, **arguments), what)
         except Refused as error:
             if error.fault not in if_lost:
                 raise
             return None
+
+    def carried_out(self, begin: Callable[[], Reference], what: str) -> Any:
+        """The result of the task that begin starts, and starts again while another (a migration, say) is going on there."""
+
+        def attempt() -> Any:
+            try:
+                return self.finished(begin(), what)
+            except Refused as error:
+                if error.fault != "TaskInProgress":
+                    raise
+                _log.info("%s has to wait: %s", what, error)
+                raise _Passing(error) from error
+
+        try:
+            return at_length(attempt, _Passing)
+        except _Passing as error:
+            raise error.refused from error
 
     def finished(self, task: Reference, what: str) -> Any:
         """The result of a task once it has succeeded. Raises Refused with its fault."""
@@ -178,8 +194,7 @@ class Client:
         """An HTTP request beside SOAP, by the same session. Raises NotReached or AnswerLost."""
         self._connected()
         sent = {"Cookie": self._stub.cookie, **(headers or {})}
-
-        return repeated(lambda: self._sent(self.where, method, path, body, sent), on=(NotReached, AnswerLost), attempts=_ATTEMPTS)
+        return patiently(lambda: self._sent(self.where, method, path, body, sent), (NotReached, AnswerLost))
 
     def upload(self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str]) -> tuple[int, bytes]:
         """A stream to where a lease says: a host, often. It can not be repeated."""
@@ -209,13 +224,13 @@ class Client:
             stub.requestContext = {"vcSessionCookie": session.value if session else ""}
             self._closing.append(stub)
             asked = pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent
-            self._policies = cookie, _spoken("PbmRetrieveServiceContent", asked)
+            self._policies = cookie, patiently(lambda: _spoken("PbmRetrieveServiceContent", asked), (NotReached, AnswerLost))
         return self._policies[1]
 
     def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
         """The answer of the service of storage policies, of which nothing is changed."""
         asked = functools.partial(_spoken, operation, lambda: getattr(target, operation)(**arguments))
-        return repeated(asked, on=(NotReached, AnswerLost, _Passing), attempts=_ATTEMPTS)
+        return patiently(asked, (NotReached, AnswerLost, _Passing))
 
     def renew(self) -> None:
         """Log in again."""
@@ -282,7 +297,7 @@ class Client:
             return stub, state
 
         try:
-            return repeated(log_in, on=(NotReached, AnswerLost), attempts=_ATTEMPTS)
+            return patiently(log_in, (NotReached, AnswerLost))
         except Refused as error:
             if error.fault != "InvalidLogin":
                 raise
@@ -334,7 +349,9 @@ def _spoken(operation: str, attempt: Callable[[], Any]) -> Any:
 def _unanswered(operation: str, error: Exception) -> errors.CloudError:
     """Nothing was done if there was no connection, or if a proxy in between said so."""
     told = str(error) or type(error).__name__
-    if isinstance(error, ConnectionRefusedError) or _never_sent(error) or re.match(r"(429|503)\b", told):
+    if told[:3].isdecimal() and int(told[:3]) in THROTTLED:
+        return Throttled(f"{operation}: the vCenter has no time now: {told}")
+    if isinstance(error, ConnectionRefusedError) or _never_sent(error):
         return NotReached(f"{operation}: the vCenter can not be reached: {told}")
     return AnswerLost(f"{operation}: no answer from the vCenter: {told}")
 

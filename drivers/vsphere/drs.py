@@ -3,6 +3,7 @@
 A cluster's rules are read, changed and written as a whole, so one process does it at a time.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,8 +12,11 @@ import msgspec
 from cpi.contract.encoding import from_json
 from drivers.vsphere import mutex
 from drivers.vsphere.client import Reference, vim
+from drivers.vsphere.errors import Refused
 from drivers.vsphere.settings import HostGroup
 from drivers.vsphere.site import Site
+
+_log = logging.getLogger(__name__)
 
 OPTION: Final = "multicpi.drs"
 """The option of a VM that remembers what it joined."""
@@ -99,7 +103,12 @@ def leave(site: Site, vm: Reference, options: Sequence[Any]) -> None:
         rules += [_rule_removed(rule) for rule in seen.get(_PATHS[1], ()) if getattr(rule, "vmGroupName", None) in gone]
         return vim.cluster.ConfigSpecEx(groupSpec=groups, rulesSpec=rules) if groups or rules else None
 
-    _changed(site, site.client.reference("ClusterComputeResource", joined.cluster), change)
+    try:
+        _changed(site, site.client.reference("ClusterComputeResource", joined.cluster), change)
+    except Refused as error:
+        if error.fault != "ManagedObjectNotFound":
+            raise
+        _log.info("the cluster %s is gone, and its groups and rules with it", joined.cluster)
 
 
 def _changed(site: Site, cluster: Reference, change: Callable[[Mapping[str, Any]], Any]) -> None:
@@ -107,8 +116,9 @@ def _changed(site: Site, cluster: Reference, change: Callable[[Mapping[str, Any]
         seen = site.client.read([cluster], {vim.ClusterComputeResource: _PATHS})[cluster]
         spec = change(seen)
         if spec is not None:
-            what = "changing DRS rules and groups"
-            site.client.done(cluster, "ReconfigureComputeResource_Task", what, spec=spec, modify=True)
+            # What was read gets old: another process takes the lock from one that has kept it for long.
+            task = site.client.call(cluster, "ReconfigureComputeResource_Task", hurried=True, spec=spec, modify=True)
+            site.client.finished(task, "changing DRS rules and groups")
 
 
 def _group(seen: Mapping[str, Any], name: str) -> Any:

@@ -37,6 +37,14 @@ class NotReached(errors.CloudError):
     """No connection: nothing was done."""
 
 
+class Throttled(NotReached):
+    """Too many calls, or a service that is not up yet: nothing was done."""
+
+
+THROTTLED: Final = frozenset({429, 503})
+"""The statuses that say so."""
+
+
 def name_of(fault: Any) -> str:
     """`FileNotFound` of a fault's type."""
     return type(fault).__name__.rpartition(".")[2]

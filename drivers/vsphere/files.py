@@ -5,7 +5,8 @@ from urllib.parse import quote, urlencode
 
 from cpi.contract import errors
 from drivers.vsphere.client import Client, vim
-from drivers.vsphere.errors import Refused
+from drivers.vsphere.errors import THROTTLED, Refused, Throttled
+from drivers.vsphere.patience import at_length
 from drivers.vsphere.site import Site
 from drivers.vsphere.stores import Store
 
@@ -103,11 +104,17 @@ class Files:
     def _transfer(self, method: str, store: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         asked = f"/folder/{quote(path)}?{urlencode({'dcPath': self._site.datacenter.name, 'dsName': store})}"
         headers = {"Content-Type": "application/octet-stream"} if content is not None else {}
-        answer = self._client.transfer(method, asked, content, headers)
-        if answer[0] == _UNAUTHORIZED:
-            self._client.renew()
+
+        def attempt() -> tuple[int, bytes]:
             answer = self._client.transfer(method, asked, content, headers)
-        return answer
+            if answer[0] == _UNAUTHORIZED:
+                self._client.renew()
+                answer = self._client.transfer(method, asked, content, headers)
+            if answer[0] in THROTTLED:
+                raise Throttled(f"{method} [{store}] {path}: the vCenter answered {answer[0]}")
+            return answer
+
+        return at_length(attempt, Throttled)
 
 
 def _refuse(status: int, what: str) -> None:

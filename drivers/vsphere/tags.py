@@ -31,12 +31,11 @@ class Tags:
         try:
             session = {_SESSION: str(self._ask("POST", "/session", self._credentials()))}
             names = {category: self._tags_of(category, session) for category in {tag.category for tag in wished}}
+            for tag in wished:
+                self._put(vm, tag, names[tag.category].get(tag.tag), session)
+            self._ask("DELETE", "/session", session)
         except errors.CloudError as error:
-            _log.warning("no tags on the VM: %s", error)
-            return
-        for tag in wished:
-            self._put(vm, tag, names[tag.category].get(tag.tag), session)
-        self._ask("DELETE", "/session", session)
+            _log.warning("tags of the VM: %s", error)
 
     def _put(self, vm: Reference, tag: Tag, identity: str | None, session: Mapping[str, str]) -> None:
         if identity is None:

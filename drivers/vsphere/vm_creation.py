@@ -129,8 +129,9 @@ class VmCreation:
         vm = site.vm(name)
         if vm is None:
             return False
-        state = site.client.read([vm], {vim.VirtualMachine: ("runtime.powerState",)}).get(vm, {}).get("runtime.powerState")
-        if state == "poweredOn":
+        seen = site.client.read([vm], {vim.VirtualMachine: ("runtime.powerState", "config.extraConfig")}).get(vm, {})
+        if seen.get("runtime.powerState") == "poweredOn":
+            memberships.settle(site, vm, remembering.remembered(seen.get("config.extraConfig") or ()))
             return True
         _log.warning("the VM %s of an earlier call with this token is not running, and is removed", name)
         self._vms.delete(VmCid(name))

@@ -93,9 +93,10 @@ class Vmdks:
                 size = (getattr(file, "capacityKb", 0) or 0) << _KIB
                 thin = bool(getattr(file, "thin", None))
                 return Vmdk(name, store, self.whole(store, name), size, thin, store.id in recorded)
-        return self._moved(name, hits[0][0], stores) if hits else None
+        moved = (self._moved(name, store) for store, _ in hits)
+        return next((vmdk for vmdk in moved if vmdk is not None), None)
 
-    def _moved(self, name: str, home: Store, stores: Sequence[Store]) -> Vmdk | None:
+    def _moved(self, name: str, home: Store) -> Vmdk | None:
         """One that Storage vMotion has taken elsewhere while it was attached: its record stayed."""
         record = self.record_at(home, name)
         vm = self.site.vm(record.attached_to) if record.attached_to else None
@@ -104,16 +105,33 @@ class Vmdks:
             for disk in devices.persistent(seen, self.folder):
                 if naming.disk_name(disk.cid).file == name:
                     return Vmdk(name, home, disk.path, disk.device.capacityInKB << _KIB, is_thin=False, has_record=True)
-        if record.moved_to is None:
-            return None
-        store = next((store for store in stores if record.moved_to.startswith(f"[{store.name}] ")), home)
-        return Vmdk(name, store, record.moved_to, 0, is_thin=False, has_record=True)
+        return self._between(name, record.moved_to) if record.moved_to else None
+
+    def _between(self, name: str, moved_to: str) -> Vmdk | None:
+        """One that a call has taken from a VM and died: before the disk had its own name again, or right after that."""
+        store = next((store for store in self.stores() if moved_to.startswith(f"[{store.name}] ")), None)
+        if store is None:
+            raise errors.CloudError(f"the disk {name} was at {moved_to}, a datastore that is not in the datacenter any more")
+        for path in (self.whole(store, name), moved_to):
+            folder, _, file = path.partition("] ")[2].rpartition("/")
+            if self.files.search([store], folder, [file]):
+                return Vmdk(name, store, path, 0, is_thin=False, has_record=True)
+        return None
 
     # ------------------------------------------------------------------ who has it
 
     def whole(self, store: Store, name: str) -> str:
         """The path of a VMDK."""
-        return f"[{store.name}] {self.folder}/{name}.vmdk"
+        return self.path(store.name, name)
+
+    def path(self, store: str, name: str) -> str:
+        """That of a VMDK on a datastore of which the name is known."""
+        return f"[{store}] {self.folder}/{name}.vmdk"
+
+    def lies_on(self, store: str, name: str) -> bool:
+        """Whether a VMDK is there under its own name."""
+        there = [one for one in self.stores() if one.name == store]
+        return bool(self.files.search(there, self.folder, [f"{name}.vmdk"]))
 
     def record_of(self, vmdk: Vmdk) -> Record:
         """What is known of it."""
@@ -143,7 +161,9 @@ class Vmdks:
         steps = {"VMs of a datastore": Step(vim.Datastore, "vm")}
         found = self.site.client.read([vmdk.store.reference], {vim.VirtualMachine: ("name", "config.hardware.device")}, steps)
         for seen in found.values():
-            if vmdk.path in map(devices.path_of, devices.disks(seen.get("config.hardware.device", ()))):
+            paths = {devices.path_of(disk) for disk in devices.disks(seen.get("config.hardware.device", ()))}
+            names = {path.rpartition("/")[2] for path in paths}  # a vSAN tells another folder of the same file
+            if vmdk.path in paths or f"{vmdk.name}.vmdk" in names:
                 name: str = seen["name"]
                 return name
         return None

@@ -43,25 +43,25 @@ class Vms:
             with private_files.one_at_a_time(
                 found[0].client.folder, "vsphere-vm", vm_cid
             ):  # a disk that is attached now would go with it
-                self._remove(*found, has_joined=has_joined)
+                try:
+                    self._remove(*found, has_joined=has_joined)
+                except Refused as error:
+                    if error.fault != "ManagedObjectNotFound" or self.has(vm_cid):  # what is gone may be something else
+                        raise
 
     def _remove(self, site: Site, vm: Reference, *, has_joined: bool) -> None:
         """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
-        try:
-            seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig", "config.instanceUuid")})[vm]
-            if seen.get("runtime.powerState") != "poweredOff":
-                self._switch_off(site, vm)
-            drs.leave(site, vm, seen.get("config.extraConfig") or ())
-            if has_joined:
-                memberships.leave(site, seen["name"], seen)
-            attached = devices.persistent(seen, Vmdks(site).folder)
-            self._attachments.release(site, vm, attached)
-            self._release_others(site, vm, seen, {disk.device.key for disk in attached})
-            self._remove_settings(site, seen)
-            site.client.done(vm, "Destroy_Task", f"deleting the VM {seen['name']}", if_lost=("ManagedObjectNotFound",))
-        except Refused as error:
-            if error.fault != "ManagedObjectNotFound":
-                raise
+        seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig", "config.instanceUuid")})[vm]
+        if seen.get("runtime.powerState") != "poweredOff":
+            self._switch_off(site, vm)
+        drs.leave(site, vm, seen.get("config.extraConfig") or ())
+        if has_joined:
+            memberships.leave(site, seen["name"], seen)
+        attached = devices.persistent(seen, Vmdks(site).folder)
+        self._attachments.release(site, vm, attached)
+        self._release_others(site, vm, seen, {disk.device.key for disk in attached})
+        self._remove_settings(site, seen)
+        site.client.done(vm, "Destroy_Task", f"deleting the VM {seen['name']}", if_lost=("ManagedObjectNotFound",))
 
     def _release_others(self, site: Site, vm: Reference, seen: Mapping[str, Any], released: Collection[int]) -> None:
         """Disks that no CPI put there, and that no snapshot would hold: whoever made them independent means to keep them."""

@@ -19,11 +19,11 @@ from drivers.vsphere.nsxt.errors import PASSING, NsxConcurrent, NsxConflict, Nsx
 from drivers.vsphere.nsxt.naming import POLICY, Document
 from drivers.vsphere.nsxt.sessions import Rights, Sessions
 from drivers.vsphere.nsxt.settings import Nsxt
+from drivers.vsphere.patience import patiently
 
 T = TypeVar("T")
 Change = Callable[[Document], Document | None]
 
-_ATTEMPTS: Final = 4
 _CONFLICTS: Final = 60
 _PAGE: Final = 1000
 _GONE: Final = 404
@@ -165,12 +165,8 @@ class Nsx:
 
 
 def _again(attempt: Callable[[], T]) -> T:
-    return repeated(
-        attempt,
-        on=PASSING,
-        attempts=_ATTEMPTS,
-        at_least=lambda error: getattr(error, "after_seconds", 0.0),
-    )
+    """NSX names the times at which it may be asked again."""
+    return patiently(attempt, PASSING, at_least=lambda error: getattr(error, "after_seconds", 0.0))
 
 
 def _told(error: Exception) -> str:

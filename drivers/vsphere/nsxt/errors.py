@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cpi.kit.redaction import scrubbed
-from drivers.vsphere.errors import AnswerLost, NotReached, Refused
+from drivers.vsphere.errors import THROTTLED, AnswerLost, NotReached, Refused, Throttled
 
 _LONGEST_QUOTE: Final = 500
 
@@ -26,7 +26,7 @@ class NsxConcurrent(NsxConflict):
     """Somebody else is changing it, or what it refers to, at this moment."""
 
 
-class NsxBusy(NotReached):
+class NsxBusy(Throttled):
     """Too many requests: nothing was done."""
 
     def __init__(self, message: str, after_seconds: float) -> None:
@@ -38,7 +38,6 @@ PASSING: Final = (AnswerLost, NotReached)
 """After these the same is asked again, where asking twice does no harm."""
 
 _KINDS: Final = {409: NsxConcurrent, 412: NsxConflict}
-_NOT_DONE: Final = frozenset({429, 503})
 _ERROR: Final = 400
 _FAULT: Final = 500
 
@@ -48,7 +47,7 @@ def check(asked: str, status: int, headers: Mapping[str, str], body: bytes) -> N
     if status < 300:  # noqa: PLR2004 - HTTP's successes end here
         return
     said = _said(body)
-    if status in _NOT_DONE:
+    if status in THROTTLED:
         raise NsxBusy(f"{asked}: NSX answered {status}: {said}".rstrip(": "), _seconds(headers.get("Retry-After", "")))
     if status >= _FAULT:
         raise AnswerLost(f"{asked}: NSX answered {status}, it may have been done: {said}".rstrip(": "))

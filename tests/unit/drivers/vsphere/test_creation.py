@@ -18,7 +18,9 @@ from drivers.vsphere.placement import Place
 from drivers.vsphere.properties import PciDevice, VmProperties
 from drivers.vsphere.settings import Datacenter, VCenter
 from drivers.vsphere.stores import Store
+from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
+from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -89,6 +91,17 @@ def test_tags_that_exist_are_put_on_and_others_are_logged(vcenter: Lab, bench: B
     assert bench.cloud.has_vm(vm)
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_no_vm_fails_for_the_service_of_tags(vcenter: Lab, bench: Bench, caplog: pytest.LogCaptureFixture, method: str) -> None:
+    """Neither for its login nor for the end of that; nor is the VM kept waiting for a service that is not up."""
+    vcenter.make_tag(f"for {method}", "red")
+    rule = Rule(f"{method} /rest/com/vmware/cis/session", effects.answer(503, b""))
+    vcenter.proxy.inject(rule)
+    assert bench.cloud.has_vm(bench.vm(tags=[{"category": f"for {method}", "tag": "red"}]).cid)
+    assert rule.met
+    assert f"{method} /session: the vCenter answered 503" in caplog.text
+
+
 def test_the_disks_are_on_the_controller_that_is_wished(vcenter: Lab, bench: Bench) -> None:
     """The stemcell's is replaced."""
     with cpi.connect(vcenter.config(default_scsi_controller_type="lsi_logic")) as cloud:
@@ -112,9 +125,6 @@ def test_what_would_leave_a_vm_unprotected_is_refused(bench: Bench, key: str) ->
 
 def test_another_place_is_tried_when_power_on_fails(vcenter: Lab, bench: Bench) -> None:
     """There are two clusters: the VM ends in the other one, and nothing is left in the first."""
-    from fixtures.clouds.vcsim.answers import fault
-    from fixtures.proxy import Rule, effects
-
     before = vcenter.census()["VMs"]
     rule = Rule("PowerOnVM_Task", effects.answer(500, fault("GenericVmConfigFault").body), times=1)
     vcenter.proxy.inject(rule)

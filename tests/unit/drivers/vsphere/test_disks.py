@@ -1,6 +1,7 @@
 """Disks where they are wished, found where they are, and moved where a VM reaches them."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -128,6 +129,52 @@ def test_a_moved_disk_that_could_not_get_its_name_back_is_found_and_kept(vcenter
         other = bench.vm(cloud=another).cid
         another.attach_disk(other, cid)
         assert list(another.get_disks(other)) == [cid]
+        another.detach_disk(other, cid)
+        assert _vmdks(vcenter) == [f"[LocalDS_1] BOSH_Disks/{cid}.vmdk"]
+        assert another.has_disk(cid)
+
+
+def test_a_moved_disk_whose_call_died_after_renaming_it_is_found_with_its_metadata(vcenter: Lab, bench: Bench) -> None:
+    """Its record could not be written any more; where the disk lies now the configuration would not look."""
+    cloud, vm, other = bench.cloud, bench.vm().cid, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {})
+    cloud.set_disk_metadata(cid, {"job": "db"})
+    cloud.attach_disk(vm, cid)
+    _moved_by_vmotion(vcenter, vm, f"[LocalDS_1] {vm}/{vm}_2.vmdk")
+    vcenter.proxy.inject(
+        Rule(f"PUT /folder/BOSH_Disks/{cid}.json", effects.answer(500, fault("SystemError").body), skip=2, times=1)
+    )
+    with pytest.raises(errors.CloudError, match="answered 500"):
+        cloud.detach_disk(vm, cid)
+    assert _vmdks(vcenter) == [f"[LocalDS_1] BOSH_Disks/{cid}.vmdk"]
+    cloud.attach_disk(other, cid)
+    cloud.detach_disk(other, cid)
+    record = vcenter.folders()["LocalDS_1"] / "BOSH_Disks" / f"{cid}.json"
+    assert json.loads(record.read_text(encoding="utf-8"))["metadata"]["job"] == "db"
+    cloud.delete_disk(cid)
+    assert not cloud.has_disk(cid)
+
+
+def test_a_disk_whose_folder_a_vsan_calls_otherwise_is_left_where_it_is(vcenter: Lab, bench: Bench) -> None:
+    """The VM tells the id of the folder instead of its name: the file is the same."""
+    cloud, vm = bench.cloud, bench.vm().cid
+    cid = cloud.create_disk(_SIZE, {})
+    cloud.attach_disk(vm, cid)
+    store = vcenter.folders()["LocalDS_0"]
+    (store / "5a5b0e52").symlink_to(store / "BOSH_Disks")
+    try:
+        _backed_by(vcenter, vm, f"[LocalDS_0] 5a5b0e52/{cid}.vmdk")
+        vcenter.remove(f"[LocalDS_0] BOSH_Disks/{cid}.json")
+        vcenter.vm(vm).PowerOffVM_Task()
+        with pytest.raises(errors.CloudError, match=f"is attached to the VM {vm}"):  # by another CPI, for all that is known
+            cloud.delete_disk(cid)
+        vcenter.proxy.forget_calls()
+        cloud.detach_disk(vm, cid)
+    finally:
+        (store / "5a5b0e52").unlink()
+    assert "MoveVirtualDisk_Task" not in vcenter.proxy.counts()
+    assert _vmdks(vcenter) == [f"[LocalDS_0] BOSH_Disks/{cid}.vmdk"]
+    assert cloud.has_disk(cid)
 
 
 def test_a_name_that_another_process_took_meanwhile_stays_with_it(vcenter: Lab, cloud: Cloud) -> None:
@@ -158,22 +205,31 @@ def test_a_disk_on_a_datastore_that_nobody_reaches_is_not_called_gone(vcenter: L
 
 
 def _moved_by_vmotion(vcenter: Lab, vm_cid: str, to: str) -> None:
+    there = vcenter.all(vim.Datacenter)[0]
+
+    def move(path: str) -> None:
+        store = to.partition("[")[2].partition("]")[0]
+        (vcenter.folders()[store] / vm_cid).mkdir(exist_ok=True)
+        vcenter.content.virtualDiskManager.MoveVirtualDisk_Task(
+            sourceName=path, sourceDatacenter=there, destName=to, destDatacenter=there, force=True
+        )
+        assert to in vcenter.files()
+
+    _backed_by(vcenter, vm_cid, to, move)
+
+
+def _backed_by(vcenter: Lab, vm_cid: str, path: str, move: Callable[[str], None] = lambda _: None) -> None:
+    """A VM's persistent disk has this path now."""
     vm = vcenter.vm(vm_cid)
     disk = next(one for one in vm.config.hardware.device if getattr(one.backing, "diskMode", "") == "independent_persistent")
-    there = vcenter.all(vim.Datacenter)[0]
 
     def change(operation: str, device: Any) -> None:
         spec = vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)])
         vm.ReconfigVM_Task(spec=spec)
 
-    store = to.partition("[")[2].partition("]")[0]
-    (vcenter.folders()[store] / vm_cid).mkdir(exist_ok=True)
     change("remove", disk)
-    vcenter.content.virtualDiskManager.MoveVirtualDisk_Task(
-        sourceName=disk.backing.fileName, sourceDatacenter=there, destName=to, destDatacenter=there, force=True
-    )
-    assert to in vcenter.files()
-    disk.backing.fileName = to
+    move(disk.backing.fileName)
+    disk.backing.fileName = path
     change("add", disk)
 
 
@@ -205,6 +261,11 @@ def test_several_datacenters_and_vcenters_are_one_cloud(tmp_path: Any, image_pat
             assert list(cloud.get_disks(vm)) == [disk]
             distant = other.create_disk(_SIZE, {})
             assert cloud.has_disk(distant)
+            with pytest.raises(
+                errors.CloudError, match=f"datacenter DC1 of {near.proxy.url}, the disk {distant} in DC0 of"
+            ) as caught:
+                cloud.attach_disk(vm, distant)
+            assert not isinstance(caught.value, errors.DiskNotFound)
             cloud.delete_disk(distant)
             cloud.delete_vm(vm)
             cloud.delete_disk(disk)

@@ -7,8 +7,11 @@ import pytest
 from pyVmomi import vim
 
 import cpi
+from cpi.contract import errors
 from cpi.testing.making import at_once
+from drivers.vsphere import drs
 from fixtures.clouds.vcsim.lab import Lab
+from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -83,6 +86,28 @@ def test_a_vm_joins_a_group_and_a_host_group(vcenter: Lab, bench: Bench) -> None
     assert _rules(vcenter) == {}
     gone = vim.cluster.ConfigSpecEx(groupSpec=[vim.cluster.GroupSpec(operation="remove", removeKey="licensed", info=hosts)])
     cluster.ReconfigureComputeResource_Task(spec=gone, modify=True)
+
+
+def test_a_cluster_that_is_gone_keeps_no_vm(vcenter: Lab, bench: Bench) -> None:
+    """The VM was moved to another one since: it is deleted all the same, and not only said to be."""
+    vm = bench.vm(**_az(drs_rules=[{"name": "apart", "type": "separate_vms"}])).cid
+    memory = vim.option.OptionValue(key=drs.OPTION, value='{"cluster": "domain-c999", "apart": ["apart"]}')
+    vcenter.vm(vm).ReconfigVM_Task(spec=vim.vm.ConfigSpec(extraConfig=[memory]))
+    bench.cloud.delete_vm(vm)
+    assert not bench.cloud.has_vm(vm)
+    [rule] = [rule.key for rule in _rules(vcenter).values()]
+    gone = vim.cluster.ConfigSpecEx(rulesSpec=[vim.cluster.RuleSpec(operation="remove", removeKey=rule)])
+    _cluster(vcenter).ReconfigureComputeResource_Task(spec=gone, modify=True)
+
+
+def test_rules_are_not_written_long_after_they_were_read(vcenter: Lab, bench: Bench) -> None:
+    """A throttled vCenter is not waited for: somebody else may have changed them meanwhile."""
+    rule = Rule("ReconfigureComputeResource_Task", effects.answer(503, b""))
+    vcenter.proxy.inject(rule)
+    with pytest.raises(errors.VMCreationFailed, match="503") as caught:
+        bench.vm(**_az(drs_rules=[{"name": "apart", "type": "separate_vms"}]))
+    assert caught.value.ok_to_retry
+    assert rule.met == 4
 
 
 def test_drs_leaves_a_vm_alone_if_wished(vcenter: Lab, bench: Bench) -> None:

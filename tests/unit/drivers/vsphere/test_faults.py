@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.units import MiB
@@ -136,6 +137,65 @@ def test_a_lost_answer_while_something_goes_is_no_failure(vcenter: Lab, bench: B
     cloud.delete_disk(disk_cid)
     assert not cloud.has_disk(disk_cid)
     assert not cloud.has_vm(vm)
+
+
+def test_what_is_gone_besides_the_vm_is_told(vcenter: Lab, bench: Bench) -> None:
+    """A task, say, that a vCenter forgot when it was restarted: nobody is told that the VM is deleted."""
+    vm = bench.vm().cid
+    vcenter.proxy.inject(Rule("PowerOffVM_Task", effects.answer(500, fault("ManagedObjectNotFound").body), times=1))
+    with pytest.raises(errors.CloudError, match="ManagedObjectNotFound"):
+        bench.cloud.delete_vm(vm)
+    bench.cloud.delete_vm(vm)
+    assert not bench.cloud.has_vm(vm)
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [("RetrieveServiceContent", 503), ("FindByInventoryPath", 429), ("CreateVirtualDisk_Task", 503), ("PUT /folder/*", 503)],
+)
+def test_a_vcenter_that_is_throttled_for_long_is_waited_for(vcenter: Lab, bench: Bench, action: str, status: int) -> None:
+    """Also where nothing may be done twice, and for files: that it did nothing is what it says."""
+    with cpi.connect(vcenter.config()) as cloud:
+        vm = bench.vm().cid
+        if action == "RetrieveServiceContent":
+            _end_sessions(vcenter)
+        rule = Rule(action, effects.answer(status, b""), times=5)
+        vcenter.proxy.inject(rule)
+        assert cloud.has_disk(cloud.create_disk(_SIZE, {}, vm))
+        assert rule.met == 5
+
+
+def test_a_vcenter_that_stays_throttled_is_given_up(vcenter: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left, and the director may try again."""
+    before = vcenter.census()
+    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
+    vcenter.proxy.inject(Rule("CloneVM_Task", effects.answer(503, b"")))
+    with pytest.raises(errors.VMCreationFailed, match="CloneVM_Task: the vCenter has no time now: 503") as caught:
+        bench.vm()
+    assert caught.value.ok_to_retry
+    assert vcenter.census() == before
+
+
+@pytest.mark.parametrize("action", ["attach_disk", "detach_disk"])
+def test_a_vm_that_is_being_migrated_is_waited_for(
+    vcenter: Lab, bench: Bench, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """The vCenter does one thing to a VM at a time, and says so instead of waiting."""
+    monkeypatch.setattr("drivers.vsphere.patience._ATTEMPTS", 1)
+    vm, disk_cid = bench.vm().cid, cloud.create_disk(_SIZE, {})
+    if action == "detach_disk":
+        cloud.attach_disk(vm, disk_cid)
+    rule = Rule("ReconfigVM_Task", effects.answer(500, fault("TaskInProgress").body), times=5)
+    vcenter.proxy.inject(rule)
+    getattr(cloud, action)(vm, disk_cid)
+    assert rule.met == 5
+    assert list(cloud.get_disks(vm)) == ([disk_cid] if action == "attach_disk" else [])
+
+
+def _end_sessions(vcenter: Lab) -> None:
+    manager = vcenter.content.sessionManager
+    own = manager.currentSession.key
+    manager.TerminateSession([session.key for session in manager.sessionList if session.key != own])
 
 
 def test_polls_are_told_from_looks(vcenter: Lab, cloud: Cloud) -> None:

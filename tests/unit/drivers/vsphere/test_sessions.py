@@ -19,8 +19,6 @@ from fixtures.clouds.vcsim.process import vcsim
 from fixtures.proxy import Rule, effects
 from tests.unit.drivers.vsphere.conftest import Bench, Counted
 
-pytestmark = pytest.mark.slow
-
 _VM = VmCid("vm-x")
 
 
@@ -41,6 +39,7 @@ def test_a_file_that_others_can_read_is_not_used(vcenter: Lab, cloud: Cloud, tmp
         assert counted(lambda: another.has_vm(_VM))["Login"] == 1
 
 
+@pytest.mark.slow
 def test_an_ended_session_is_renewed_in_the_middle(vcenter: Lab, bench: Bench, counted: Counted) -> None:
     """The vCenter ends it between two calls of create_vm: the call is not lost."""
     rule = Rule("CloneVM_Task", effects.answer(500, fault("NotAuthenticated").body), times=1)
@@ -70,6 +69,7 @@ def test_a_wrong_password_is_told_without_it(vcenter: Lab) -> None:
     assert "not-the-password" not in caught.value.message
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None:
     """Unless the operator says in writing that any is taken."""
     with vcsim("-tls") as url:
@@ -79,6 +79,7 @@ def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None
             assert cloud.has_vm(_VM) is False
 
 
+@pytest.mark.slow
 def test_a_certificate_of_an_authority_that_the_operator_trusts_is_taken(tmp_path: Path) -> None:
     """By ca_cert, for SOAP and for files; that of another authority is not."""
     authority, pair = Authority(), tmp_path / "pair.pem"

@@ -19,8 +19,8 @@ from fixtures.clouds.nsxt.seed import PASSWORD, SEGMENT, USER
 from fixtures.clouds.vcsim.lab import Lab, lab
 from tests.unit.drivers.vsphere.conftest import Bench
 
-SHORT = 5.0
-"""Seconds to wait for what never comes."""
+PATIENCE = 60.0
+"""Seconds in which what NSX does of itself is done, on a slow machine too."""
 
 ALL = {
     "ns_groups": ["web servers", "dmz"],
@@ -57,7 +57,7 @@ def config(vcenter: Lab, nsx: NsxLab) -> Callable[..., dict[str, Any]]:
     """A config document with an nsxt block, of which keys can be given."""
 
     def made(**own: Any) -> dict[str, Any]:
-        return vcenter.config(nsxt=nsx.block(**{"realization_timeout": SHORT, **own}))
+        return vcenter.config(nsxt=nsx.block(**{"realization_timeout": PATIENCE, **own}))
 
     return made
 

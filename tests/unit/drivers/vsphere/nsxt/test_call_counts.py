@@ -15,7 +15,7 @@ from fixtures.clouds.nsxt.lab import lab as nsx_lab
 from fixtures.clouds.nsxt.seed import ROUTER, ZONE
 from fixtures.clouds.vcsim.lab import Lab, lab
 from tests.unit.drivers.vsphere.conftest import Bench, calls_of
-from tests.unit.drivers.vsphere.nsxt.conftest import ALL, SHORT, on_segment
+from tests.unit.drivers.vsphere.nsxt.conftest import ALL, PATIENCE, on_segment
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def test_with_1000_groups_pools_and_ports_every_method_makes_the_same_calls(
     """As with few."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with lab() as vcenter, nsx_lab(vcenter.url, "--crowd", "1000") as nsx:
-        config = vcenter.config(nsxt=nsx.block(realization_timeout=SHORT))
+        config = vcenter.config(nsxt=nsx.block(realization_timeout=PATIENCE))
         with cpi.connect(config) as cloud:
             _proven(vcenter, nsx, Bench(vcenter, cloud, cloud.create_stemcell(str(image_path), {}, {})), config)
         assert nsx.census()["NSX Group"] == 1003

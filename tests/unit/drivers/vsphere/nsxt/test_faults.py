@@ -171,8 +171,21 @@ def test_a_busy_nsx_is_asked_again_after_the_time_that_it_names(nsx: NsxLab, tmp
     manager.close()
 
 
-def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(nsx: NsxLab, bench: Bench) -> None:
+def test_an_nsx_that_is_busy_for_long_is_waited_for(nsx: NsxLab, tmp_path: Path) -> None:
+    """A fleet of VMs asks more than NSX takes; it names no time."""
+    rule = Rule("GET groups/{id}", effects.answer(503, b""), times=5)
+    nsx.proxy.inject(rule)
+    manager = client(nsx, tmp_path)
+    assert manager.get(_GROUP)["id"] == "dmz"
+    assert rule.met == 5
+    manager.close()
+
+
+def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(
+    nsx: NsxLab, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A repeat may succeed, and the director is told so."""
+    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
     before = _whole(nsx, bench)
     nsx.proxy.inject(Rule("PUT lb-pools/{id}", effects.answer(503, b"")))
     with pytest.raises(errors.VMCreationFailed, match="503") as caught:
@@ -181,8 +194,11 @@ def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(nsx: NsxLab, ben
     assert _whole(nsx, bench) == before
 
 
-def test_an_nsx_that_goes_away_keeps_no_vm(nsx: NsxLab, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_nsx_that_goes_away_keeps_no_vm(
+    nsx: NsxLab, bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the VM is in and can not leave is told in the log; the VM itself is removed, and no repeat is promised."""
+    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
     before = bench.vcenter.census()
     nsx.proxy.inject(Rule("*", effects.answer(503, b""), skip=5))
     with pytest.raises(errors.VMCreationFailed) as caught:

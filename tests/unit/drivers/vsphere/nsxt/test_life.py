@@ -115,6 +115,20 @@ def test_the_type_of_segment_ports(
     assert port["attachment"].get("type") == type_
 
 
+def test_a_repeat_with_the_token_gives_segment_ports_their_type(nsx: NsxLab, bench: Bench) -> None:
+    """The first call was killed when the VM ran already."""
+
+    def create() -> str:
+        return bench.vm(networks=on_segment(bench), nsxt={"vif_type": "PARENT"}, token="the token").cid  # noqa: S106 - not secret
+
+    vm = create()
+    (port,) = nsx.ports()
+    nsx.put(port["path"], attachment={"id": port["attachment"]["id"]})
+    assert create() == vm
+    (port,) = nsx.ports()
+    assert port["attachment"]["type"] == "PARENT"
+
+
 def test_a_static_pool_needs_an_address(nsx: NsxLab, bench: Bench) -> None:
     """Nothing is made then."""
     before = bench.vcenter.census()
