@@ -55,6 +55,12 @@ def url(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Itera
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the driver keeps the authority's certificate."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
 def _file(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
