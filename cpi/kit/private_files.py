@@ -74,6 +74,13 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
+def certificates(place: Path, pem: str) -> str:
+    """The path of a file with them, for what takes nothing else. Raises OSError."""
+    path = place / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
+    write_whole(path, pem)
+    return str(path)
+
+
 def forget(path: Path) -> None:
     """It is refused, or over."""
     try:

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import botocore
@@ -98,8 +97,6 @@ class Client:
             for service in self._services.values():
                 service.close()
             self._services.clear()
-        if self._ca_bundle:
-            Path(self._ca_bundle).unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ one attempt, and more
 

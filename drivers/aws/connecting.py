@@ -1,12 +1,11 @@
 """What the client needs to reach the API, and that is no matter of the SDK."""
 
-import os
-import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Final
 
+from cpi.kit import private_files
 from drivers.aws.settings import AwsSettings
 
 SHORT_MODELS: Final = str(Path(__file__).parent / "service_models")
@@ -42,11 +41,6 @@ def proxies(settings: AwsSettings, service: str) -> dict[str, str] | None:
 
 
 def ca_bundle(settings: AwsSettings) -> str | None:
-    """A file with connection_options.ca_cert, which the SDK takes as a path only; the caller removes it."""
+    """The path of a file with connection_options.ca_cert: the SDK takes nothing else."""
     pem = settings.connection_options.ca_cert
-    if not pem:
-        return None
-    descriptor, path = tempfile.mkstemp(prefix="multicpi-ca-", suffix=".pem")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(pem)
-    return path
+    return private_files.certificates(private_files.folder(), pem) if pem else None

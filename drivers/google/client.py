@@ -131,8 +131,6 @@ class Client:
             self._here = threading.local()
         for line in lines:
             line.close()
-        if self._ca_bundle:
-            Path(self._ca_bundle).unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ one attempt, and more
 

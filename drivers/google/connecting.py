@@ -2,11 +2,10 @@
 
 import gzip
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from cpi.kit import private_files
 from drivers.google.settings import GoogleSettings
 
 DOCUMENTS: Final = Path(__file__).parent / "discovery"
@@ -36,11 +35,6 @@ def has_proxies(settings: GoogleSettings) -> bool:
 
 
 def ca_bundle(settings: GoogleSettings) -> str | None:
-    """A file with connection_options.ca_cert, which the SDK takes as a path only; the caller removes it."""
+    """The path of a file with connection_options.ca_cert: the SDK takes nothing else."""
     pem = settings.connection_options.ca_cert
-    if not pem:
-        return None
-    descriptor, path = tempfile.mkstemp(prefix="multicpi-ca-", suffix=".pem")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(pem)
-    return path
+    return private_files.certificates(private_files.folder(), pem) if pem else None

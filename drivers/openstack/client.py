@@ -4,7 +4,6 @@ Calls go through keystoneauth, the layer under openstacksdk: a process that impo
 time, and every CPI call is a process. What is for people (`cpi doctor`) asks through openstacksdk itself.
 """
 
-import hashlib
 import logging
 import re
 import threading
@@ -262,10 +261,7 @@ class Client:
             if named and not Path(named).exists():
                 raise errors.CpiError(f"connection_options: there is no file {named} with certificates to trust")
             return named or True
-        pem = options.ca_cert or ""
-        path = self._folder / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
-        private_files.write_whole(path, pem)
-        return str(path)
+        return private_files.certificates(self._folder, options.ca_cert or "")
 
 
 class BinaryFile(Protocol):

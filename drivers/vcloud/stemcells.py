@@ -8,6 +8,8 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
+from cpi.kit import ovf_image
+from cpi.kit.ovf_image import OvfImage
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from drivers.vcloud import documents, images, metadata, naming
@@ -15,7 +17,6 @@ from drivers.vcloud.client import Client, equal
 from drivers.vcloud.documents import Element, make
 from drivers.vcloud.environment import arrived
 from drivers.vcloud.errors import AnswerLost, Missing
-from drivers.vcloud.images import Image
 from drivers.vcloud.inventory import Inventory
 from drivers.vcloud.properties import StemcellProperties
 from drivers.vcloud.settings import VcloudSettings
@@ -43,7 +44,7 @@ class Stemcells:
         wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict)
         if wish.vapp_template is not None:
             return StemcellCid(self._item_there(wish.vapp_template, wish.catalog) + naming.LIGHT)
-        with images.opened(image_path) as image:
+        with ovf_image.opened(image_path) as image:
             return self._uploaded(image, wish, tags)
 
     def delete(self, stemcell_cid: StemcellCid) -> None:
@@ -79,7 +80,8 @@ class Stemcells:
             raise errors.CloudError(f"vapp_template: the catalog {where!r} has no item {wished!r} that this user may see")
         return naming.urn_of(found["href"], "catalogitem")
 
-    def _uploaded(self, image: Image, wish: StemcellProperties, tags: Metadata) -> StemcellCid:
+    def _uploaded(self, image: OvfImage, wish: StemcellProperties, tags: Metadata) -> StemcellCid:
+        files = images.files_of(image)
         name = naming.name_of("sc", None)
         what = f"create_stemcell: {name}"
         catalog = self._inventory.catalog_href(self._entities.vapp_catalog)
@@ -87,7 +89,7 @@ class Stemcells:
             undo.push(f"stemcell {name}", lambda: self._withdraw(name))
             item = self._announced(catalog, name, self._params(name, wish), what)
             template = str(self._entity_of(item, what).get("href"))
-            self._send(image, template, what)
+            self._send(image, files, template, what)
             self._client.until(f"{what} is not ready", lambda: arrived(self._client.get(template), what))
             metadata.add(self._client, template, naming.at_birth(self._context, None, tags), f"{what}: metadata")
         return StemcellCid(naming.urn_of(str(item.get("href")), "catalogitem"))
@@ -109,11 +111,11 @@ class Stemcells:
             _log.info("%s: the answer was lost, the item is there", what)
             return item
 
-    def _send(self, image: Image, template: str, what: str) -> None:
+    def _send(self, image: OvfImage, files: Collection[str], template: str, what: str) -> None:
         """First the descriptor; once it is read the cloud says where it wants the files that it names."""
         first = self._client.until(what, lambda: _links(self._client.get(template), what, ()))
         self._client.upload(next(iter(first.values())), io.BytesIO(image.descriptor), len(image.descriptor), what)
-        if image.files:
+        if files:
             look = f"{what}: reading the OVF"
             wanted = self._client.until(look, lambda: _links(self._client.get(template), what, first))
             for name, href in wanted.items():

@@ -66,8 +66,9 @@ class Client:
         self._closing: list[Any] = []
         self._policies: tuple[str, Any] | None = None
         self._state: Mapping[str, Any] = {}
-        self.where = reaching.address(settings)
-        self.trust = reaching.trust(settings)
+        options = settings.connection_options
+        self.where = reaching.address(settings.host, "host")
+        self.trust = reaching.trust(options.ca_cert, "connection_options.ca_cert", verify=options.ssl_verify_peer)
         self.folder = private_files.folder(settings.cache_folder)
         self._cache = session_cache.SessionCache(self.folder, [self.where.url, settings.user, settings.password.reveal()])
 

@@ -7,9 +7,9 @@ from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 from cpi.contract import errors
+from cpi.kit.ovf_image import OvfImage
 from cpi.kit.waiting import wait_until
 from drivers.vsphere.client import Client, Reference, vim
-from drivers.vsphere.images import Image
 from drivers.vsphere.placement import Place
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Importing:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def run(self, image: Image, name: str, place: Place, folder: Reference) -> Reference:
+    def run(self, image: OvfImage, name: str, place: Place, folder: Reference) -> Reference:
         """The VM. What was begun is given up by the vCenter when this fails."""
         made = self._spec(image, name, place)
         lease = self._client.call(
@@ -47,13 +47,13 @@ class Importing:
             raise
         return entity
 
-    def _spec(self, image: Image, name: str, place: Place) -> Any:
+    def _spec(self, image: OvfImage, name: str, place: Place) -> Any:
         wished = vim.OvfManager.CreateImportSpecParams(entityName=name, locale="US", deploymentOption="", diskProvisioning="thin")
         made = self._client.call(
             self._client.manager("ovfManager"),
             "CreateImportSpec",
             twice=True,
-            ovfDescriptor=image.descriptor,
+            ovfDescriptor=image.descriptor.decode("utf-8"),
             resourcePool=place.pool,
             datastore=place.store.reference,
             cisp=wished,

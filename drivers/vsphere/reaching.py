@@ -1,16 +1,17 @@
-"""Where a vCenter is, and by what right its certificate is trusted."""
+"""Where a vCenter or an NSX manager is, and by what right its certificate is trusted."""
 
 import http.client
 import ssl
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cpi.contract import errors
-from drivers.vsphere.settings import VCenter
+
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 class Address(NamedTuple):
-    """A vCenter's."""
+    """A server's."""
 
     host: str
     port: int
@@ -19,35 +20,34 @@ class Address(NamedTuple):
     @property
     def url(self) -> str:
         """As people write it."""
-        return f"{'https' if self.secure else 'http'}://{self.host}:{self.port}"
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{name}:{self.port}"
 
 
-def address(settings: VCenter) -> Address:
-    """Raises CpiError for what is none."""
-    text = settings.host if "://" in settings.host else f"https://{settings.host}"
+def address(host: str, setting: str) -> Address:
+    """What is written in a setting. Raises CpiError, which names it, for what is none."""
+    text = host if "://" in host else f"https://{host}"
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise errors.CpiError(f"host: {settings.host!r} is no address: {error}") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise errors.CpiError(f"host: expected a name, an address or a URL, got {settings.host!r}")
-    secure = parts.scheme == "https"
-    return Address(parts.hostname, port or (443 if secure else 80), secure)
+        raise errors.CpiError(f"{setting}: {host!r} is no address: {error}") from error
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise errors.CpiError(f"{setting}: expected a name, an address or a URL, got {host!r}")
+    return Address(parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "https")
 
 
-def trust(settings: VCenter) -> ssl.SSLContext:
-    """Raises CpiError for a certificate that can not be read."""
-    options = settings.connection_options
+def trust(ca_cert: str | None, setting: str, *, verify: bool) -> ssl.SSLContext:
+    """Also in the certificates of a setting. Raises CpiError, which names it, for what can not be read."""
     context = ssl.create_default_context()
-    if not options.ssl_verify_peer:
+    if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif options.ca_cert:
+    elif ca_cert:
         try:
-            context.load_verify_locations(cadata=options.ca_cert)
+            context.load_verify_locations(cadata=ca_cert)
         except (ssl.SSLError, ValueError) as error:
-            raise errors.CpiError(f"connection_options.ca_cert: is no certificate in PEM: {error}") from error
+            raise errors.CpiError(f"{setting}: is no certificate in PEM: {error}") from error
     return context
 
 

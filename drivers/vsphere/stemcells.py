@@ -6,14 +6,15 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, Metadata
+from cpi.kit import ovf_image
+from cpi.kit.ovf_image import OvfImage
 from cpi.kit.tagging import birth_tags
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import wait_until
-from drivers.vsphere import images, inventory, naming, placement
+from drivers.vsphere import inventory, naming, placement
 from drivers.vsphere.attributes import Attributes
 from drivers.vsphere.client import Reference, Step, vim
 from drivers.vsphere.errors import Refused
-from drivers.vsphere.images import Image
 from drivers.vsphere.importing import Importing
 from drivers.vsphere.placement import Need, Place
 from drivers.vsphere.settings import clusters_by_name
@@ -36,7 +37,7 @@ class Stemcells:
     def create(self, image_path: str, tags: Metadata) -> StemcellCid:
         """In each vCenter."""
         name = naming.name_of("sc", None)
-        with images.opened(image_path) as image, Undo() as undo:
+        with ovf_image.opened(image_path) as image, Undo() as undo:
             for client in self._sites.clients:
                 site = next(site for site in self._sites if site.client is client)
                 undo.push(f"stemcell {name}", lambda site=site: self._remove(site, name))  # type: ignore[misc]  # mypy can not infer a lambda with a default
@@ -69,7 +70,7 @@ class Stemcells:
 
     # ------------------------------------------------------------------
 
-    def _import(self, site: Site, image: Image, name: str, tags: Metadata) -> None:
+    def _import(self, site: Site, image: OvfImage, name: str, tags: Metadata) -> None:
         seen = inventory.look(site)
         place = placement.places(seen, clusters_by_name(site.datacenter.clusters), site.vm_stores, Need())[0]
         folder = site.folder(site.template_folder)

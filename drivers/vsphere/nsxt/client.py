@@ -13,6 +13,7 @@ import msgspec
 
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
+from drivers.vsphere import reaching
 from drivers.vsphere.errors import AnswerLost, NotReached
 from drivers.vsphere.nsxt import trust
 from drivers.vsphere.nsxt.errors import PASSING, NsxConcurrent, NsxConflict, NsxRefused, check
@@ -35,7 +36,7 @@ class Nsx:
 
     def __init__(self, settings: Nsxt, folder: Path) -> None:
         self.settings = settings
-        self.url = trust.url(settings)
+        self.url = reaching.address(settings.host, "nsxt.host").url
         self._trust = trust.context(settings)
         self._sessions = Sessions(settings, self.url, folder)
         self._lock = threading.RLock()

@@ -1,41 +1,16 @@
-"""Where an NSX manager is, whose certificate it must have, and the certificate that tells who asks."""
+"""Whose certificate an NSX manager must have, and the certificate that tells who asks."""
 
 import ssl
 import tempfile
-from typing import Final
-from urllib.parse import urlsplit
 
 from cpi.contract import errors
+from drivers.vsphere import reaching
 from drivers.vsphere.nsxt.settings import Nsxt
-
-_PORTS: Final = {"https": 443, "http": 80}
-
-
-def url(settings: Nsxt) -> str:
-    """`https://nsx.example:443`. Raises CpiError for what is no address."""
-    text = settings.host if "://" in settings.host else f"https://{settings.host}"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise errors.CpiError(f"nsxt.host: {settings.host!r} is no address: {error}") from error
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise errors.CpiError(f"nsxt.host: expected a name, an address or a URL, got {settings.host!r}")
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{name}:{port or _PORTS[parts.scheme]}"
 
 
 def context(settings: Nsxt) -> ssl.SSLContext:
     """Raises CpiError for certificates and keys that can not be read."""
-    made = ssl.create_default_context()
-    if not settings.ssl_verify_peer:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    elif settings.ca_cert:
-        try:
-            made.load_verify_locations(cadata=settings.ca_cert)
-        except (ssl.SSLError, ValueError) as error:
-            raise errors.CpiError(f"nsxt.ca_cert: is no certificate in PEM: {error}") from error
+    made = reaching.trust(settings.ca_cert, "nsxt.ca_cert", verify=settings.ssl_verify_peer)
     if settings.auth_certificate is not None and settings.auth_private_key is not None:
         _show(made, settings.auth_certificate, settings.auth_private_key.reveal())
     return made

@@ -21,6 +21,16 @@ def test_a_document_is_there_for_the_next_process_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_certificates_to_trust_are_a_file_that_nobody_else_can_write(tmp_path: Path) -> None:
+    """One for each set of them, however many processes there are."""
+    path = private_files.certificates(tmp_path, "-----BEGIN…")
+    assert Path(path).read_text(encoding="utf-8") == "-----BEGIN…"
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    assert private_files.certificates(tmp_path, "-----BEGIN…") == path
+    assert private_files.certificates(tmp_path, "-----BEGIN another") != path
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("spoil", ["missing", "readable by others", "no JSON"])
 def test_what_can_not_be_trusted_is_as_if_it_were_not_there(tmp_path: Path, spoil: str) -> None:
     """Somebody else may have written what others can read; a full disk leaves half a file."""

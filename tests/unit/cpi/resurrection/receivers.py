@@ -1,10 +1,7 @@
 """Servers on loopback that take what responders tell."""
 
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +9,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from fixtures.certificates import Authority
+from fixtures.proxy import Answer, Request
+from fixtures.web_server import web_server
 
 
 class Posts:
     """An HTTPS server that keeps what is posted; answers with the next of statuses, then 202."""
 
-    def __init__(self, url: str, ca: str) -> None:
-        self.url = url
+    def __init__(self, ca: str) -> None:
+        self.url = ""
         self.ca = ca
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
@@ -28,34 +27,18 @@ class Posts:
 @contextmanager
 def posts(folder: Path) -> Iterator[Posts]:
     """Until the end of the block."""
-    authority, chain = Authority(), folder / "server.pem"
-    pair = authority.signed("127.0.0.1", addresses=("127.0.0.1",))
-    chain.write_text(pair.certificate + pair.private_key)
-    (folder / "ca.pem").write_text(authority.certificate)
-    kept: list[Posts] = []
+    authority, ca = Authority(), folder / "ca.pem"
+    ca.write_text(authority.certificate)
+    kept = Posts(str(ca))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            kept[0].bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            kept[0].headers.append(dict(self.headers))
-            self.send_response(kept[0].statuses.pop(0) if kept[0].statuses else 202)
-            self.end_headers()
+    def keep(request: Request) -> Answer:
+        kept.bodies.append(request.body)
+        kept.headers.append(dict(request.headers))
+        return Answer(kept.statuses.pop(0) if kept.statuses else 202, b"")
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the server's own name for it
-            """Nothing on stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(chain)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        kept.append(Posts(f"https://127.0.0.1:{server.server_address[1]}/alerts", str(folder / "ca.pem")))
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield kept[0]
-        finally:
-            server.shutdown()
-            thread.join()
+    with web_server(keep, authority) as url:
+        kept.url = f"{url}/alerts"
+        yield kept
 
 
 class Mails:
@@ -83,13 +66,10 @@ class Mails:
 @contextmanager
 def mails(folder: Path, *, implicit: bool = False) -> Iterator[Mails]:
     """An SMTP server that takes mail only over TLS and from whom it knows, until the end of the block."""
-    authority, chain, kept = Authority(), folder / "smtp.pem", Mails()
-    pair = authority.signed("127.0.0.1", addresses=("127.0.0.1",))
-    chain.write_text(pair.certificate + pair.private_key)
+    authority, kept = Authority(), Mails()
     kept.ca = str(folder / "smtp-ca.pem")
     Path(kept.ca).write_text(authority.certificate)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(chain)
+    context = authority.server_context()
     tls: dict[str, Any] = {"ssl_context": context} if implicit else {"tls_context": context, "require_starttls": True}
     options: dict[str, Any] = {
         "authenticator": kept.authenticate,

@@ -209,16 +209,15 @@ def test_dualstack_endpoints_and_hosts_without_a_scheme() -> None:
     assert own._service("ec2").meta.region_name == "eu-north-1"
 
 
-def test_proxies_and_ca_of_the_configuration_are_used() -> None:
+def test_proxies_and_ca_of_the_configuration_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For the hosts that no_proxy does not name."""
     from drivers.aws.client import Client
     from drivers.aws.settings import AwsSettings, ConnectionOptions, Proxies
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     env = Proxies(https_proxy="http://proxy.example:3128", no_proxy="ec2.eu-west-1.amazonaws.com")
     client = Client(AwsSettings(region="eu-west-1", env=env, connection_options=ConnectionOptions(ca_cert="-----BEGIN…")))
     assert client._config("sts").proxies == {"https": "http://proxy.example:3128"}
     assert client._config("ec2").proxies == {}
-    bundle = Path(str(client._ca_bundle))
-    assert bundle.read_text(encoding="utf-8") == "-----BEGIN…"
+    assert Path(str(client._ca_bundle)).read_text(encoding="utf-8") == "-----BEGIN…"
     client.close()
-    assert not bundle.exists()

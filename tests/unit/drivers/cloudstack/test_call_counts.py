@@ -1,17 +1,17 @@
 """How many API calls each method makes: looks at jobs not counted, and the zone known from an earlier call."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+import functools
+from collections.abc import Iterator
 
 import pytest
 
 import cpi
 from cpi.contract.cloud import Cloud
+from cpi.contract.ids import VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.cloudstack.lab import Lab, lab
+from tests.unit.drivers.call_counts import of_a_life
 from tests.unit.drivers.cloudstack.conftest import Bench
-
-T = TypeVar("T")
 
 _FLEET = 2000
 _GIB = MiB(1024)
@@ -29,6 +29,7 @@ CALLS = {
         "createTags": 1,
     },
     "has_vm": {"listVirtualMachines": 1},
+    "has_vm, absent": {"listVirtualMachines": 1},
     "create_disk": {"listDiskOfferings": 1, "createVolume": 1, "createTags": 1},
     "has_disk": {"listVolumes": 1},
     "attach_disk": {"listVirtualMachines": 1, "listVolumes": 1, "attachVolume": 1},
@@ -78,29 +79,5 @@ def crowded() -> Iterator[Lab]:
 
 
 def _counted(cloudstack: Lab, cloud: Cloud, bench: Bench) -> dict[str, dict[str, int]]:
-    """Of every method, in the order of a VM's life."""
-    found: dict[str, dict[str, int]] = {}
-
-    def count(method: str, call: Callable[[], T]) -> T:
-        cloudstack.proxy.forget_calls()
-        answer = call()
-        found[method] = dict(cloudstack.calls())
-        return answer
-
-    vm = count("create_vm", lambda: bench.vm(cloud, disk=1024)).cid
-    count("has_vm", lambda: cloud.has_vm(vm))
-    disk = count("create_disk", lambda: cloud.create_disk(_GIB, {}))
-    count("has_disk", lambda: cloud.has_disk(disk))
-    count("attach_disk", lambda: cloud.attach_disk(vm, disk))
-    count("get_disks", lambda: cloud.get_disks(vm))
-    snapshot = count("snapshot_disk", lambda: cloud.snapshot_disk(disk, {}))
-    count("delete_snapshot", lambda: cloud.delete_snapshot(snapshot))
-    count("set_vm_metadata", lambda: cloud.set_vm_metadata(vm, {"job": "db"}))
-    count("set_disk_metadata", lambda: cloud.set_disk_metadata(disk, {"job": "db"}))
-    count("reboot_vm", lambda: cloud.reboot_vm(vm))
-    count("detach_disk", lambda: cloud.detach_disk(vm, disk))
-    count("resize_disk", lambda: cloud.resize_disk(disk, MiB(2048)))
-    count("update_disk", lambda: cloud.update_disk(disk, MiB(2048), {"disk_offering": "fast.custom"}))
-    count("delete_disk", lambda: cloud.delete_disk(disk))
-    count("delete_vm", lambda: cloud.delete_vm(vm))
-    return found
+    make_vm = functools.partial(bench.vm, cloud, disk=1024)
+    return of_a_life(cloudstack, cloud, make_vm, VmCid("nothing"), _GIB, {"disk_offering": "fast.custom"})

@@ -3,21 +3,11 @@
 import pytest
 
 import cpi
-from cpi.contract.cloud import Cloud
-from cpi.contract.operator import Examines, Finding
 from fixtures.clouds.cloudstack.lab import Lab
 from tests.unit.drivers.cloudstack.conftest import Connect
+from tests.unit.drivers.examining import findings
 
 pytestmark = pytest.mark.slow
-
-
-def findings(cloud: Cloud) -> dict[str, list[Finding]]:
-    """By subject."""
-    assert isinstance(cloud, Examines)
-    found: dict[str, list[Finding]] = {}
-    for finding in cloud.examine():
-        found.setdefault(finding.subject, []).append(finding)
-    return found
 
 
 def test_a_cloud_in_order_is_told_as_such(cloudstack: Lab, connect: Connect) -> None:

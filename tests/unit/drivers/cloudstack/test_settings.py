@@ -1,11 +1,6 @@
 """The configuration: every fault of it told at once, and TLS as it says."""
 
 import base64
-import contextlib
-import http.server
-import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +10,10 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from fixtures.certificates import Authority
+from fixtures.proxy import Answer, Request
+from fixtures.web_server import web_server
 
 _AUTHORITY = Authority()
-_EMPTY = b'{"listvirtualmachinesresponse": {}}'
 
 
 def config(tmp_path: Path, **own: Any) -> dict[str, Any]:
@@ -80,7 +76,7 @@ def test_certificates_are_looked_at(tmp_path: Path, own: dict[str, str], trusted
     path.write_text(_AUTHORITY.certificate)
     values = {"PEM": _AUTHORITY.certificate, "PATH": str(path)}
     given = {key: values[value] for key, value in own.items()}
-    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, endpoint=url, **given)) as cloud:
+    with web_server(_no_vm, _AUTHORITY) as url, cpi.connect(config(tmp_path, endpoint=f"{url}/client/api", **given)) as cloud:
         if trusted:
             assert cloud.has_vm(VmCid("x")) is False
         else:
@@ -92,69 +88,29 @@ def test_certificates_are_looked_at(tmp_path: Path, own: dict[str, str], trusted
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_certificates_are_not_looked_at_if_that_is_written(tmp_path: Path, own: dict[str, bool]) -> None:
     """By our word or the official CPI's."""
-    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, endpoint=url, **own)) as cloud:
+    with web_server(_no_vm, _AUTHORITY) as url, cpi.connect(config(tmp_path, endpoint=f"{url}/client/api", **own)) as cloud:
         assert cloud.has_vm(VmCid("x")) is False
 
 
 @pytest.mark.parametrize("words", ["ours", "the Java CPI's"])
 def test_calls_go_by_way_of_the_proxy(tmp_path: Path, words: str) -> None:
     """It is logged in at with the user and the password, whatever characters these have."""
-    with _Server(("127.0.0.1", 0), _Handler) as proxy, _serving(proxy):
-        port = proxy.server_port
+    asked: list[tuple[str, str | None]] = []
+
+    def proxy(request: Request) -> Answer:
+        asked.append((request.path, request.headers.get("Proxy-Authorization")))
+        return _no_vm(request)
+
+    with web_server(proxy) as url:
+        port = int(url.rpartition(":")[2])
         own: dict[str, Any] = {"proxy": f"http://us%40er:pass%2Fword@127.0.0.1:{port}"}
         if words != "ours":
             own = {"proxy_host": "127.0.0.1", "proxy_port": port, "proxy_user": "us@er", "proxy_password": "pass/word"}
         with cpi.connect(config(tmp_path, endpoint="http://cloud.example/client/api", **own)) as cloud:
             assert cloud.has_vm(VmCid("x")) is False
     login = base64.b64encode(b"us@er:pass/word").decode()
-    assert proxy.asked == [("http://cloud.example/client/api", f"Basic {login}")]
+    assert asked == [("http://cloud.example/client/api", f"Basic {login}")]
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: "_Server"
-
-    def do_POST(self) -> None:
-        """No VM."""
-        self.server.asked.append((self.path, self.headers.get("Proxy-Authorization")))
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(_EMPTY)))
-        self.end_headers()
-        self.wfile.write(_EMPTY)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
-        """Nothing."""
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.asked: list[tuple[str, str | None]] = []
-
-    def handle_error(self, *_: Any) -> None:
-        """Clients that do not trust it go away."""
-
-
-@contextlib.contextmanager
-def _tls_server(folder: Path) -> Iterator[str]:
-    pair = _AUTHORITY.signed("localhost", addresses=("127.0.0.1",))
-    file = folder / "server.pem"
-    file.write_text(pair.certificate + pair.private_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        with _serving(server):
-            yield f"https://127.0.0.1:{server.server_port}/client/api"
-
-
-@contextlib.contextmanager
-def _serving(server: http.server.HTTPServer) -> Iterator[None]:
-    """In a thread of its own."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
+def _no_vm(_: Request) -> Answer:
+    return Answer(200, b'{"listvirtualmachinesresponse": {}}')

@@ -144,17 +144,6 @@ def test_a_proxy_of_the_configuration_is_used_but_for_hosts_that_need_none(googl
     _asked(google, env={**closed, "no_proxy": "127.0.0.1"})
 
 
-def test_a_ca_of_the_configuration_is_the_one_that_counts(google: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that the SDK needs is private, and gone afterwards."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    cloud = cpi.connect(google.config(connection_options={"ca_cert": "-----BEGIN CERTIFICATE-----\n"}))
-    files = list(tmp_path.glob("multicpi-ca-*"))
-    assert [file.stat().st_mode & 0o777 for file in files] == [0o600]
-    cloud.close()
-    assert list(tmp_path.glob("multicpi-ca-*")) == []
-
-
 def test_the_log_never_holds_a_token_or_the_key(google: Lab, caplog: pytest.LogCaptureFixture) -> None:
     """At any level."""
     with caplog.at_level(logging.NOTSET):

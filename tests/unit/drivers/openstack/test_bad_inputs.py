@@ -1,10 +1,7 @@
 """What an operator may have written wrongly: each is told with what to do about it, before anything is made."""
 
-import threading
 import uuid
 from collections.abc import Iterator
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,8 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, StemcellCid, VmCid
 from cpi.contract.model import Network
 from fixtures.clouds.openstack.lab import Lab
+from fixtures.proxy import Answer
+from fixtures.web_server import web_server
 from tests.unit.drivers.openstack.conftest import MakeVm, manual
 from tests.unit.drivers.openstack.test_settings import GOOD
 
@@ -23,23 +22,11 @@ _PEM = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n"
 _SOME = "00000000-0000-4000-8000-000000000000"
 
 
-class _NoKeystone(BaseHTTPRequestHandler):
-    """Some web server."""
-
-    def do_POST(self) -> None:
-        self.send_error(HTTPStatus.NOT_FOUND)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Quietly."""
-
-
 @pytest.fixture
 def port() -> Iterator[int]:
     """Of a server that is no Keystone and speaks no TLS."""
-    with HTTPServer(("127.0.0.1", 0), _NoKeystone) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with web_server(lambda _: Answer(404, b"no page of this name")) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def said(tmp_path: Path, **changes: Any) -> str:

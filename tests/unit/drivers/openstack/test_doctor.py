@@ -4,19 +4,11 @@ import pytest
 
 from cpi.connecting import connect
 from cpi.contract.cloud import Cloud
-from cpi.contract.operator import Examines, Finding
+from cpi.contract.operator import Finding
 from fixtures.clouds.openstack.lab import Lab
+from tests.unit.drivers.examining import findings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def findings(cloud: Cloud) -> dict[str, list[Finding]]:
-    """By subject."""
-    assert isinstance(cloud, Examines)
-    found: dict[str, list[Finding]] = {}
-    for finding in cloud.examine():
-        found.setdefault(finding.subject, []).append(finding)
-    return found
 
 
 def verdicts(found: list[Finding]) -> set[str]:

@@ -1,8 +1,8 @@
 """How many API calls each method makes: looks at tasks not counted, the vDC and the catalogs known from an earlier call."""
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -11,9 +11,8 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.vcloud.lab import Lab, lab
+from tests.unit.drivers.call_counts import of_a_life
 from tests.unit.drivers.vcloud.conftest import Bench
-
-T = TypeVar("T")
 
 _FLEET = 2000
 _SIZE = MiB(100)
@@ -100,28 +99,5 @@ def crowded() -> Iterator[Lab]:
 
 
 def _counted(vcloud: Lab, cloud: Cloud, bench: Bench) -> dict[str, dict[str, int]]:
-    """Of every method, in the order of a VM's life."""
-    found: dict[str, dict[str, int]] = {}
-
-    def count(method: str, call: Callable[[], T]) -> T:
-        vcloud.proxy.forget_calls()
-        answer = call()
-        found[method] = dict(vcloud.calls())
-        return answer
-
-    vm = count("create_vm", lambda: bench.vm(cloud, disk=1024)).cid
-    count("has_vm", lambda: cloud.has_vm(vm))
-    count("has_vm, absent", lambda: cloud.has_vm(_ABSENT))
-    disk = count("create_disk", lambda: cloud.create_disk(_SIZE, {}))
-    count("has_disk", lambda: cloud.has_disk(disk))
-    count("attach_disk", lambda: cloud.attach_disk(vm, disk))
-    count("get_disks", lambda: cloud.get_disks(vm))
-    count("set_vm_metadata", lambda: cloud.set_vm_metadata(vm, {"job": "db"}))
-    count("set_disk_metadata", lambda: cloud.set_disk_metadata(disk, {"job": "db"}))
-    count("reboot_vm", lambda: cloud.reboot_vm(vm))
-    count("detach_disk", lambda: cloud.detach_disk(vm, disk))
-    count("resize_disk", lambda: cloud.resize_disk(disk, MiB(200)))
-    count("update_disk", lambda: cloud.update_disk(disk, MiB(300), {"storage_profile": "fast"}))
-    count("delete_disk", lambda: cloud.delete_disk(disk))
-    count("delete_vm", lambda: cloud.delete_vm(vm))
-    return found
+    make_vm = functools.partial(bench.vm, cloud, disk=1024)
+    return of_a_life(vcloud, cloud, make_vm, _ABSENT, _SIZE, {"storage_profile": "fast"})

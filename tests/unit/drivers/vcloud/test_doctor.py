@@ -2,22 +2,12 @@
 
 import pytest
 
-from cpi.contract.cloud import Cloud
-from cpi.contract.operator import Examines, Finding
 from cpi.contract.units import MiB
 from fixtures.clouds.vcloud.lab import Lab
+from tests.unit.drivers.examining import findings
 from tests.unit.drivers.vcloud.conftest import Connect
 
 pytestmark = pytest.mark.slow
-
-
-def findings(cloud: Cloud) -> dict[str, list[Finding]]:
-    """By subject."""
-    assert isinstance(cloud, Examines)
-    found: dict[str, list[Finding]] = {}
-    for finding in cloud.examine():
-        found.setdefault(finding.subject, []).append(finding)
-    return found
 
 
 def test_a_cloud_in_order_is_told_as_such(vcloud: Lab, connect: Connect) -> None:

@@ -1,10 +1,5 @@
 """The configuration: every fault of it told at once, and TLS as it says; XML that is no document is refused."""
 
-import contextlib
-import http.server
-import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +10,8 @@ from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from drivers.vcloud import documents
 from fixtures.certificates import Authority
+from fixtures.proxy import Answer, Request
+from fixtures.web_server import web_server
 
 _AUTHORITY = Authority()
 _VERSIONS = (
@@ -80,7 +77,7 @@ def test_certificates_are_looked_at(tmp_path: Path, own: dict[str, str], trusted
     path.write_text(_AUTHORITY.certificate)
     values = {"PEM": _AUTHORITY.certificate, "PATH": str(path)}
     given = {key: values[value] for key, value in own.items()}
-    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, url=url, **given)) as cloud:
+    with web_server(_no_vm, _AUTHORITY) as url, cpi.connect(config(tmp_path, url=url, **given)) as cloud:
         if trusted:
             assert cloud.has_vm(_ABSENT) is False
         else:
@@ -90,7 +87,7 @@ def test_certificates_are_looked_at(tmp_path: Path, own: dict[str, str], trusted
 
 def test_certificates_are_not_looked_at_if_that_is_written(tmp_path: Path) -> None:
     """By the operator."""
-    with _tls_server(tmp_path) as url, cpi.connect(config(tmp_path, url=url, verify_ssl=False)) as cloud:
+    with web_server(_no_vm, _AUTHORITY) as url, cpi.connect(config(tmp_path, url=url, verify_ssl=False)) as cloud:
         assert cloud.has_vm(_ABSENT) is False
 
 
@@ -124,47 +121,12 @@ def test_what_is_written_can_not_say_more_than_its_texts() -> None:
     assert (read.get("name"), documents.text(read, "Description"), len(read)) == (wicked, wicked, 1)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Versions, no VM, and no records."""
-        if self.path == "/api/versions":
-            self._answer(200, _VERSIONS)
-        elif self.path.startswith("/api/query"):
-            self._answer(200, _NONE)
-        else:
-            self._answer(403, b'<Error minorErrorCode="ACCESS_TO_RESOURCE_IS_FORBIDDEN" message="no"/>')
-
-    def do_POST(self) -> None:
-        """Everybody is let in."""
-        self._answer(200, b"", {"X-VMWARE-VCLOUD-ACCESS-TOKEN": "token"})
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
-        """Nothing."""
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_: Any) -> None:
-        """Clients that do not trust it go away."""
-
-
-@contextlib.contextmanager
-def _tls_server(folder: Path) -> Iterator[str]:
-    pair = _AUTHORITY.signed("localhost", addresses=("127.0.0.1",))
-    file = folder / "server.pem"
-    file.write_text(pair.certificate + pair.private_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"https://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def _no_vm(request: Request) -> Answer:
+    """Everybody is let in, and finds nothing."""
+    if request.method == "POST":
+        return Answer(200, b"", {"X-VMWARE-VCLOUD-ACCESS-TOKEN": "token"})
+    if request.path == "/api/versions":
+        return Answer(200, _VERSIONS)
+    if request.path == "/api/query":
+        return Answer(200, _NONE)
+    return Answer(403, b'<Error minorErrorCode="ACCESS_TO_RESOURCE_IS_FORBIDDEN" message="no"/>')

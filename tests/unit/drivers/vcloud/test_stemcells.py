@@ -1,7 +1,6 @@
 """Stemcells: uploaded, or there already."""
 
 import hashlib
-import io
 import tarfile
 from pathlib import Path
 
@@ -11,20 +10,10 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import StemcellCid
 from fixtures.clouds.vcloud.lab import Lab
-from fixtures.clouds.vcsim.images import image
+from fixtures.clouds.vcsim.images import image, packed
 from tests.unit.drivers.vcloud.conftest import Bench, Connect
 
 pytestmark = pytest.mark.slow
-
-
-def packed(path: Path, files: dict[str, bytes]) -> str:
-    """A tar."""
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return str(path)
 
 
 def test_an_image_is_sent_and_becomes_a_template_with_tags(vcloud: Lab, cloud: Cloud, bench: Bench, tmp_path: Path) -> None:
@@ -81,7 +70,7 @@ def test_an_image_that_is_none_is_told_before_anything_is_asked(
 ) -> None:
     """With what is wrong in it."""
     with pytest.raises(errors.CpiError, match=said):
-        cloud.create_stemcell(packed(tmp_path / "image", files), {}, {})
+        cloud.create_stemcell(str(packed(tmp_path / "image", files)), {}, {})
     assert sum(vcloud.calls().values()) == 0
 
 
@@ -89,7 +78,7 @@ def test_an_ovf_that_the_cloud_does_not_take_is_told_in_its_words_and_nothing_is
     """It reads it after it was sent."""
     ovf = b'<x xmlns="http://schemas.dmtf.org/ovf/envelope/1"><References><File href="a"/></References></x>'
     with pytest.raises(errors.CloudError, match="create_stemcell"):
-        cloud.create_stemcell(packed(tmp_path / "image", {"a.ovf": ovf, "a": b"x"}), {}, {})
+        cloud.create_stemcell(str(packed(tmp_path / "image", {"a.ovf": ovf, "a": b"x"})), {}, {})
 
 
 def test_large_files_arrive_whole(vcloud: Lab, cloud: Cloud, tmp_path: Path) -> None:
@@ -103,7 +92,7 @@ def test_large_files_arrive_whole(vcloud: Lab, cloud: Cloud, tmp_path: Path) -> 
         "image-disk1.vmdk": disk,
     }
     source.close()
-    cid = StemcellCid(cloud.create_stemcell(packed(tmp_path / "image", files), {}, {}))
+    cid = StemcellCid(cloud.create_stemcell(str(packed(tmp_path / "image", files)), {}, {}))
     name = vcloud.one("catalog_items", cid)["name"]
     arrived = vcloud.one("templates", name)["files"]["image-disk1.vmdk"]
     assert arrived["sha256"] == hashlib.sha256(disk).hexdigest()

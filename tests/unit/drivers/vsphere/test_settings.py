@@ -6,9 +6,7 @@ import pytest
 
 import cpi
 from cpi.contract import errors
-from cpi.kit.settings import Secret
 from drivers.vsphere import reaching, settings
-from drivers.vsphere.settings import VCenter
 
 
 def _block(**own: Any) -> dict[str, Any]:
@@ -55,12 +53,12 @@ def test_clusters_are_names_or_objects() -> None:
         ("vcenter.example", "https://vcenter.example:443"),
         ("10.0.0.1:8443", "https://10.0.0.1:8443"),
         ("http://127.0.0.1:8989", "http://127.0.0.1:8989"),
+        ("[fd00::1]", "https://[fd00::1]:443"),
     ],
 )
 def test_a_host_is_a_name_or_a_url(host: str, url: str) -> None:
     """TLS unless the URL says otherwise."""
-    place = settings.Datacenter("DC0", ("c",), datastore_pattern=".", persistent_datastore_pattern=".")
-    assert reaching.address(VCenter(host, "u", Secret("p"), (place,))).url == url
+    assert reaching.address(host, "host").url == url
 
 
 def test_a_certificate_that_is_none_is_told() -> None:

@@ -7,9 +7,8 @@ import pytest
 
 import cpi
 from cpi.contract import errors
-from cpi.kit.settings import Secret, read_cloud_properties
-from drivers.vsphere.nsxt import trust
-from drivers.vsphere.nsxt.settings import ManagedNetwork, Nsxt
+from cpi.kit.settings import read_cloud_properties
+from drivers.vsphere.nsxt.settings import ManagedNetwork
 from drivers.vsphere.properties import VmProperties
 from fixtures.certificates import Authority
 
@@ -54,20 +53,6 @@ def test_every_key_of_the_official_cpi_is_taken(tmp_path: Path) -> None:
     switches = {"remote_auth": False, "policy_api_migration_mode": False, "allow_overwrite": True, "tag_nsx_vm_objects": True}
     _connect({**_GOOD, **certificate, **switches, "ca_cert": pair.certificate, "default_vif_type": "PARENT"}, tmp_path)
     _connect({"host": "nsx", "use_policy_api": True, **certificate}, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("nsx.example", "https://nsx.example:443"),
-        ("10.0.0.1:8443", "https://10.0.0.1:8443"),
-        ("http://127.0.0.1:80", "http://127.0.0.1:80"),
-        ("[fd00::1]", "https://[fd00::1]:443"),
-    ],
-)
-def test_a_host_is_a_name_or_a_url(host: str, url: str) -> None:
-    """TLS unless the URL says otherwise."""
-    assert trust.url(Nsxt(host=host, username="u", password=Secret("p"), use_policy_api=True)) == url
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,23 @@
-"""A stemcell's image file: a tar, packed or not, of an OVF and the disks that it names."""
+"""A stemcell's image file that is a tar, packed or not, of an OVF and the disks that it names."""
 
 import contextlib
 import tarfile
+import zlib
 from collections.abc import Iterator
 from typing import IO
 
 from cpi.contract import errors
 
 
-class Image:
+class OvfImage:
     """One that is open."""
 
     def __init__(self, path: str, archive: tarfile.TarFile) -> None:
-        self._path = path
+        self.path = path
         self._archive = archive
         self._members = {member.name.removeprefix("./"): member for member in archive.getmembers() if member.isfile()}
         self.descriptor = self._descriptor()
+        """The OVF."""
 
     def size(self, name: str) -> int:
         """Bytes of a file in it."""
@@ -25,28 +27,29 @@ class Image:
         """A file in it, to be read from its beginning."""
         opened = self._archive.extractfile(self._member(name))
         if opened is None:
-            raise errors.CpiError(f"{self._path}: {name} is no file")
+            raise errors.CpiError(f"{self.path}: {name} is no file")
         return opened
 
-    def _descriptor(self) -> str:
+    def _descriptor(self) -> bytes:
         found = [name for name in self._members if name.endswith(".ovf")]
         if len(found) != 1:
-            raise errors.CpiError(f"{self._path} is no image for vSphere: it holds {len(found)} OVF files, expected one")
+            raise errors.CpiError(f"{self.path} is no image for this cloud: it holds {len(found)} OVF files, expected one")
         with self.file(found[0]) as file:
-            return file.read().decode("utf-8")
+            return file.read()
 
     def _member(self, name: str) -> tarfile.TarInfo:
         if name not in self._members:
-            raise errors.CpiError(f"{self._path}: its OVF names {name}, which is not in it")
+            raise errors.CpiError(f"{self.path}: its OVF names {name}, which is not in it")
         return self._members[name]
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[Image]:
+def opened(path: str) -> Iterator[OvfImage]:
     """Raises CpiError for what can not be read, or is no image."""
-    try:
-        archive = tarfile.open(path)  # noqa: SIM115 - closed below
-    except (OSError, tarfile.TarError) as error:
-        raise errors.CpiError(f"the image {path} can not be read: {error}") from error
-    with archive:
-        yield Image(path, archive)
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(tarfile.open(path))
+            image = OvfImage(path, archive)
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+            raise errors.CpiError(f"the image {path} can not be read: {error}") from error
+        yield image

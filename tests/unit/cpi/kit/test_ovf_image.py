@@ -1,0 +1,52 @@
+"""Images that are a tar of an OVF and its disks."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from cpi.contract import errors
+from cpi.kit import ovf_image
+from fixtures.clouds.vcsim.images import packed
+
+
+@pytest.mark.parametrize("folder", ["", "./"])
+def test_the_ovf_and_the_files_that_it_names_are_read(tmp_path: Path, folder: str) -> None:
+    """However tar wrote the names; a file as often as it is wanted."""
+    path = packed(tmp_path / "image", {f"{folder}a.ovf": b"<x/>", f"{folder}disk": b"content"})
+    with ovf_image.opened(str(path)) as image:
+        assert image.descriptor == b"<x/>"
+        assert image.size("disk") == 7
+        for _ in range(2):
+            with image.file("disk") as file:
+                assert file.read() == b"content"
+
+
+@pytest.mark.parametrize("files", [{}, {"a.ovf": b"", "b.ovf": b""}])
+def test_an_image_has_one_ovf(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """An operator who took another cloud's stemcell reads which file it is."""
+    path = str(packed(tmp_path / "image", files))
+    with pytest.raises(errors.CpiError, match=rf"{path} .* holds {len(files)} OVF files, expected one"), ovf_image.opened(path):
+        pass
+
+
+def test_a_file_that_is_not_in_it_is_named(tmp_path: Path) -> None:
+    """By size and by content."""
+    with ovf_image.opened(str(packed(tmp_path / "image", {"a.ovf": b"<x/>"}))) as image:
+        for ask in (image.size, image.file):
+            with pytest.raises(errors.CpiError, match="names gone, which is not in it"):
+                ask("gone")
+
+
+@pytest.mark.parametrize("spoil", ["missing", "no tar", "cut short", "damaged"])
+def test_what_can_not_be_read_is_told(tmp_path: Path, spoil: str) -> None:
+    """The path, and why; also where the first file can be read and a later one can not."""
+    path = tmp_path / "image"
+    whole = packed(path, {"a.ovf": b"<x/>", "disk": bytes(range(256)) * 40}).read_bytes()
+    if spoil == "missing":
+        path.unlink()
+    else:
+        damaged = gzip.compress(gzip.decompress(whole)[:2048]) + gzip.compress(b"")[:10] + b"\xff" * 100
+        path.write_bytes({"no tar": b"text", "cut short": whole[:-50], "damaged": damaged}[spoil])
+    with pytest.raises(errors.CpiError, match=f"the image {path} can not be read"), ovf_image.opened(str(path)):
+        pass
