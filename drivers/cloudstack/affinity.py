@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext
+from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, Refused
 from drivers.cloudstack.inventory import Inventory
@@ -59,8 +60,11 @@ class AffinityGroups:
             self._client.run(
                 "createAffinityGroup", f"affinity group {name}", "everything", name=name, type=kind, **self._inventory.scope
             )
-        except (Refused, AnswerLost):
-            if self._found(name) is None:  # else somebody was faster, or it was made without an answer
+        except Refused:
+            if self._found(name) is None:  # else somebody was faster
+                raise
+        except AnswerLost:
+            if late(lambda: self._found(name)) is None:
                 raise
 
     def _found(self, name: str) -> Document | None:
