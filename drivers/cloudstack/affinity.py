@@ -8,7 +8,7 @@ from cpi.contract import errors
 from cpi.contract.model import CallContext
 from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
-from drivers.cloudstack.errors import AnswerLost, Refused
+from drivers.cloudstack.errors import AnswerLost, Missing, Passing, Refused
 from drivers.cloudstack.inventory import Inventory
 from drivers.cloudstack.properties import VmProperties
 from drivers.cloudstack.settings import CloudStackSettings
@@ -49,8 +49,11 @@ class AffinityGroups:
             try:
                 found = self._found(str(group["name"]))
                 if found is not None and not found.get("virtualmachineIds"):
-                    self._client.run("deleteAffinityGroup", f"affinity group {group['name']}", "everything", id=found["id"])
-            except (Refused, AnswerLost) as error:
+                    what = f"affinity group {group['name']}"
+                    self._client.run("deleteAffinityGroup", what, "everything", twice=True, id=found["id"])
+            except Missing:
+                continue
+            except (Refused, Passing) as error:
                 _log.warning("the affinity group %s stays, without VMs: %s", group["name"], error)
 
     def _ensure(self, name: str, kind: str) -> None:

@@ -12,6 +12,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.cloudstack.lab import Lab
+from fixtures.hanging_up import hanging_up
 from fixtures.proxy import Effect, Rule, effects
 from tests.unit.drivers.cloudstack.conftest import Bench, Connect
 
@@ -101,6 +102,19 @@ def test_a_start_without_an_answer_is_made_once_more(
     assert (rule.met, bench.seen(vm)["state"]) == (1, "Running")
 
 
+@pytest.mark.parametrize("effect", [effects.reset, effects.lost_answer], ids=["reset", "lost"])
+def test_the_affinity_group_of_the_last_vm_goes_without_an_answer_too(
+    cloudstack: Lab, connect: Connect, bench: Bench, effect: Callable[[], Effect]
+) -> None:
+    """It is deleted once more; that it is gone already is no fault."""
+    cloud, before = connect(enable_auto_anti_affinity=True, director_name="director"), cloudstack.census()
+    vm = bench.vm(cloud, env={"bosh": {"group": "db"}})
+    with cloudstack.rule(Rule("deleteAffinityGroup", effect(), times=1)) as rule:
+        cloud.delete_vm(vm.cid)
+    assert rule.met == 1
+    assert cloudstack.census() == before
+
+
 def test_tags_that_are_taken_away_late_are_not_the_new_ones(cloudstack: Lab, cloud: Cloud) -> None:
     """A tag is changed by deleting and making it: the delete that comes late finds another value."""
     came = threading.Event()
@@ -142,3 +156,11 @@ def test_a_template_whose_upload_address_was_lost_is_removed(cloudstack: Lab, cl
         cloud.create_stemcell(str(path), {"hypervisor": "kvm"}, {})
     assert rule.met == 1
     assert cloudstack.census() == before
+
+
+def test_a_cloud_that_hangs_up_while_tls_is_agreed_on_is_asked_again(connect: Connect) -> None:
+    """It is not its certificate that fails."""
+    with hanging_up() as (port, said), pytest.raises(errors.CloudError) as caught:
+        connect(endpoint=f"https://127.0.0.1:{port}/client/api", max_attempts=2)
+    assert len(said) == 2
+    assert "not trusted" not in caught.value.message

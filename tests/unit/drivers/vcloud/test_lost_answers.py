@@ -1,16 +1,20 @@
 """Calls that the cloud carries out a little later than their connection was lost."""
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cpi.contract import errors
 from cpi.contract.cloud import Cloud
+from cpi.contract.ids import VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.vcloud.lab import Lab
 from fixtures.clouds.vcsim.images import image
+from fixtures.hanging_up import hanging_up
 from fixtures.proxy import Rule, effects
-from tests.unit.drivers.vcloud.conftest import Bench
+from tests.unit.drivers.vcloud.conftest import Bench, Connect
 
 pytestmark = pytest.mark.slow
 
@@ -89,3 +93,11 @@ def test_a_stemcell_that_is_announced_late_is_sent(vcloud: Lab, cloud: Cloud, tm
     with vcloud.rule(late("POST */action/upload")) as rule:
         cloud.delete_stemcell(cloud.create_stemcell(str(image(tmp_path / "image")), {}, {}))
     assert rule.met == 1
+
+
+def test_a_cloud_that_hangs_up_while_tls_is_agreed_on_is_asked_again(connect: Connect) -> None:
+    """It is not its certificate that fails."""
+    with hanging_up() as (port, said), pytest.raises(errors.CloudError) as caught:
+        connect(url=f"https://127.0.0.1:{port}", control={"retry_max": 2}).has_vm(VmCid("urn:vcloud:vm:" + str(uuid.UUID(int=1))))
+    assert len(said) == 2
+    assert "not trusted" not in caught.value.message
