@@ -217,7 +217,10 @@ class Client:
                 raise Passing(f"{asked}: {reply.status} {_plain(reply.body)}", after_seconds=_asked_pause(reply))
             return reply
 
-        reply: Reply = self._repeated(attempt)
+        try:
+            reply: Reply = self._repeated(attempt)
+        except Passing as error:
+            raise errors.CloudError(error.message) from error  # else the call that wanted a login would repeat all of it
         return reply
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> Reply:

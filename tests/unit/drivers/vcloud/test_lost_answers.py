@@ -96,7 +96,7 @@ def test_a_stemcell_that_is_announced_late_is_sent(vcloud: Lab, cloud: Cloud, tm
 
 
 def test_a_cloud_that_hangs_up_while_tls_is_agreed_on_is_asked_again(connect: Connect) -> None:
-    """It is not its certificate that fails."""
+    """As often as the configuration says; it is not its certificate that fails."""
     with hanging_up() as (port, said), pytest.raises(errors.CloudError) as caught:
         connect(url=f"https://127.0.0.1:{port}", control={"retry_max": 2}).has_vm(VmCid("urn:vcloud:vm:" + str(uuid.UUID(int=1))))
     assert len(said) == 2
