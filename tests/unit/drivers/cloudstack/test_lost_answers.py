@@ -151,10 +151,11 @@ def test_a_template_whose_upload_address_was_lost_is_removed(cloudstack: Lab, cl
     """However late it is made: nobody could send it anything."""
     path = tmp_path / "image"
     path.write_bytes(b"QFI\xfb" + bytes(1 << 16))
-    before = cloudstack.census()
-    with cloudstack.rule(late("getUploadParamsForTemplate")) as rule, pytest.raises(errors.CloudError, match="no answer came"):
+    came, before = threading.Event(), cloudstack.census()
+    rule = Rule("getUploadParamsForTemplate", effects.late(_LATE_SECONDS, then=came.set), times=1)
+    with cloudstack.rule(rule), pytest.raises(errors.CloudError, match="no answer came"):
         cloud.create_stemcell(str(path), {"hypervisor": "kvm"}, {})
-    assert rule.met == 1
+    assert came.wait(timeout=10)
     assert cloudstack.census() == before
 
 
