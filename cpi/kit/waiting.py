@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cpi.contract import errors
 
 T = TypeVar("T")
+
+LATE_SECONDS: Final = 3.0
+"""How long after a lost answer a cloud may still begin what it was asked for."""
 
 
 class Overdue(errors.CloudError):
@@ -44,3 +47,20 @@ def wait_until(
             raise Overdue(f"{what}: not within {deadline_seconds:g} s")
         next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds)
         sleep(min(next_pause, max(deadline_seconds - waited, 0)))
+
+
+def late(
+    look: Callable[[], T | None],
+    *,
+    seconds: float = LATE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> T | None:
+    """What a call has done whose answer was lost: the first answer of look that is neither None nor False, or None.
+
+    The first look tells little: the cloud may carry the call out some seconds after the connection is gone. look does not wait.
+    """
+    try:
+        return wait_until(look, "a call without an answer", deadline_seconds=seconds, sleep=sleep, clock=clock)
+    except Overdue:
+        return None

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext
+from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
-from drivers.cloudstack.errors import AnswerLost, Refused
+from drivers.cloudstack.errors import AnswerLost, Missing, Passing, Refused
 from drivers.cloudstack.inventory import Inventory
 from drivers.cloudstack.properties import VmProperties
 from drivers.cloudstack.settings import CloudStackSettings
@@ -48,8 +49,11 @@ class AffinityGroups:
             try:
                 found = self._found(str(group["name"]))
                 if found is not None and not found.get("virtualmachineIds"):
-                    self._client.run("deleteAffinityGroup", f"affinity group {group['name']}", "everything", id=found["id"])
-            except (Refused, AnswerLost) as error:
+                    what = f"affinity group {group['name']}"
+                    self._client.run("deleteAffinityGroup", what, "everything", twice=True, id=found["id"])
+            except Missing:
+                continue
+            except (Refused, Passing) as error:
                 _log.warning("the affinity group %s stays, without VMs: %s", group["name"], error)
 
     def _ensure(self, name: str, kind: str) -> None:
@@ -59,8 +63,11 @@ class AffinityGroups:
             self._client.run(
                 "createAffinityGroup", f"affinity group {name}", "everything", name=name, type=kind, **self._inventory.scope
             )
-        except (Refused, AnswerLost):
-            if self._found(name) is None:  # else somebody was faster, or it was made without an answer
+        except Refused:
+            if self._found(name) is None:  # else somebody was faster
+                raise
+        except AnswerLost:
+            if late(lambda: self._found(name)) is None:
                 raise
 
     def _found(self, name: str) -> Document | None:

@@ -3,6 +3,7 @@
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
+from cpi.kit.waiting import late
 from drivers.cloudstack import vms
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, Refused
@@ -51,10 +52,9 @@ class Attachments:
         try:
             made = self._client.run("attachVolume", what, "attach_volume", id=volume["id"], virtualmachineid=vm["id"])
         except (Refused, AnswerLost) as error:
-            is_refused = isinstance(error, Refused)
-            now = self._inventory.disk_after(
-                what, "attach_volume", disk_cid, lambda disk: is_refused or disk.get("virtualmachineid") == vm["id"]
-            )
+            if isinstance(error, AnswerLost):
+                late(lambda: self._inventory.existing_disk(disk_cid).get("virtualmachineid") == vm["id"])
+            now = self._inventory.disk_at_rest(what, "attach_volume", disk_cid)
             if now.get("virtualmachineid") == vm["id"]:
                 return now
             _refuse_held(now, disk_cid)

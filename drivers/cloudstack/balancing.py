@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.cloudstack import tags
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, Missing, Refused
@@ -26,9 +28,9 @@ class Balancing:
 
     # ------------------------------------------------------------------ load balancer rules
 
-    def join(self, rules: Iterable[LoadBalancerRule], vm: Document) -> dict[str, str]:
-        """The VM is in each when this returns. Answers the tag by which it is taken out again."""
-        joined = [self._join(rule, vm) for rule in rules]
+    def join(self, rules: Iterable[LoadBalancerRule], vm: Document, undo: Undo) -> dict[str, str]:
+        """The VM is in each when this returns. Answers the tag by which it is taken out again; until it has that, by undo."""
+        joined = [self._join(rule, vm, undo) for rule in rules]
         return {RULES: " ".join(joined)} if joined else {}
 
     def leave(self, vm: Document) -> None:
@@ -44,16 +46,20 @@ class Balancing:
         if faults:
             raise errors.CloudError(f"the VM {vm['name']} is still in load balancer rules: " + "; ".join(faults))
 
-    def _join(self, rule: LoadBalancerRule, vm: Document) -> str:
+    def _join(self, rule: LoadBalancerRule, vm: Document, undo: Undo) -> str:
         address = self._address(rule.public_ip)
-        found = self._rule(rule, address) or self._make(rule, address, vm)
+        rule_id = str((self._rule(rule, address) or self._make(rule, address, vm))["id"])
         what = f"create_vm: load balancer rule {rule.name}"
+        undo.push(f"VM {vm['name']} from the load balancer rule {rule.name}", lambda: self._leave(rule_id, vm))
         try:
-            self._client.run("assignToLoadBalancerRule", what, "everything", id=found["id"], virtualmachineids=vm["id"])
-        except (Refused, AnswerLost):
-            if vm["id"] not in self._members(str(found["id"])):
+            self._client.run("assignToLoadBalancerRule", what, "everything", id=rule_id, virtualmachineids=vm["id"])
+        except Refused:
+            if vm["id"] not in self._members(rule_id):
                 raise
-        return str(found["id"])
+        except AnswerLost:
+            if not late(lambda: vm["id"] in self._members(rule_id)):
+                raise
+        return rule_id
 
     def _leave(self, rule_id: str, vm: Document) -> None:
         what = f"delete_vm: load balancer rule {rule_id}"
@@ -67,7 +73,11 @@ class Balancing:
         found = next(
             iter(self._client.pages("listLoadBalancerRules", "loadbalancerrule", id=rule_id, **self._inventory.scope)), None
         )
-        if found is not None and _OURS in tags.of(found) and not self._members(rule_id):
+        if found is not None and _OURS in tags.of(found):
+            self._delete_empty(rule_id, what)
+
+    def _delete_empty(self, rule_id: str, what: str) -> None:
+        if not self._members(rule_id):
             self._client.run("deleteLoadBalancerRule", what, "everything", twice=True, id=rule_id)
 
     def _rule(self, rule: LoadBalancerRule, address: Document) -> Document | None:
@@ -90,17 +100,24 @@ class Balancing:
             "networkid": network,
             "openfirewall": rule.open_firewall,
         }
+        what = f"load balancer rule {rule.name}"
         try:
-            self._client.run("createLoadBalancerRule", f"load balancer rule {rule.name}", "everything", **made)
-        except (Refused, AnswerLost):
-            found = self._rule(rule, address)  # somebody was faster, or it was made without an answer
+            self._client.run("createLoadBalancerRule", what, "everything", **made)
+        except Refused:
+            found = self._rule(rule, address)  # somebody was faster
             if found is None:
                 raise
             return found
+        except AnswerLost:
+            if late(lambda: self._rule(rule, address)) is None:
+                raise
         found = self._rule(rule, address)
         if found is None:
             raise errors.CloudError(f"the load balancer rule {rule.name} was made and is not there")
-        tags.add(self._client, "LoadBalancer", found, {_OURS: "1"})
+        rule_id = str(found["id"])
+        with Undo() as undo:
+            undo.push(what, lambda: self._delete_empty(rule_id, what))
+            tags.add(self._client, "LoadBalancer", found, {_OURS: "1"})
         return found
 
     def _members(self, rule_id: str) -> set[str]:

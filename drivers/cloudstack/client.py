@@ -36,6 +36,7 @@ _PAGE: Final = 200
 _PENDING: Final = 0
 _FAILED: Final = 2
 _OK: Final = 200
+_DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures of TLS may pass
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
@@ -153,7 +154,7 @@ class Client:
 
     def _unanswered(self, command: str, error: OSError, *, safe: bool) -> errors.Error:
         text = scrubbed(f"{type(error).__name__}: {error}", self._secrets)
-        if isinstance(error, requests.exceptions.SSLError):
+        if _DISTRUST in text:
             return errors.CloudError(f"{command}: the certificate is not trusted (see ca_cert): {text}")
         if safe or _never_sent(error):
             return Passing(f"{command}: {text}")

@@ -1,6 +1,5 @@
 """Disks that change: larger, or of another offering, in place."""
 
-from functools import partial
 from typing import Any
 
 from cpi.contract import errors
@@ -8,6 +7,7 @@ from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
 from cpi.kit.settings import read_cloud_properties
+from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, QuotaReached, Refused
 from drivers.cloudstack.inventory import Inventory
@@ -69,8 +69,9 @@ class DiskChanges:
         try:
             self._client.run(command, what, "resize_volume", id=volume["id"], **wish)
         except AnswerLost:
-            name, fulfils = DiskCid(volume["name"]), partial(_fulfils, volume, wish)
-            if not fulfils(self._inventory.disk_after(what, "resize_volume", name, fulfils)):
+            name = DiskCid(volume["name"])
+            late(lambda: _fulfils(volume, wish, self._inventory.existing_disk(name)))
+            if not _fulfils(volume, wish, self._inventory.disk_at_rest(what, "resize_volume", name)):
                 raise
         except QuotaReached as error:
             raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error

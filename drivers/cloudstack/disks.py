@@ -9,6 +9,7 @@ from cpi.contract.units import MiB
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.cloudstack import naming, tags
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, NoCapacity, QuotaReached, Refused
@@ -82,8 +83,7 @@ class Disks:
         try:
             made = self._client.run("createVolume", f"create_disk: disk {name}", "create_volume", **body, **self._inventory.scope)
         except AnswerLost:
-            found = self._inventory.disk(name)
-            if found is None:
+            if late(lambda: self._inventory.disk(name)) is None:
                 raise
             return self._settled(name)
         except QuotaReached as error:

@@ -1,7 +1,5 @@
 """Looking at things: by id or by name, never by going through everything."""
 
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from cpi.contract import errors
@@ -15,7 +13,6 @@ from drivers.cloudstack.settings import CloudStackSettings
 _GOING_VMS: Final = frozenset({"Destroyed", "Expunging"})
 _GOING_DISKS: Final = frozenset({"Destroy", "Destroyed", "Expunging", "Expunged"})
 _DISKS_AT_REST: Final = frozenset({"Allocated", "Ready", "Uploaded"})
-_LATE_SECONDS: Final = 3.0
 _BASIC: Final = " basic"
 
 
@@ -61,18 +58,12 @@ class Inventory:
             raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
         return found
 
-    def disk_after(self, what: str, timeout: str, disk_cid: DiskCid, is_done: Callable[[Document], bool]) -> Document:
-        """A disk once it shows what a call without an answer did to it, or has been at rest for so long that it did nothing.
-
-        The call may begin its job only after the first look: a disk at rest tells nothing yet.
-        """
-        began = time.monotonic()
+    def disk_at_rest(self, what: str, timeout: str, disk_cid: DiskCid) -> Document:
+        """A disk once nothing works on it."""
 
         def look() -> Document | None:
             disk = self.existing_disk(disk_cid)
-            if disk["state"] not in _DISKS_AT_REST:
-                return None
-            return disk if is_done(disk) or time.monotonic() - began >= _LATE_SECONDS else None
+            return disk if disk["state"] in _DISKS_AT_REST else None
 
         return self._client.until(what, timeout, look)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cpi.contract import errors
+from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost
 from drivers.cloudstack.inventory import Inventory
@@ -21,19 +22,10 @@ class Launching:
         try:
             made = self._client.run("deployVirtualMachine", f"create_vm: VM {name}", "create_vm", **parameters)
         except AnswerLost:
-            if self._inventory.vm(name) is None:
+            if late(lambda: self._inventory.vm(name)) is None:
                 raise
             return self.running(name, stopped=parameters.get("startvm") is False)
         vm: Document = made["virtualmachine"]
-        return vm
-
-    def start(self, vm: Document, told: str) -> Document:
-        """With other user data."""
-        self._client.call("updateVirtualMachine", twice=True, id=vm["id"], userdata=told)
-        try:
-            self._client.run("startVirtualMachine", f"create_vm: VM {vm['name']}", "create_vm", id=vm["id"])
-        except AnswerLost:
-            return self.running(str(vm["name"]))
         return vm
 
     def running(self, name: str, *, stopped: bool = False) -> Document:

@@ -5,6 +5,8 @@ from typing import Any
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import CallContext, Metadata
+from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.cloudstack import naming, tags
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, Missing, Refused
@@ -25,16 +27,17 @@ class Snapshots:
             raise errors.CloudError(
                 f"the disk {disk_cid} was never attached: CloudStack has given it no storage to take a snapshot of"
             )
-        name = naming.name_of("snapshot", None)
+        name, what = naming.name_of("snapshot", None), f"snapshot_disk: disk {disk_cid}"
         wish = {"volumeid": volume["id"], "name": name, "tags": tags.as_parameter(naming.at_birth(context, None, metadata))}
-        try:
-            made = self._client.run("createSnapshot", f"snapshot_disk: disk {disk_cid}", "snapshot_volume", **wish)
-        except AnswerLost:
-            return SnapshotCid(self._ready(name)["id"])
-        except errors.CloudError:
-            self._remove_named(name)
-            raise
-        return SnapshotCid(made["snapshot"]["id"])
+        with Undo() as undo:
+            undo.push(f"snapshot {name}", lambda: self._remove_named(name))
+            try:
+                made = self._client.run("createSnapshot", what, "snapshot_volume", **wish)["snapshot"]
+            except AnswerLost:
+                if late(lambda: self._found(name=name)) is None:
+                    raise
+                made = self._ready(name)
+        return SnapshotCid(made["id"])
 
     def delete(self, snapshot_cid: SnapshotCid) -> None:
         """Gone when this returns; what was not there is gone."""
@@ -51,7 +54,8 @@ class Snapshots:
         def look() -> Document | None:
             found = self._found(name=name)
             if found is None or found["state"] == "Error":
-                raise AnswerLost(f"snapshot_disk: no answer came, and the snapshot {name} is not there")
+                state = "gone" if found is None else "in state Error"
+                raise errors.CloudError(f"snapshot_disk: the snapshot {name} is {state}")
             return found if found["state"] == "BackedUp" else None
 
         return self._client.until(f"snapshot_disk: snapshot {name}", "snapshot_volume", look)

@@ -10,9 +10,10 @@ from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.cloudstack import naming, tags
 from drivers.cloudstack.client import Client, Document
-from drivers.cloudstack.errors import Missing, Refused
+from drivers.cloudstack.errors import AnswerLost, Missing, Refused
 from drivers.cloudstack.inventory import Inventory
 from drivers.cloudstack.properties import StemcellProperties
 from drivers.cloudstack.settings import CloudStackSettings
@@ -51,7 +52,7 @@ class Stemcells:
         with Undo() as undo:
             undo.push(f"template {body['name']}", lambda: self.delete(StemcellCid(body["name"])))
             if wish.source_url:
-                self._client.call("registerTemplate", url=wish.source_url, **body)
+                self._register(wish.source_url, body)
             else:
                 self._upload(Path(image_path), file, body)
             template = self._ready(body["name"], zone)
@@ -99,8 +100,19 @@ class Stemcells:
             raise errors.CpiError(f"os_type: the cloud knows no guest OS type {wanted!r}")
         return str(found[0]["id"])
 
+    def _register(self, url: str, body: dict[str, Any]) -> None:
+        try:
+            self._client.call("registerTemplate", url=url, **body)
+        except AnswerLost:
+            if late(lambda: bool(self._rows(body["name"]))) is None:
+                raise
+
     def _upload(self, path: Path, file: str, body: dict[str, Any]) -> None:
-        where = self._client.call("getUploadParamsForTemplate", **body)["getuploadparams"]
+        try:
+            where = self._client.call("getUploadParamsForTemplate", **body)["getuploadparams"]
+        except AnswerLost:
+            late(lambda: bool(self._rows(body["name"])))  # where it would be sent is lost; what was made can be removed
+            raise
         with Form(path, file) as form:
             headers = {f"X-{name}": str(where[name]) for name in ("signature", "metadata", "expires")}
             self._client.post_file(str(where["postURL"]), {**headers, "Content-Type": form.content_type}, form)

@@ -103,10 +103,11 @@ class VmCreation:
         if EPHEMERAL in tags.of(vm):
             if vm["state"] == "Stopped":
                 self._vms.reboot(VmCid(wish.name))
-            return self._finished(wish, self._launching.running(wish.name), has_ephemeral_disk=True)
+            return self._finished(wish, self._launching.running(wish.name), Undo(), has_ephemeral_disk=True)
         if vm["state"] in _USABLE:
             try:
-                return self._finished(wish, self._launching.running(wish.name), has_ephemeral_disk=True)
+                with Undo() as undo:
+                    return self._finished(wish, self._launching.running(wish.name), undo, has_ephemeral_disk=True)
             except errors.CloudError as error:
                 _log.warning("the VM %s can not be finished: %s", wish.name, error)
         _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
@@ -133,12 +134,13 @@ class VmCreation:
         if len(wish.wired.nics) > 1:
             # The agent tells NICs apart by their MACs, which are known only now.
             told = self._user_data(wish, str(vm["hypervisor"]), as_turned_out(wish.order.networks, wish.wired, vm))
-            vm = self._launching.start(vm, told)
-        return self._finished(wish, vm, has_ephemeral_disk="diskofferingid" in parameters)
+            self._client.call("updateVirtualMachine", twice=True, id=vm["id"], userdata=told)
+            self._vms.start(vm, f"create_vm: VM {wish.name}", "create_vm")
+        return self._finished(wish, vm, undo, has_ephemeral_disk="diskofferingid" in parameters)
 
-    def _finished(self, wish: Wish, vm: Document, *, has_ephemeral_disk: bool) -> Vm:
+    def _finished(self, wish: Wish, vm: Document, undo: Undo, *, has_ephemeral_disk: bool) -> Vm:
         """What a running VM still lacks: tags, rules, an address."""
-        told = dict(self._balancing.join(wish.properties.lbs, vm))
+        told = dict(self._balancing.join(wish.properties.lbs, vm, undo))
         if wish.wired.vip:
             self._balancing.lead_here(wish.wired.vip, vm)
         if EPHEMERAL not in tags.of(vm):

@@ -59,8 +59,20 @@ class Vms:
     def reboot(self, vm_cid: VmCid) -> None:
         """It runs when this returns; one that is off is started."""
         vm = self._inventory.existing_vm(vm_cid)
-        command = "startVirtualMachine" if vm["state"] == "Stopped" else "rebootVirtualMachine"
-        self._client.run(command, f"reboot_vm: VM {vm_cid}", "reboot_vm", twice=True, id=vm["id"])
+        what = f"reboot_vm: VM {vm_cid}"
+        if vm["state"] == "Stopped":
+            self.start(vm, what, "reboot_vm")
+        else:
+            self._client.run("rebootVirtualMachine", what, "reboot_vm", twice=True, id=vm["id"])
+
+    def start(self, vm: Document, what: str, timeout: str) -> None:
+        """It runs when this returns; what is refused because an attempt without an answer has done it is done."""
+        try:
+            self._client.run("startVirtualMachine", what, timeout, twice=True, id=vm["id"])
+        except Refused:
+            now = self._inventory.vm(str(vm["id"]))
+            if now is None or now["state"] != "Running":
+                raise
 
     def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
         """Added to what is there."""

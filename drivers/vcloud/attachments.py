@@ -7,6 +7,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
 from cpi.kit import private_files
+from cpi.kit.waiting import late
 from drivers.vcloud import documents, hardware, naming
 from drivers.vcloud.client import Client
 from drivers.vcloud.documents import Element, make
@@ -56,7 +57,7 @@ class Attachments:
             return self._connected(vm, path, what)
         except (Refused, AnswerLost) as error:
             disk = self._inventory.existing_disk(disk_cid)
-            now = self._settled(str(vm.get("href")), what, path, lost=isinstance(error, AnswerLost))
+            now = self._client.get(str(vm.get("href")))
             if path in hardware.independent_disks(now):
                 return now
             holder = self._inventory.holder(disk)
@@ -71,6 +72,9 @@ class Attachments:
         for _ in range(_ATTEMPTS):
             try:
                 self._client.run(f"{href}/disk/action/attach", what, self._params(path, place), DISK_PARAMS)
+            except AnswerLost:
+                if not self._was_attached(href, path, what):
+                    raise
             except Refused:
                 if not place:  # then it was not for a unit that somebody was faster to take
                     raise
@@ -84,16 +88,19 @@ class Attachments:
             place = {**place, "UnitNumber": hardware.unique_unit(vm)}
         raise errors.CloudError(f"{what}: other calls took each unit that was free")
 
-    def _settled(self, href: str, what: str, path: str, *, lost: bool) -> Element:
-        """The VM once nothing works on it: a call without an answer may have begun something."""
+    def _was_attached(self, href: str, path: str, what: str) -> bool:
+        """Whether a call without an answer attached a disk, once nothing works on the VM that could do so."""
 
-        def look() -> Element | None:
-            vm = self._client.get(href)
-            done = not lost or path in hardware.independent_disks(vm) or documents.one(vm, "Tasks/Task") is None
-            return vm if done else None
+        def is_attached() -> bool:
+            return path in hardware.independent_disks(self._client.get(href))
 
-        found: Element = self._client.until(what, look)
-        return found
+        def is_at_rest() -> bool:
+            return documents.one(self._client.get(href), "Tasks/Task") is None
+
+        if late(is_attached):
+            return True
+        self._client.until(what, is_at_rest)
+        return is_attached()
 
     def _hint(self, vm: Element, vm_cid: VmCid, disk_cid: DiskCid, path: str) -> DiskHint:
         """By its UUID where the guest can see it, else by the unit."""

@@ -28,6 +28,7 @@ Record = Mapping[str, str]
 _PAGE: Final = 128
 _CHUNK: Final = 1 << 20
 _UNAUTHORIZED: Final = 401
+_DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures of TLS may pass
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _ENDED: Final = frozenset({"success", "error", "canceled", "aborted"})
 _FIRST_PAUSE_SECONDS: Final = 0.05
@@ -216,7 +217,10 @@ class Client:
                 raise Passing(f"{asked}: {reply.status} {_plain(reply.body)}", after_seconds=_asked_pause(reply))
             return reply
 
-        reply: Reply = self._repeated(attempt)
+        try:
+            reply: Reply = self._repeated(attempt)
+        except Passing as error:
+            raise errors.CloudError(error.message) from error  # else the call that wanted a login would repeat all of it
         return reply
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> Reply:
@@ -228,7 +232,7 @@ class Client:
 
     def _unanswered(self, asked: str, error: Exception, *, safe: bool) -> errors.Error:
         told = scrubbed(f"{type(error).__name__}: {error}", self._secrets)
-        if isinstance(error, urllib3.exceptions.SSLError):
+        if _DISTRUST in told:
             return errors.CloudError(f"{asked}: the certificate of {self._settings.root} is not trusted (see ca_cert): {told}")
         if safe or isinstance(error, _NEVER_SENT):
             return Passing(f"{asked}: {self._settings.root} does not answer: {told}")

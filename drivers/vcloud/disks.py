@@ -9,6 +9,7 @@ from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.vcloud import documents, metadata, naming
 from drivers.vcloud.client import Client
 from drivers.vcloud.documents import Element, make
@@ -118,7 +119,7 @@ class Disks:
 
     def _settled(self, name: str, what: str) -> str:
         """Where the disk is that a call without an answer made; AnswerLost once more if it made none."""
-        href = self._found(name)
+        href = late(lambda: self._found(name))
         if href is None:
             raise AnswerLost(f"{what}: no answer came, and there is no disk of that name")
         self._client.finished(self._client.get(href), what)

@@ -13,6 +13,7 @@ from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi.kit.agent_settings import agent_settings
+from cpi.kit.waiting import late
 from drivers.vcloud import documents, hardware, naming
 from drivers.vcloud.client import Client, equal
 from drivers.vcloud.documents import Element, make, ovf
@@ -113,7 +114,7 @@ class Discs:
         try:
             entity = documents.one(self._client.post(f"{catalog}/action/upload", wish, "vcloud.media"), "Entity")
         except AnswerLost:
-            found = next(self._client.records("media", *equal(name=name)), None)
+            found = late(lambda: next(self._client.records("media", *equal(name=name)), None))
             if found is None:
                 raise
             return found["href"]

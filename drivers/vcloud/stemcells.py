@@ -12,6 +12,7 @@ from cpi.kit import ovf_image
 from cpi.kit.ovf_image import OvfImage
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.waiting import late
 from drivers.vcloud import documents, images, metadata, naming
 from drivers.vcloud.client import Client, equal
 from drivers.vcloud.documents import Element, make
@@ -105,7 +106,7 @@ class Stemcells:
         try:
             return self._client.post(f"{catalog}/action/upload", body, _UPLOAD)
         except AnswerLost:
-            item = self._item_named(name)
+            item = late(lambda: self._item_named(name))
             if item is None:
                 raise
             _log.info("%s: the answer was lost, the item is there", what)

@@ -13,8 +13,8 @@ from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
-from cpi.kit.waiting import Overdue
-from drivers.vcloud import composing, environment, hardware, metadata, naming
+from cpi.kit.waiting import Overdue, late
+from drivers.vcloud import composing, documents, environment, hardware, metadata, naming
 from drivers.vcloud.client import Client
 from drivers.vcloud.composing import Place
 from drivers.vcloud.documents import Element, make, ovf
@@ -176,12 +176,20 @@ class VmCreation:
             self._vms.delete_made(wish.vapp, wish.name)
 
     def _settled(self, wish: Wish, what: str) -> Element:
-        """The vApp that a call without an answer made; AnswerLost once more if it made none."""
-        vapp = self._inventory.vapp(wish.vapp)
+        """The vApp in which a call without an answer made the VM; AnswerLost once more if it made none."""
+        vapp = late(lambda: self._begun(wish))
         if vapp is None:
-            raise AnswerLost(f"{what}: no answer came, and there is no vApp of that name")
+            raise AnswerLost(f"{what}: no answer came, and the vApp {wish.vapp} has no VM of that name")
         self._client.finished(vapp, what)
         return self._client.get(str(vapp.get("href")))
+
+    def _begun(self, wish: Wish) -> Element | None:
+        """The VM's own vApp; a shared one once something is done to it."""
+        vapp = self._inventory.vapp(wish.vapp)
+        if vapp is None or wish.vapp == wish.name:
+            return vapp
+        is_begun = composing.child(vapp, wish.name) is not None or documents.one(vapp, "Tasks/Task") is not None
+        return vapp if is_begun else None
 
     def _place(self, wish: Wish) -> Place:
         """What the cloud has of what is wished for. Raises CloudError for what it has not."""

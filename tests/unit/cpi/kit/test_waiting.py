@@ -3,7 +3,7 @@
 import pytest
 
 from cpi.contract import errors
-from cpi.kit.waiting import Overdue, pause, wait_until
+from cpi.kit.waiting import LATE_SECONDS, Overdue, late, pause, wait_until
 
 
 class Clock:
@@ -69,6 +69,18 @@ def test_what_the_probe_raises_ends_the_wait() -> None:
 
     with pytest.raises(errors.VMNotFound):
         wait_until(probe, "it", deadline_seconds=60)
+
+
+def test_what_comes_late_is_found_and_what_never_comes_is_none() -> None:
+    """Looked for at once, and for the last time when the seconds are over."""
+    clock = Clock()
+    asked: list[float] = []
+    assert late(lambda: clock.now >= 102 or None, sleep=clock.sleep, clock=clock) is True
+    assert clock.now < 103
+    began = clock.now
+    assert late(lambda: asked.append(clock.now), sleep=clock.sleep, clock=clock) is None
+    assert asked[0] == began
+    assert asked[-1] == pytest.approx(began + LATE_SECONDS)
 
 
 def test_a_pause_may_be_nothing() -> None:

@@ -11,6 +11,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import Network
 from cpi.contract.units import MiB
 from cpi.kit.waiting import Overdue
 from fixtures.clouds.cloudstack.lab import Lab
@@ -58,6 +59,25 @@ def test_whichever_call_of_create_vm_fails_nothing_is_left_and_the_token_serves_
     assert cloudstack.census() == before
     vm = bench.vm(cloud, disk=1024, token=token)
     assert bench.vm(cloud, disk=1024, token=token).cid == vm.cid
+
+
+@pytest.mark.parametrize(
+    ("command", "skip"),
+    [("createTags", 0), ("assignToLoadBalancerRule", 0), ("listPublicIpAddresses", 1), ("createTags", 1)],
+    ids=["its tag", "joining it", "the vip", "the VM's tags"],
+)
+def test_a_load_balancer_rule_that_was_made_for_a_vm_that_fails_is_gone(
+    cloudstack: Lab, connect: Connect, bench: Bench, command: str, skip: int
+) -> None:
+    """Whatever fails once it is there."""
+    networks = {"default": bench.manual(), "vip": Network(type="vip", ip="192.0.2.11")}
+    rule = {"name": "web", "public_ip": "192.0.2.12", "private_port": 8080, "public_port": 80}
+    cloud, before = connect(max_attempts=1), cloudstack.census()
+    falling = Rule(command, refused(530), skip=skip)
+    with cloudstack.rule(falling), pytest.raises(errors.CloudError, match="out of order"):
+        bench.vm(cloud, networks, lbs=[rule])
+    assert falling.met == 1
+    assert cloudstack.census() == before
 
 
 @pytest.mark.parametrize("number", range(1, CALLS_OF_CREATE_VM + 1))
