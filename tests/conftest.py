@@ -65,7 +65,12 @@ def _why_not_root() -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which suites could not run, so that nobody takes their silence for success."""
+    """Say which suites could not run, and what others could not prove, so that nobody takes their silence for success."""
+    unproven = not_proven(terminalreporter)
+    if unproven:
+        terminalreporter.section("not proven")
+        for line in unproven:
+            terminalreporter.line(line)
     cannot = _left_out(terminalreporter)
     if not cannot:
         return
@@ -81,6 +86,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if _is_ci() and reporter and _left_out(reporter) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def not_proven(reporter: pytest.TerminalReporter) -> list[str]:
+    """What tests told in their property of that name, each once."""
+    properties = [(report.nodeid, *told) for report in reporter.stats.get("passed", []) for told in report.user_properties]
+    return sorted({f"{node.rpartition('::')[0]}: {value}" for node, name, value in properties if name == "not proven"})
 
 
 def _is_ci() -> bool:

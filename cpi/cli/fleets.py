@@ -39,7 +39,7 @@ def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) 
 
 
 def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
-    stopping = Stopping("the fleet is left as it is: start `cpi worker` to go on")
+    stopping = Stopping("what was under way is left as it is: the next `cpi worker` undoes it, unless the disks are swapped")
     console = screen.err()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -50,10 +50,11 @@ def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
             if stopping.asked and not cancelled[0]:
                 cancelled[0] = True
                 engine.book.cancel(fleet_id)
+                screen.err().print("cancelling: no more moves begin, those under way are undone unless swapped already")
             mine = [record.standing for record in engine.book.moves() if record.fleet_id == fleet_id]
             ended = [standing for standing in mine if standing.is_over]
             bad = len(ended) - ended.count(Standing.MOVED)
             progress.update(task, completed=len(ended), description=f"{len(mine) - len(ended)} under way, {bad} failed")
-            return engine.book.fleet_report(fleet_id) is not None
+            return engine.book.has_ended(fleet_id)
 
         until(over)

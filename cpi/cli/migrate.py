@@ -15,6 +15,7 @@ from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of
 from cpi.cli.stopping import Stopping
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
+from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import Standing
 from cpi.migration.fleet import Fleet, read_fleet
 from cpi.migration.report import Strategy
@@ -138,12 +139,24 @@ def _move(entry: "Entry", url: str | None, end: End) -> None:
 
 def _resume(move_id: str, url: str | None, end: End) -> None:
     pictures.check(end.picture)
+    _take_back(move_id, url)
     with engine_of(url, works=True) as engine:
         record = engine.book.move(move_id)
         if record.standing is Standing.MOVED:
             raise errors.CpiError(f"the move {move_id} has been made: there is nothing to resume")
         again = engine.start_again(record) if record.standing.is_over else record.move_id
         _to_its_end(engine, again, end)
+
+
+def _take_back(move_id: str, url: str | None) -> None:
+    """Ctrl-C wishes first for a move to be given up, and then leaves it: who resumes it wants it made."""
+    from cpi.migration.durable.workflow import open_book
+
+    book = open_book(database_of(url))
+    try:
+        book.take_back(move_id)
+    finally:
+        book.close()
 
 
 def _to_its_end(engine: "Engine", move_id: str, end: End) -> None:

@@ -80,7 +80,7 @@ def _orphans(config: Any, url: str | None) -> Iterator[Orphan]:
     for record in records:
         orphan = _orphan(record)
         taken_again = orphan is not None and in_use.get(orphan.disk_cid, 0) > record.created
-        if orphan is not None and not taken_again and _same_cloud(record.entry.config, cloud):
+        if orphan is not None and not taken_again and _same_cloud(record.entry.config, cloud, orphan):
             yield orphan
 
 
@@ -91,10 +91,11 @@ def _orphan(record: MoveRecord) -> Orphan | None:
     return Orphan(report.old_disk_cid, report.orphaned_at, report.vm_cid, report.disk_cid, record.move_id)
 
 
-def _same_cloud(path: str, cloud: Any) -> bool:
+def _same_cloud(path: str, cloud: Any, orphan: Orphan) -> bool:
     try:
         return bool(configuration.read_document(path).get("cloud") == cloud)
-    except errors.CpiError:
+    except errors.CpiError as error:
+        screen.err().print(f"not shown: {orphan.disk_cid}, whose cloud can not be told: {error.message}", soft_wrap=True)
         return False
 
 

@@ -1,6 +1,7 @@
 """What people see: results on stdout, everything else on stderr."""
 
 import json
+import os
 import sys
 from typing import Any, NoReturn, TextIO
 
@@ -45,6 +46,11 @@ def show_line(document: Any) -> None:
 def show_fault(message: str) -> None:
     """What went wrong, in red, without secrets."""
     err().print(Text(scrubbed(message), style="red"), soft_wrap=True)
+
+
+def show_at_once(message: str) -> None:
+    """What went wrong, by a signal handler too: it may have interrupted what is being said, and no stream bears that."""
+    os.write(sys.stderr.fileno(), f"{scrubbed(message)}\n".encode())
 
 
 def fail(message: str) -> NoReturn:

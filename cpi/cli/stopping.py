@@ -29,5 +29,7 @@ class Stopping:
 
 def leave(message: str) -> NoReturn:
     """End at once: the threads of a move under way are not waited for, another process takes it up."""
-    screen.show_fault(message)
-    os._exit(INTERRUPTED_STATUS)
+    try:
+        screen.show_at_once(message)
+    finally:
+        os._exit(INTERRUPTED_STATUS)

@@ -11,6 +11,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from cpi.contract import errors
@@ -91,7 +92,11 @@ class Executor:
         self._version = version
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._watched, name="durable watch", daemon=True)
-        _launch(kept, self.executor_id, version, queues, works=works)
+        self._launch = partial(_launch, kept, self.executor_id, version, queues, works=works)
+
+    def launch(self) -> None:
+        """Open the database. From now on works may begin here: what they need has to be whole. Raises CpiError."""
+        self._launch()
 
     def watch(self) -> None:
         """Take up what dead processes left: now, and from now on."""
@@ -120,21 +125,22 @@ class Executor:
         found = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - not in DBOS's public face, and the only way
         return [handle.workflow_id for handle in found]
 
-    def rest(self) -> None:
-        """Take up no more of what dead processes left."""
+    def close(self, is_idle: Callable[[], bool], patience_seconds: int = 0) -> None:
+        """Take up no more, give what is under way here so long to end, and leave the rest to others.
+
+        A step that is still under way then can not be stopped. So nobody is told that this process is dead before it is.
+        """
         self._closing.set()
         if self._watch.is_alive():
             self._watch.join()
-
-    def close(self, patience_seconds: int = 0) -> None:
-        """Take up no more, give what is under way here so long to end, and leave the rest to be taken up by others."""
-        self.rest()
-        DBOS.destroy(workflow_completion_timeout_sec=patience_seconds)
-        self.locks.close()
+        DBOS.destroy(workflow_completion_timeout_sec=0 if is_idle() else patience_seconds)
+        if is_idle():
+            self.locks.close()
 
     def _watched(self) -> None:
         while not self._closing.wait(_WATCH_SECONDS):
-            self.recover()
+            with contextlib.suppress(error.DBOSException, SQLAlchemyError):  # the next time, then
+                self.recover()
 
 
 def works_of(kept: Database) -> Works:
@@ -147,7 +153,24 @@ def works_of(kept: Database) -> Works:
             retry_connection_errors=False,
         )
         client.list_workflows(limit=1, load_input=False, load_output=False)
-    return Works(client)
+    return Works(_Asked(kept, client))
+
+
+class _Asked:
+    """A client whose database may go away between two questions."""
+
+    def __init__(self, kept: Database, client: DBOSClient) -> None:
+        self._kept = kept
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        ask = getattr(self._client, name)
+
+        def asked(*values: Any, **named: Any) -> Any:
+            with _readable(self._kept):
+                return ask(*values, **named)
+
+        return asked
 
 
 @contextlib.contextmanager
@@ -156,7 +179,7 @@ def _readable(kept: Database) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
-        raise errors.CpiError(f"{kept.path or 'the database'} is none that work is kept in: {reason}") from error
+        raise errors.CpiError(f"{kept.path or 'the database'} can not be used: {reason}") from error
 
 
 def _launch(kept: Database, executor_id: str, version: str, queues: Sequence[str], *, works: bool) -> None:

@@ -14,7 +14,11 @@ from cpi.contract import errors
 _HEARTBEAT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10
 # A machine that lost its power closes no connection: the server asks, so that its locks are free after half a minute.
-_ASK_THE_CLIENT: Final = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
+_ASK_THE_CLIENT: Final = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4 -c tcp_user_timeout=30000"
+)
+# Who only lost the way to the server has to know before that: a question that nobody confirms is not asked for minutes.
+_GIVE_UP_MILLISECONDS: Final = 10_000
 
 
 def executor_lock(executor_id: str) -> str:
@@ -135,17 +139,17 @@ class PostgresLocks:
         try:
             row = self._session.execute(statement, values).fetchone()
         except psycopg.Error as error:
-            raise errors.CloudError(f"the database does not answer: {error}") from error
+            message = f"the database does not answer: {error}"
+            if not self._closing.is_set():
+                self._on_lost(message)  # before a move takes the fault for its own, and is kept as one that failed
+            raise errors.CloudError(message) from error
         return bool(row and row[0])
 
     def _beat(self) -> None:
-        while not self._closing.wait(_HEARTBEAT_SECONDS):
-            try:
+        with contextlib.suppress(errors.CloudError):
+            while not self._closing.wait(_HEARTBEAT_SECONDS):
                 with self._guard:
                     self._asked("SELECT 1")
-            except errors.CloudError as error:
-                self._on_lost(error.message)
-                return
 
 
 def _session(url: str) -> Any:
@@ -163,6 +167,7 @@ def _session(url: str) -> Any:
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
+            tcp_user_timeout=_GIVE_UP_MILLISECONDS,
         )
     except psycopg.Error as error:
         raise errors.CloudError(f"the database can not be reached: {error}") from error

@@ -16,9 +16,20 @@ import pytest
 
 pytest.register_assert_rewrite("cpi.testing.conformance")
 
-from cpi.testing.conformance import CloudContract, LibraryContract  # noqa: E402 - asserts are rewritten only if told before
+from cpi.testing.conformance import CloudContract, GuestlessContract, LibraryContract  # noqa: E402 - told of above, to be rewritten
 from cpi.testing.guest import AgentGuest, Guest  # noqa: E402 - as above
 from cpi.testing.harness import Absent, Harness, Stemcell  # noqa: E402 - as above
 from cpi.testing.ledger import Leak, Ledger  # noqa: E402 - as above
 
-__all__ = ["Absent", "AgentGuest", "CloudContract", "Guest", "Harness", "Leak", "Ledger", "LibraryContract", "Stemcell"]
+__all__ = [
+    "Absent",
+    "AgentGuest",
+    "CloudContract",
+    "Guest",
+    "GuestlessContract",
+    "Harness",
+    "Leak",
+    "Ledger",
+    "LibraryContract",
+    "Stemcell",
+]

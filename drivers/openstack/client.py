@@ -198,9 +198,12 @@ class Client:
         return Connection(session=self._session, region_name=self._settings.region)
 
     def services(self) -> frozenset[str]:
-        """The types of service that the catalogue has."""
+        """The types of service that the catalogue has for this region and endpoint_type."""
+        interface = self._settings.endpoint_type.removesuffix("URL")
         try:
-            return frozenset(self._auth.get_access(self._session).service_catalog.get_endpoints())
+            catalogue = self._auth.get_access(self._session).service_catalog
+            found = catalogue.get_endpoints(interface=interface, region_name=self._settings.region)
+            return frozenset(kind for kind, endpoints in found.items() if endpoints)
         except exceptions.ClientException as error:
             raise self._unanswered(error, _Asked("GET", "logging in")) from error
         finally:

@@ -30,9 +30,9 @@ def examine(client: Client, settings: OpenStackSettings) -> Iterator[Finding]:
     yield Finding("login", "good", f"{settings.keystone_url} gave a token; it is kept in {client.folder}")
     missing = sorted(_NEEDED - services) + ([] if services & {"volumev3", "block-storage"} else ["block-storage (volumev3)"])
     if missing:
-        yield Finding(
-            "catalogue", "fault", f"no {', '.join(missing)} among {', '.join(sorted(services))}: see region and endpoint_type"
-        )
+        where = f"the {settings.endpoint_type} endpoints of region {settings.region or '(any)'}"
+        there = ", ".join(sorted(services)) or "none"
+        yield Finding("catalogue", "fault", f"no {', '.join(missing)} among {where}: {there}; see region and endpoint_type")
         return
     balancer = "load-balancer" if "load-balancer" in services else "no load-balancer: loadbalancer_pools can not be used"
     yield Finding("catalogue", "good", f"compute, network, image, block-storage; {balancer}")

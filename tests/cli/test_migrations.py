@@ -47,6 +47,10 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path
     assert json.loads(cpi("orphans", "--config", config, "--older-than", "1d", "--json").stdout) == []
     (orphan,) = json.loads(cpi("orphans", "--config", config, "--json").stdout)
     assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, there.disk_cid)
+    elsewhere = config.rename(config.with_name("elsewhere.json"))
+    unknown = cpi("orphans", "--config", elsewhere, "--json")
+    assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud can not be told" in unknown.stderr) == ([], True)
+    elsewhere.rename(config)
     assert cpi("orphans", "--config", config, "--delete").returncode == 0
     assert there.disks() == {there.disk_cid}
     assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []

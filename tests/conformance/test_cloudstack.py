@@ -9,7 +9,7 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.testing import Absent, CloudContract, Harness, Ledger, Stemcell
+from cpi.testing import Absent, GuestlessContract, Harness, Ledger, Stemcell
 from cpi.testing.making import Maker
 from fixtures.clouds.cloudstack.lab import Lab, lab
 from tests.conformance.recreating import RecreationClauses
@@ -17,8 +17,10 @@ from tests.conformance.recreating import RecreationClauses
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class TestCloudStack(CloudContract, RecreationClauses):
+class TestCloudStack(GuestlessContract, RecreationClauses):
     """Heavy stemcells, VMs with an ephemeral disk."""
+
+    no_guest = "the simulated CloudStack runs no VMs"
 
     @pytest.fixture
     def make(

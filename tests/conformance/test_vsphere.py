@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.testing.conformance import CloudContract
+from cpi.testing.conformance import GuestlessContract
 from cpi.testing.conformance.attachments import AttachmentClauses
 from cpi.testing.conformance.connecting import ConnectingClauses
 from cpi.testing.conformance.disk_changes import DiskChangeClauses
@@ -33,8 +33,10 @@ _ABSENT = Absent(
 )
 
 
-class TestVsphere(CloudContract, RecreationClauses):
+class TestVsphere(GuestlessContract, RecreationClauses):
     """Linked clones of a stemcell that was imported as an OVF."""
+
+    no_guest = "the simulated vCenter runs no VMs"
 
     @pytest.fixture(scope="class")
     @classmethod

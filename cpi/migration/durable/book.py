@@ -43,8 +43,13 @@ class Book:
         (row,) = self._works.rows(ids=[move_id])
         return None if row.is_open else outcome_of(row.answer, row.fault, was_cancelled=False).standing
 
+    def has_ended(self, work_id: str) -> bool:
+        """Whether a move or a fleet is over, however it ended."""
+        rows = self._works.rows(ids=[work_id])
+        return bool(rows) and not rows[0].is_open
+
     def fleet_report(self, fleet_id: str) -> FleetReport | None:
-        """How a fleet ended; None if it has not, or is unknown."""
+        """How a fleet ended; None if it has not, is unknown, or ended by a fault."""
         rows = self._works.rows(FLEET, ids=[fleet_id])
         return from_plain(rows[0].answer, FleetReport) if rows and rows[0].answer is not None else None
 
@@ -59,6 +64,12 @@ class Book:
             raise errors.CpiError(f"there is no move or fleet {wanted} in this database; `cpi migrations` shows those there are")
         for work_id in known:
             self._works.mark(work_id, {"cancel": True})
+
+    def take_back(self, move_id: str) -> None:
+        """No longer wish for a move to be given up, if its process died before it was: who takes it up goes on with it."""
+        record = self.move(move_id)
+        if record.cancelling and record.standing is Standing.LEFT:
+            self._works.mark(record.move_id, {"cancel": False})
 
     def is_cancelled(self, work_id: str) -> bool:
         """Whether somebody wished so."""

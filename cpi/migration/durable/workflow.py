@@ -36,7 +36,6 @@ FORMAT: Final = "moves-1"
 
 _QUEUES: Final = ("moves", "fleets")
 _CLAIM_SECONDS: Final = 60.0
-_READY_SECONDS: Final = 60.0
 _FOR_EVER: Final = float("inf")
 
 
@@ -75,10 +74,11 @@ class Engine:
         self._active: set[str] = set()
         self._guard = threading.Lock()
         _engine = self
-        if works:
-            self._executor.watch()
-        else:
-            self.recover()
+        with contextlib.ExitStack() as made:
+            made.callback(self.close)
+            self._executor.launch()
+            (self._executor.watch if works else self.recover)()
+            made.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -127,8 +127,7 @@ class Engine:
         """Take no more, give the moves under way so long to end, and leave the rest to be taken up by others."""
         global _engine  # noqa: PLW0603 - as above
         self.leaving = True
-        self._executor.rest()
-        self._executor.close(0 if self.is_idle else patience_seconds)
+        self._executor.close(lambda: self.is_idle, patience_seconds)
         self.teller.close()
         _engine = None
 
@@ -284,5 +283,6 @@ def _first_ended(engine: Engine, fleet_id: str, move_ids: Sequence[str]) -> tupl
 
 
 def _running() -> tuple[Engine, str]:
-    # a queue may hand a move out a moment before the engine of this process is whole
-    return wait_until(lambda: _engine, "the engine of this process", deadline_seconds=_READY_SECONDS), durable.work_id()
+    if _engine is None:
+        raise errors.CpiError("a move is made by an engine only")
+    return _engine, durable.work_id()

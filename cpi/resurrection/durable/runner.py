@@ -39,7 +39,11 @@ class Runner:
         self._guard = threading.Lock()
         self._executor = engine.Executor(kept, FORMAT, on_lost)
         _runner = self
-        self._executor.watch()
+        with contextlib.ExitStack() as made:
+            made.callback(self.close)
+            self._executor.launch()
+            self._executor.watch()
+            made.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +97,7 @@ class Runner:
     def close(self) -> None:
         """Leave what is under way to others."""
         global _runner  # noqa: PLW0603 - as above
-        self._executor.close()
+        self._executor.close(lambda: self.is_idle)
         _runner = None
 
 

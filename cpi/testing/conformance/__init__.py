@@ -2,9 +2,9 @@
 
 from cpi.testing.conformance.attachments import AttachmentClauses
 from cpi.testing.conformance.connecting import ConnectingClauses
-from cpi.testing.conformance.data import DataClauses
 from cpi.testing.conformance.disk_changes import DiskChangeClauses
 from cpi.testing.conformance.disks import DiskClauses
+from cpi.testing.conformance.guests import GuestClauses, Guestless
 from cpi.testing.conformance.metadata import MetadataClauses
 from cpi.testing.conformance.networks import NetworkClauses
 from cpi.testing.conformance.secrets import SecretClauses
@@ -16,7 +16,7 @@ from cpi.testing.conformance.wire import WireClauses
 from cpi.testing.harness import Face
 
 
-class LibraryContract(
+class _FromOutside(
     ConnectingClauses,
     StemcellClauses,
     VmCreationClauses,
@@ -24,12 +24,15 @@ class LibraryContract(
     DiskClauses,
     AttachmentClauses,
     DiskChangeClauses,
-    DataClauses,
     SnapshotClauses,
     NetworkClauses,
     MetadataClauses,
     SecretClauses,
 ):
+    """All clauses that the cloud alone can be asked for."""
+
+
+class LibraryContract(_FromOutside, GuestClauses):
     """All clauses for a Cloud in this process: for one that no configuration describes."""
 
     faces: tuple[Face, ...] = ("in-process",)
@@ -37,5 +40,11 @@ class LibraryContract(
 
 class CloudContract(LibraryContract, WireClauses):
     """All clauses, in this process and through the executable: subclass it with a fixture `harness`."""
+
+    faces: tuple[Face, ...] = ("in-process", "executable")
+
+
+class GuestlessContract(_FromOutside, Guestless, WireClauses):
+    """As CloudContract, for a cloud that runs no VMs, as a simulated one: without the clauses that are seen from inside them."""
 
     faces: tuple[Face, ...] = ("in-process", "executable")

@@ -11,7 +11,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import StemcellCid, VmCid
 from cpi.contract.model import Network
 from cpi.contract.operator import ShowsAgentSettings
-from cpi.testing.conformance.fixtures import ContractFixtures, Enter, allowed, refused
+from cpi.testing.conformance.fixtures import ContractFixtures, allowed, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker, at_once, fresh_agent_id, fresh_token
@@ -44,11 +44,6 @@ class VmCreationClauses(ContractFixtures):
         assert set(vm.networks) == set(networks)
         for name, network in networks.items():
             assert network.type != "manual" or vm.networks[name].ip == network.ip
-
-    def test_create_vm_then_it_boots(self, make: Maker, enter: Enter) -> None:
-        """What runs in it answers."""
-        with enter(make.vm().cid):
-            pass
 
     def test_create_vm_then_its_settings_hold_all_of_env(self, make: Maker, settings_of: SettingsOf) -> None:
         """env reaches the agent whole, also the keys that this CPI does not know."""

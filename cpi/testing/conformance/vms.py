@@ -2,7 +2,7 @@
 
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
-from cpi.testing.conformance.fixtures import ContractFixtures, Enter, Lost, allowed, refused, uncertain
+from cpi.testing.conformance.fixtures import ContractFixtures, Lost, allowed, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
 from cpi.testing.making import Maker
@@ -78,12 +78,6 @@ class VmClauses(ContractFixtures):
         cloud.reboot_vm(vm_cid)
         assert cloud.has_vm(vm_cid)
         assert list(cloud.get_disks(vm_cid)) == [disk_cid]
-
-    def test_reboot_vm_then_it_boots(self, cloud: Ledger, vm_cid: VmCid, enter: Enter) -> None:
-        """At the addresses it had: the guest is found where it was."""
-        cloud.reboot_vm(vm_cid)
-        with enter(vm_cid):
-            pass
 
     def test_reboot_vm_again_boots_once_more(self, cloud: Ledger, vm_cid: VmCid) -> None:
         """Also while it may still be booting."""

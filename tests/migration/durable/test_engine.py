@@ -10,16 +10,22 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbos import error
+from sqlalchemy.exc import SQLAlchemyError
 
+from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
 from cpi.durable import engine as durable
 from cpi.durable.database import Database, database
+from cpi.durable.locks import executor_lock
+from cpi.durable.works import Works
 from cpi.kit.redaction import secrets_in
 from cpi.kit.waiting import wait_until
 from cpi.migration import plan as planning
@@ -249,15 +255,70 @@ def test_who_tells_of_moves_is_not_broken_by_the_engines_end(kept: Database) -> 
     engine.teller._write("m", {"events": []})
 
 
-def test_a_move_that_is_taken_before_the_engine_is_whole_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Queues are listened to from the moment on that the database is open."""
-    whole = object()
-    monkeypatch.setattr(workflow, "_engine", None)
+def test_a_move_may_be_taken_as_soon_as_the_database_is_open(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queues are listened to from that moment on, so the engine is whole before."""
+    launch, parts = durable._launch, list[Any]()
+
+    def launched(*told: Any, **more: Any) -> None:
+        engine, _ = workflow._running()
+        parts.extend([engine.book, engine.teller, engine.locks, engine.leaving])
+        launch(*told, **more)
+
+    monkeypatch.setattr(durable, "_launch", launched)
     monkeypatch.setattr(durable, "work_id", lambda: "m")
-    later = threading.Timer(0.2, monkeypatch.setattr, [workflow, "_engine", whole])
-    later.start()
-    assert workflow._running() == (whole, "m")
-    later.join()
+    with workflow.Engine(kept, pytest.fail, works=True) as engine:
+        assert parts == [engine.book, engine.teller, engine.locks, False]
+
+
+def test_what_is_still_under_way_when_the_engine_is_closed_is_nobody_elses(
+    place: Make, config: Path, kept: Database, held: threading.Event
+) -> None:
+    """A step can not be stopped: until the process is dead nobody may take it for dead, and no step follows."""
+    there = place(64, 1)
+    with _engine(kept) as engine:
+        move_id = engine.start(_entry(config, there))
+        wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
+    try:
+        others = kept.locks(pytest.fail)
+        assert not others.is_free(executor_lock(engine.executor_id))
+        held.set()
+        wait_until(lambda: engine.is_idle, "its last step has ended", deadline_seconds=_SECONDS)
+        assert there.disks() == {there.disk_cid}
+    finally:
+        engine.locks.close()
+    assert others.is_free(executor_lock(engine.executor_id))
+    with _engine(kept) as engine:
+        outcome = _ended(engine, move_id)
+    assert outcome.report is not None
+    there.disk_cid = outcome.report.disk_cid
+    there.assert_well()
+
+
+def test_who_watches_for_the_dead_is_not_stopped_by_a_fault(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is too slow once is asked again."""
+    monkeypatch.setattr(durable, "_WATCH_SECONDS", 0.01)
+    asked = list[int]()
+
+    def recover(_: durable.Executor) -> list[str]:
+        asked.append(1)
+        if len(asked) in (2, 3):
+            raise (error.DBOSException if len(asked) == 2 else SQLAlchemyError)("too slow")
+        return []
+
+    monkeypatch.setattr(durable.Executor, "recover", recover)
+    with workflow.Engine(kept, pytest.fail, works=True):
+        wait_until(lambda: len(asked) > 4, "it goes on", deadline_seconds=_SECONDS)
+
+
+def test_a_database_that_goes_away_between_two_questions_is_told(kept: Database) -> None:
+    """Whoever follows moves is told in a sentence."""
+
+    def lost(**_: object) -> None:
+        raise SQLAlchemyError("the server closed the connection")
+
+    works = Works(durable._Asked(kept, SimpleNamespace(list_workflows=lost)))  # type: ignore[arg-type]  # all that is asked
+    with pytest.raises(errors.CpiError, match=r"moves\.sqlite can not be used: the server closed the connection"):
+        works.rows()
 
 
 def test_a_vm_that_is_not_there_fails_with_nothing_changed(place: Make, config: Path, kept: Database) -> None:
