@@ -14,27 +14,17 @@ import sys
 from drivers.local.agent.namespace import die_with_parent, hide, inherit_orphans, separate_view
 from drivers.local.agent.ssh_program import PRIVILEGE_SEPARATION, RUN
 
-
-class _Ended(BaseException):
-    """The agent wants it so, or is gone."""
-
-    @classmethod
-    def raised(cls, *signalled: object) -> None:  # noqa: ARG003 - what a handler of signals is given
-        """For signal.signal."""
-        raise cls
+_TOLD = {signal.SIGTERM, signal.SIGCHLD}
 
 
 def main(agent: int, command: list[str]) -> int:
     """0 when nothing of the connection is left."""
-    signal.signal(signal.SIGTERM, _Ended.raised)
+    # waited for, not caught: a handler would not be run if its signal came just before a wait
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
     die_with_parent(signal.SIGTERM)
     inherit_orphans()
-    with contextlib.suppress(_Ended):
-        if os.getppid() == agent:
-            _serve(command)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # being told to end while it ends must not keep it from ending the others
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.getppid() == agent:
+        _serve(command)
     _end_all()
     return 0
 
@@ -44,14 +34,23 @@ def _serve(command: list[str]) -> None:
         separate_view()
         hide(str(RUN))
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)
-    os.posix_spawn(command[0], command, os.environ)
+    os.posix_spawn(command[0], command, os.environ, setsigmask=())
     # the connection belongs to the server alone: nobody would see it end
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+    while not _is_alone() and signal.sigwait(_TOLD) is not signal.SIGTERM:
+        pass
+
+
+def _is_alone() -> bool:
+    """Whether all that was started has ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _end_all() -> None:

@@ -115,7 +115,8 @@ class SshServer:
             "PidFile": "none",
             "LoginGraceTime": str(_LOGIN_SECONDS),
             "Subsystem": "sftp internal-sftp",
-            "SetEnv": f'{MARK}={self._mark} "PATH={self._program.search_path}"',
+            # bash reads its user's own ~/.bashrc, which is the machine's and not the VM's, in the first shell of a session
+            "SetEnv": f'{MARK}={self._mark} "PATH={self._program.search_path}" SHLVL=1',
         }
         return ["-i", "-e", "-f", os.devnull, *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
 

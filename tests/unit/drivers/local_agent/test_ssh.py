@@ -91,6 +91,13 @@ def test_a_key_lets_its_owner_in(make_vm: MakeVm, let_in: LetIn) -> None:
 
 
 @pytest.mark.root
+def test_what_the_users_bash_does_first_is_not_done_in_the_vm(make_vm: MakeVm, let_in: LetIn) -> None:
+    """~/.bashrc is of the machine; bash reads it in a session's first shell only."""
+    counts = "2\n" if pwd.getpwuid(os.geteuid()).pw_shell.endswith("/bash") else "1\n"
+    assert let_in(isolated(make_vm())).run('echo "$SHLVL"').stdout == counts
+
+
+@pytest.mark.root
 def test_the_machine_is_left_as_it_was(make_vm: MakeVm, let_in: LetIn) -> None:
     """The folder that sshd asks for is there for its sessions alone."""
     before = sorted(Path("/run").iterdir())
