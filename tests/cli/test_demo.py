@@ -1,5 +1,6 @@
 """The demonstration, as people start it."""
 
+import contextlib
 import json
 import os
 import re
@@ -39,8 +40,11 @@ def _processes_of(folder: Path) -> list[str]:
 
 
 def _loop_devices_of(folder: Path) -> list[str]:
-    backing = Path("/sys/block").glob("loop*/loop/backing_file")
-    return [line for file in backing if str(folder) in (line := file.read_text(encoding="utf-8"))]
+    found: list[str] = []
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # another's, that was let go of at this moment
+            found.append(backing.read_text(encoding="utf-8"))
+    return [line for line in found if str(folder) in line]
 
 
 def _nothing_is_left(folder: Path) -> bool:

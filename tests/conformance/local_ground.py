@@ -89,11 +89,14 @@ def _tags(root: Path, cid: str) -> Mapping[str, str]:
 
 
 def _loop_devices(root: Path) -> list[str]:
-    return [
-        device.parent.parent.name
-        for device in Path("/sys/block").glob("loop*/loop/backing_file")
-        if device.read_text().startswith(str(root))
-    ]
+    return [device.parent.parent.name for device in Path("/sys/block").glob("loop*/loop/backing_file") if _is_of(root, device)]
+
+
+def _is_of(root: Path, device: Path) -> bool:
+    try:
+        return device.read_text().startswith(str(root))
+    except OSError:  # another's, that was let go of at this moment
+        return False
 
 
 def _processes(root: Path) -> list[str]:

@@ -278,7 +278,7 @@ def test_another_agent_gets_its_placeholders(place: Place) -> None:
     command = [sys.executable, "-c", program, "{vm_dir}", "{settings}", "{agent_id}"]
     vm_cid = place.connect(agent={"command": command}).create_vm(AGENT, place.stemcell(), {}, {}).cid
     said, folder = place.layout.vm(vm_cid) / "said", place.layout.vm(vm_cid)
-    wait_until(lambda: said.exists() and said.read_text(), "its word", deadline_seconds=10)
+    wait_until(lambda: said.exists() and said.read_text() != "", "its word", deadline_seconds=10)
     assert said.read_text() == f"{folder}/settings.json {AGENT}"
 
 
