@@ -137,7 +137,7 @@ def test_a_request_goes_to_the_agents_subject_and_its_answer_comes_to_the_direct
 def test_a_lost_first_ping_is_sent_again(bus: NatsBus, place: Place) -> None:
     """The first message after an agent's start can get lost."""
     agent = place("a-1", lambda _: _value("pong") if len(agent.heard) > 1 else None)
-    bus.agent("a-1").ping(deadline_seconds=0.3)
+    bus.agent("a-1").ping(deadline_seconds=1)
     assert len(agent.heard) == 2
 
 
