@@ -103,7 +103,8 @@ class VmCreation:
         if EPHEMERAL in tags.of(vm):
             if vm["state"] == "Stopped":
                 self._vms.reboot(VmCid(wish.name))
-            return self._finished(wish, self._launching.running(wish.name), Undo(), has_ephemeral_disk=True)
+            kept = Undo()  # never rolled back: what was finished stays, rules that were joined too
+            return self._finished(wish, self._launching.running(wish.name), kept, has_ephemeral_disk=True)
         if vm["state"] in _USABLE:
             try:
                 with Undo() as undo:

@@ -70,9 +70,17 @@ class Vms:
         try:
             self._client.run("startVirtualMachine", what, timeout, twice=True, id=vm["id"])
         except Refused:
-            now = self._inventory.vm(str(vm["id"]))
-            if now is None or now["state"] != "Running":
+            if self._after_starting(vm, what, timeout) != "Running":
                 raise
+
+    def _after_starting(self, vm: Document, what: str, timeout: str) -> str:
+        """The state that an attempt still under way leads to."""
+
+        def look() -> Document | None:
+            now = self._inventory.vm(str(vm["id"])) or {"state": "gone"}
+            return now if now["state"] != "Starting" else None
+
+        return str(self._client.until(f"{what} does not start", timeout, look)["state"])
 
     def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
         """Added to what is there."""

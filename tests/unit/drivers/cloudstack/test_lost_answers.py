@@ -1,5 +1,6 @@
 """Calls that the cloud carries out a little later than their connection was lost, or not at all."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.cloudstack.lab import Lab
 from fixtures.hanging_up import hanging_up
-from fixtures.proxy import Effect, Rule, effects
+from fixtures.proxy import Answer, Effect, Request, Rule, effects
 from tests.unit.drivers.cloudstack.conftest import Bench, Connect
 
 pytestmark = pytest.mark.slow
@@ -100,6 +101,32 @@ def test_a_start_without_an_answer_is_made_once_more(
     with cloudstack.rule(Rule("startVirtualMachine", effect(), times=1)) as rule:
         cloud.reboot_vm(vm.cid)
     assert (rule.met, bench.seen(vm)["state"]) == (1, "Running")
+
+
+def test_a_start_that_still_goes_on_when_it_is_refused_a_second_time_is_waited_for(
+    cloudstack: Lab, cloud: Cloud, bench: Bench
+) -> None:
+    """A cloud that does not let the second one wait says so of a VM that is Starting."""
+    vm = bench.vm(cloud)
+    cloudstack.api.stopVirtualMachine(id=bench.seen(vm)["id"])
+    begun = threading.Event()
+
+    def starting(_: Request, answer: Answer) -> Answer:
+        assert begun.is_set()
+        return Answer(answer.status, answer.body.replace(b'"Running"', b'"Starting"'), answer.headers)
+
+    def refuse(_: Request) -> Answer:
+        begun.set()
+        document = {"errorresponse": {"errorcode": 431, "errortext": "another operation is in progress"}}
+        return Answer(431, json.dumps(document).encode(), {"Content-Type": "application/json"})
+
+    with (
+        cloudstack.rule(Rule("listVirtualMachines", effects.rewritten(starting), skip=1, times=2)) as shown,
+        cloudstack.rule(Rule("startVirtualMachine", effects.decided(refuse), skip=1)),
+        cloudstack.rule(Rule("startVirtualMachine", effects.lost_answer(), times=1)),
+    ):
+        cloud.reboot_vm(vm.cid)
+    assert (shown.met, bench.seen(vm)["state"]) == (2, "Running")
 
 
 @pytest.mark.parametrize("effect", [effects.reset, effects.lost_answer], ids=["reset", "lost"])
