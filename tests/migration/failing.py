@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from cpi.contract import errors
 from cpi.migration import MoveFailed, Report
 from tests.migration.place import Place
-from tests.unit.cpi.migration.world import Faults
+from tests.unit.migration.world import Faults
 
 Move = Callable[[Faults], Report]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cpi.agent.errors import AgentTimeout
 from cpi.agent.shell import OnOutput, Output
-from tests.unit.cpi.migration.world import Faults
+from tests.unit.migration.world import Faults
 
 
 class HereShell:

@@ -20,7 +20,7 @@ from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
 from cpi.migration import Report, migrate_disk
 from tests.migration.guests import VmShell
-from tests.unit.cpi.migration.world import Faults, FaultyTransport, faulty
+from tests.unit.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
 _NEW_ROWS = 2

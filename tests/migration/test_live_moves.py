@@ -18,7 +18,7 @@ from fixtures.local_cloud import local_config
 from tests.migration.failing import assert_no_row_is_lost, calls_of
 from tests.migration.making import local_place
 from tests.migration.place import Place
-from tests.unit.cpi.migration.world import Faults
+from tests.unit.migration.world import Faults
 
 Make = Callable[[int, int], Place]
 

@@ -17,7 +17,7 @@ from cpi.migration import Event, EventKind, MoveFailed
 from fixtures.local_cloud import local_config
 from tests.migration.making import local_place
 from tests.migration.place import Place
-from tests.unit.cpi.migration.world import Faults
+from tests.unit.migration.world import Faults
 
 Make = Callable[[int, int], Place]
 _COPIES = ["live_copy", "copy"]

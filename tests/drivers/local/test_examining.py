@@ -1,0 +1,51 @@
+"""What `cpi doctor` tells of a local cloud."""
+
+from typing import Any
+
+import pytest
+
+from cpi.contract.operator import Examines, Finding
+from drivers.local import loop_devices
+from tests.drivers.local.place import Place
+
+
+def _findings(place: Place, **block: Any) -> dict[str, Finding]:
+    cloud = place.connect(**block)
+    assert isinstance(cloud, Examines)
+    return {finding.subject: finding for finding in cloud.examine()}
+
+
+def test_a_good_cloud_has_no_faults_and_nothing_is_made(place: Place) -> None:
+    """Before anything is in it, and after."""
+    assert all(finding.verdict == "good" for finding in _findings(place).values())
+    assert not place.root.exists()
+    place.disk()
+    assert all(finding.verdict == "good" for finding in _findings(place).values())
+
+
+def test_an_open_root_folder_is_warned_of(place: Place) -> None:
+    """With what to do."""
+    place.disk()
+    place.root.chmod(0o755)
+    found = _findings(place)["root folder"]
+    assert (found.verdict, f"chmod 700 {place.root}" in found.detail) == ("warning", True)
+
+
+def test_a_root_that_is_no_folder_is_a_fault(place: Place) -> None:
+    """Nothing could be made there."""
+    place.root.write_text("")
+    assert _findings(place)["root folder"].verdict == "fault"
+
+
+def test_loop_disks_that_can_not_be_had_are_a_fault_if_they_are_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a warning if folders take their place."""
+    monkeypatch.setattr(loop_devices, "_may_mount", lambda: False)
+    assert _findings(place, disk_backing="loop")["disks"].verdict == "fault"
+    assert _findings(place, disk_backing="auto")["disks"].verdict == "warning"
+    assert _findings(place, disk_backing="folder")["disks"].verdict == "good"
+
+
+def test_an_agent_that_can_not_be_run_is_a_fault(place: Place) -> None:
+    """Named."""
+    found = _findings(place, agent={"command": ["/nowhere/agent"]})["agent"]
+    assert (found.verdict, found.detail) == ("fault", "/nowhere/agent, the first of agent.command, can not be run")

@@ -1,0 +1,99 @@
+"""A place to run the executable at: as a process of its own, with a configuration of the scripted driver."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = 'quite"secret\\word'  # noqa: S105 - a secret made to be looked for
+_ENTRY_POINT = "[cpi.drivers]\nscripted = tests.rpc.scripted_cloud:ScriptedCloud\n"
+
+
+class Ran(NamedTuple):
+    """What a run of the executable left."""
+
+    response: dict[str, Any]
+    stderr: str
+    exit_status: int
+
+
+class Executable(NamedTuple):
+    """Where the executable runs, with what."""
+
+    folder: Path
+    config: Path
+    plugins: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        """A configuration and an installed plugin, below folder."""
+        plugin = folder / "plugins" / "scripted-1.0.dist-info"
+        plugin.mkdir(parents=True)
+        (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
+        (plugin / "entry_points.txt").write_text(_ENTRY_POINT)
+        executable = cls(folder, folder / "cpi.json", folder / "plugins")
+        executable.configure()
+        return executable
+
+    def configure(self, *, misbehave: Mapping[str, str] | None = None, properties: Mapping[str, Any] | None = None) -> None:
+        """Write the configuration."""
+        own = {"folder": str(self.folder), "misbehave": dict(misbehave or {}), "password": PASSWORD}
+        document = {"cloud": {"plugin": "scripted", "properties": {"scripted": own, **(properties or {})}}}
+        self.config.write_text(json.dumps(document))
+
+    @property
+    def command(self) -> list[str]:
+        """The executable; its environment is part of it, since a director hands none over."""
+        path = f"PYTHONPATH={self.plugins}{os.pathsep}{ROOT}"
+        return ["/usr/bin/env", path, sys.executable, "-m", "cpi", "rpc", "--config", str(self.config)]
+
+    def run(self, data: bytes, *arguments: str, **environment: str) -> Ran:
+        """Once, with arguments after `cpi` (bare without any)."""
+        variables = {**os.environ, "PYTHONPATH": f"{self.plugins}{os.pathsep}{ROOT}", **environment}
+        command = [sys.executable, "-m", "cpi", *arguments]
+        done = subprocess.run(command, input=data, env=variables, capture_output=True, check=False, timeout=28)
+        return Ran(valid(done.stdout), done.stderr.decode(), done.returncode)
+
+    def call(self, method: str, *arguments: object, version: int | None = 3, context: Mapping[str, Any] | None = None) -> Ran:
+        """One request, as a director makes it."""
+        return self.run(request(method, *arguments, version=version, context=context), "rpc", "--config", str(self.config))
+
+    def calls(self) -> list[dict[str, Any]]:
+        """What the driver was called with."""
+        path = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def wait_for(self, name: str) -> None:
+        """Until the driver has made a file of this name."""
+        deadline = time.monotonic() + 20
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, f"{name} was never made"
+            time.sleep(0.01)
+
+
+def request(method: str, *arguments: object, version: int | None = 3, context: Mapping[str, Any] | None = None) -> bytes:
+    """A request's bytes."""
+    document = {"method": method, "arguments": arguments, "context": {"director_uuid": "director-1", **(context or {})}}
+    return json.dumps(document if version is None else {**document, "api_version": version}).encode()
+
+
+def valid(data: bytes) -> dict[str, Any]:
+    """The response, if the director would take it."""
+    response = json.loads(data.decode(), parse_constant=_refuse)
+    assert set(response) == {"result", "error", "log"}
+    assert isinstance(response["log"], str)
+    error = response["error"]
+    if error is not None:
+        assert response["result"] is None
+        assert {key: type(value) for key, value in error.items()} == {"type": str, "message": str, "ok_to_retry": bool}
+        assert error["type"].startswith("Bosh::Clouds::")
+    return dict(response)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)

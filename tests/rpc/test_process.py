@@ -1,0 +1,225 @@
+"""The executable as a process: one valid document and exit status 0, whatever comes in and whatever the driver does."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rpc.executable import ROOT, Executable, request, valid
+
+BAD_REQUESTS = {
+    "empty": (b"", "it is empty"),
+    "blank": (b" \n", "it is empty"),
+    "not UTF-8": (b'{"method": "\xff"}', "not UTF-8"),
+    "NaN": (b'{"method": "info", "arguments": [NaN]}', "NaN is no number"),
+    "Infinity": (b'{"method": "info", "arguments": [-Infinity]}', "-Infinity is no number"),
+    "deeply nested": (b"[" * 100_000, "nested too deeply"),
+    "nested as deeply as a parser bears": (b'{"method": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"),
+    "two documents": (request("info") * 2, "Extra data"),
+    "truncated": (request("info")[:-5], "not one JSON document"),
+    "byte order mark": (b"\xef\xbb\xbf" + request("info"), "BOM"),
+    "no object": (b"[]", "expected an object, got an array"),
+    "endless number": (b'{"method": ' + b"9" * 5000 + b"}", "not one JSON document"),
+    "everything wrong": (
+        b'{"method": null, "arguments": {}, "context": [], "api_version": true}',
+        """  method: expected a string, got null
+  arguments: expected an array, got an object
+  context: expected an object, got an array
+  api_version: expected a whole number, got a boolean""",
+    ),
+    "nothing there": (b"{}", "  method: expected a string, got nothing\n  arguments: expected an array, got nothing"),
+    "100 MB": (b" " * 100_000_000, "larger than 16777216 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_a_bad_request_is_answered_with_its_fault(executable: Executable, name: str) -> None:
+    """With exit status 0, and the same words on stderr."""
+    data, fault = BAD_REQUESTS[name]
+    ran = executable.run(data, "rpc", "--config", str(executable.config))
+    assert ran.exit_status == 0
+    assert ran.response["error"]["type"] == "Bosh::Clouds::CpiError"
+    assert fault in ran.response["error"]["message"]
+    assert ran.stderr == "".join(f"[req_id -] {line}\n" for line in ran.response["error"]["message"].splitlines())
+
+
+BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
+    "not JSON": ("{", ["is not JSON"]),
+    "no object": ([], ["expected an object, got list"]),
+    "no plugin": ({}, ["cloud.plugin: expected the name of a driver"]),
+    "unknown plugin": ({"cloud": {"plugin": "nimbus"}}, ["there is no driver 'nimbus'; there are: "]),
+    "properties of the wrong type": (
+        {"cloud": {"plugin": "scripted", "properties": []}},
+        ["cloud.properties: expected an object"],
+    ),
+    "several faults around": (
+        {"cloud": {"plugin": "scripted", "properties": {"scripted": [], "agent": 1, "strict_properties": "yes"}}},
+        ["cloud.properties.scripted: expected", "strict_properties: expected true or false", "agent: expected an object"],
+    ),
+    "several faults inside": (
+        {"cloud": {"plugin": "scripted", "properties": {"scripted": {"foldr": "x", "password": 7}}}},
+        ["foldr: is not known here; is 'folder' meant?", "password: Expected `str`, got int", "folder: is missing"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONFIGURATIONS)
+def test_a_bad_configuration_is_answered_with_all_its_faults(executable: Executable, name: str) -> None:
+    """As a CpiError: never NotImplemented, which the director would pass over."""
+    document, faults = BAD_CONFIGURATIONS[name]
+    executable.config.write_text(document if isinstance(document, str) else json.dumps(document))
+    ran = executable.call("has_vm", "vm-1")
+    assert ran.exit_status == 0
+    assert ran.response["error"]["type"] == "Bosh::Clouds::CpiError"
+    assert [fault for fault in faults if fault not in ran.response["error"]["message"]] == []
+
+
+def test_a_missing_configuration_is_named(executable: Executable) -> None:
+    """The path that was looked at."""
+    data = request("info", context={"request_id": "cpi-314159"})
+    ran = executable.run(data, "rpc", "--config", str(executable.folder / "none.json"))
+    assert f"{executable.folder}/none.json does not exist" in ran.response["error"]["message"]
+    assert ran.stderr.startswith("[req_id cpi-314159] ")
+
+
+def test_a_configuration_that_can_not_be_read_is_named(executable: Executable) -> None:
+    """A folder can not be read even by root."""
+    ran = executable.run(request("has_vm", "vm-1"), "rpc", "--config", str(executable.folder))
+    assert f"{executable.folder} can not be read" in ran.response["error"]["message"]
+
+
+def test_a_wrong_argument_is_answered_too(executable: Executable) -> None:
+    """The caller expects a document, even of a mistyped command."""
+    ran = executable.run(request("info"), "rpc", "--confg", "x")
+    assert "cpi rpc takes --config FILE and nothing else" in ran.response["error"]["message"]
+    assert ran.exit_status == 0
+
+
+def test_bare_cpi_on_a_pipe_finds_its_configuration_in_the_environment(executable: Executable) -> None:
+    """CPI_CONFIG."""
+    ran = executable.run(request("info"), CPI_CONFIG=str(executable.config))
+    assert ran.response["result"] == {"stemcell_formats": ["scripted-tar"], "api_version": 3}
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_executable_finds_the_configuration_beside_itself(executable: Executable, tmp_path: Path, *, linked: bool) -> None:
+    """As BOSH lays out a job: bin/cpi and config/cpi.json; also where bin/cpi is a link to there."""
+    job = tmp_path / "job"
+    (job / "bin").mkdir(parents=True)
+    (job / "config").mkdir()
+    executable.config.rename(job / "config" / "cpi.json")
+    program = job / "bin" / "cpi"
+    program.write_text(f"#!{sys.program}\nfrom cpi.__main__ import main\nmain()\n")
+    program.chmod(0o755)
+    called = program
+    if linked:
+        called = tmp_path / "cpi"
+        called.symlink_to(program)
+    environment = {"PYTHONPATH": f"{executable.plugins}{os.pathsep}{ROOT}", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([called], input=request("has_vm", "vm-1"), env=environment, capture_output=True, check=True)
+    assert valid(done.stdout)["result"] is True
+
+
+def test_without_a_configuration_the_answer_says_where_one_may_be(tmp_path: Path) -> None:
+    """All three places."""
+    executable = tmp_path / "bin" / "cpi"
+    executable.parent.mkdir()
+    executable.write_text("from cpi.__main__ import main\nmain()\n")
+    done = subprocess.run(
+        [sys.executable, executable], input=request("info"), env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True
+    )
+    message = valid(done.stdout)["error"]["message"]
+    assert f"give --config FILE, set CPI_CONFIG, or put one at {tmp_path}/config/cpi.json" in message
+
+
+def test_what_a_library_prints_goes_to_stderr(executable: Executable) -> None:
+    """print, a write to the descriptor, a child."""
+    executable.configure(misbehave={"has_vm": "print"})
+    ran = executable.call("has_vm", "vm-1")
+    assert ran.response["result"] is True
+    assert [line for line in ("a library prints", "a library writes", "a child prints") if line not in ran.stderr] == []
+
+
+def test_a_library_that_exits_does_not_end_the_answer(executable: Executable) -> None:
+    """sys.exit in a driver is a failure like another."""
+    executable.configure(misbehave={"has_vm": "exit"})
+    ran = executable.call("has_vm", "vm-1")
+    assert ran.response["error"]["type"] == "Bosh::Clouds::CloudError"
+    assert ran.exit_status == 0
+
+
+def test_a_thread_left_running_does_not_keep_the_caller_waiting(executable: Executable) -> None:
+    """The director waits for the end of the process, without a deadline."""
+    executable.configure(misbehave={"has_vm": "leave a thread"})
+    assert executable.call("has_vm", "vm-1").response["result"] is True
+
+
+@pytest.mark.parametrize("closed", [[0], [2], [0, 2]])
+def test_closed_descriptors_do_no_harm(executable: Executable, closed: list[int]) -> None:
+    """Neither stdin nor stderr is needed to answer; no file takes their place."""
+    executable.configure(misbehave={"has_vm": "print"})
+    path = executable.folder / "request"
+    path.write_bytes(request("has_vm", "vm-1"))
+    done = _run_with_closed(executable, closed, path)
+    response = valid(done.stdout)
+    assert ("it is empty" in response["error"]["message"]) if 0 in closed else response["result"] is True
+    assert done.returncode == 0
+
+
+def test_nothing_is_done_where_nobody_can_hear_the_answer(executable: Executable) -> None:
+    """A VM whose CID is lost would be nobody's."""
+    path = executable.folder / "request"
+    path.write_bytes(request("create_disk", 1024, {}))
+    done = _run_with_closed(executable, [1], path)
+    assert b"stdout is closed" in done.stderr
+    assert done.returncode == 1
+    assert executable.calls() == []
+
+
+def _run_with_closed(executable: Executable, closed: list[int], stdin: Path) -> subprocess.CompletedProcess[bytes]:
+    script = "import os, sys\nfor d in map(int, sys.argv[1].split(',')):\n    os.close(d)\nos.execv(sys.argv[2], sys.argv[2:])"
+    numbers = ",".join(map(str, closed))
+    with stdin.open("rb") as file:
+        return subprocess.run(
+            [sys.executable, "-c", script, numbers, *executable.command], stdin=file, capture_output=True, check=False, timeout=28
+        )
+
+
+def test_a_caller_who_hung_up_is_told_of_in_the_exit_status(executable: Executable) -> None:
+    """A broken pipe is no traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            executable.command, input=request("has_vm", "vm-1"), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=28
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 1
+    assert b"the answer could not be written: Broken pipe" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_help_is_for_people() -> None:
+    """`cpi rpc --help` says what it reads and writes."""
+    command = [sys.executable, "-m", "cpi", "rpc", "--help"]
+    done = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL)
+    assert done.stdout.startswith(b"Usage: cpi rpc [--config FILE]")
+
+
+def test_at_a_terminal_bare_cpi_shows_help() -> None:
+    """It must not wait for a request that nobody will type."""
+    leader, follower = os.openpty()
+    try:
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", "cpi"], stdin=follower, capture_output=True, check=False, timeout=28)
+        assert time.monotonic() - began < 28
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert b"Usage" in done.stdout
