@@ -113,13 +113,13 @@ def test_the_executable_finds_the_configuration_beside_itself(executable: Execut
     (job / "bin").mkdir(parents=True)
     (job / "config").mkdir()
     executable.config.rename(job / "config" / "cpi.json")
-    program = job / "bin" / "cpi"
-    program.write_text(f"#!{sys.program}\nfrom cpi.__main__ import main\nmain()\n")
-    program.chmod(0o755)
-    called = program
+    script = job / "bin" / "cpi"
+    script.write_text(f"#!{sys.executable}\nfrom cpi.__main__ import main\nmain()\n")
+    script.chmod(0o755)
+    called = script
     if linked:
         called = tmp_path / "cpi"
-        called.symlink_to(program)
+        called.symlink_to(script)
     environment = {"PYTHONPATH": f"{executable.plugins}{os.pathsep}{ROOT}", "PATH": "/usr/bin:/bin"}
     done = subprocess.run([called], input=request("has_vm", "vm-1"), env=environment, capture_output=True, check=True)
     assert valid(done.stdout)["result"] is True
