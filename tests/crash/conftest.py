@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 
 from fixtures.local_cloud import local_config, local_config_file
-from tests.crash.ground import Ground, Mother, mother
+from tests.crash.ground import Ground
+from tests.dying_processes import DyingProcesses, dying_processes
 from tests.migration.making import local_place
 
 
 @pytest.fixture(scope="session")
-def processes() -> Iterator[Mother]:
+def processes() -> Iterator[DyingProcesses]:
     """Processes for every test."""
-    with mother() as made:
+    with dying_processes("tests.crash.dying_mover") as made:
         yield made
 
 
 @pytest.fixture
-def ground(tmp_path: Path, processes: Mother) -> Iterator[Ground]:
+def ground(tmp_path: Path, processes: DyingProcesses) -> Iterator[Ground]:
     """On folders: what is tested is who does what again, not filesystems."""
     with local_place(tmp_path, local_config(tmp_path)) as make:
         yield Ground(make(96, 2), processes, local_config_file(tmp_path))

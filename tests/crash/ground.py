@@ -1,11 +1,6 @@
 """Moves of one place by processes that die, and what must be true afterwards."""
 
-import json
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +11,9 @@ from cpi.contract.units import MiB
 from cpi.kit.waiting import wait_until
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
-from tests.crash.mother import DIED
+from tests.dying_processes import DIED, DyingProcesses
 from tests.migration.place import Place
 
-_ROOT = Path(__file__).resolve().parents[2]
 _SIZES = (96, 128)
 _WISHES: dict[Strategy, dict[str, Any]] = {
     Strategy.COPY: {"strategy": "copy"},
@@ -36,59 +30,12 @@ def boundaries(strategy: Strategy) -> tuple[str, ...]:
     return ("claim", "plan", *plan(order, facts).steps)
 
 
-@contextmanager
-def mother(module: str = "tests.crash.mother") -> Iterator["Mother"]:
-    """A mother of processes, gone at the end of the block."""
-    made = Mother(module)
-    try:
-        yield made
-    finally:
-        made.end()
-
-
-class Mother:
-    """Who has processes do things. One that was left in the middle of an answer is replaced: the next must not get that."""
-
-    def __init__(self, module: str) -> None:
-        self._module = module
-        self._process = _started(module)
-        self._waits = False
-
-    def run(self, **request: Any) -> dict[str, Any]:
-        """One process: how it ended, and the outcome if it did."""
-        if self._waits:
-            self.end()
-            self._process = _started(self._module)
-        if self._process.stdin is None or self._process.stdout is None:
-            raise ValueError("the mother was started without pipes")
-        self._waits = True
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        self._waits = False
-        return answer
-
-    def end(self) -> None:
-        """It ends when its input does, unless it still has a child."""
-        if self._waits:
-            self._process.kill()
-        if self._process.stdin and self._process.stdout:
-            self._process.stdin.close()
-            self._process.wait(60)
-            self._process.stdout.close()
-
-
-def _started(module: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "error", "-m", module]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
-
-
 class Ground:
     """One VM whose disk is moved again and again."""
 
-    def __init__(self, place: Place, mother: Mother, config: Path) -> None:
+    def __init__(self, place: Place, processes: DyingProcesses, config: Path) -> None:
         self.place = place
-        self._processes = mother
+        self._processes = processes
         self._config = config
         self._size = _SIZES[0]
 

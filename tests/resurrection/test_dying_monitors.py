@@ -14,8 +14,7 @@ from cpi.resurrection.alert import Kind
 from cpi.resurrection.durable.runner import WORK
 from cpi.resurrection.report import Order, Verdict
 from cpi.resurrection.sequence import STEPS
-from tests.crash.ground import Mother, mother
-from tests.crash.mother import DIED
+from tests.dying_processes import DIED, DyingProcesses, dying_processes
 from tests.resurrection.ground import Ground, One
 from tests.resurrection.watching import kept_in, monitor_process, watching
 
@@ -24,9 +23,9 @@ _SOON = 60.0
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Mother]:
+def processes() -> Iterator[DyingProcesses]:
     """Other processes."""
-    with mother("tests.resurrection.mother") as made:
+    with dying_processes("tests.resurrection.dying_recreator") as made:
         yield made
 
 
@@ -36,7 +35,9 @@ def _request(ground: Ground, one: One) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("when", ["between", "after"])
-def test_a_recreation_gets_to_its_end_though_every_step_kills_its_process(ground: Ground, processes: Mother, when: str) -> None:
+def test_a_recreation_gets_to_its_end_though_every_step_kills_its_process(
+    ground: Ground, processes: DyingProcesses, when: str
+) -> None:
     """Dead between a step's doing and its record, or after the record and before the next: one VM, every row."""
     one = ground.add("db/0")
     request = _request(ground, one)
@@ -55,7 +56,7 @@ def test_a_recreation_gets_to_its_end_though_every_step_kills_its_process(ground
 
 
 @pytest.mark.parametrize("name", STEPS[2:])
-def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, processes: Mother, name: str) -> None:
+def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, processes: DyingProcesses, name: str) -> None:
     """Whatever step it dies at, with the process that was at it: the next try finds what is to be done."""
     one = ground.add("db/0")
     request = _request(ground, one)

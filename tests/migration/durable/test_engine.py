@@ -33,8 +33,7 @@ from cpi.migration.durable import workflow
 from cpi.migration.durable.entry import Entry
 from cpi.migration.durable.records import MoveRecord, Outcome, Standing
 from cpi.migration.report import EventKind, Strategy
-from tests.crash.ground import Mother, mother
-from tests.crash.mother import DIED
+from tests.dying_processes import DIED, DyingProcesses, dying_processes
 from tests.migration.place import Place
 
 Make = Callable[[int, int], Place]
@@ -43,9 +42,9 @@ _SECONDS = 90.0
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Mother]:
+def processes() -> Iterator[DyingProcesses]:
     """Other processes."""
-    with mother() as made:
+    with dying_processes("tests.crash.dying_mover") as made:
         yield made
 
 
@@ -72,7 +71,7 @@ def _ended(engine: workflow.Engine, move_id: str) -> Outcome:
     return outcome
 
 
-def _left_by_another(processes: Mother, kept: Database, config: Path, place: Place, at: str = "create_disk") -> str:
+def _left_by_another(processes: DyingProcesses, kept: Database, config: Path, place: Place, at: str = "create_disk") -> str:
     move_id = uuid.uuid4().hex[:12]
     entry = to_plain(_entry(config, place))
     died = processes.run(
@@ -163,7 +162,9 @@ def _ended_alone(engine: workflow.Engine, move_id: str) -> Outcome:
     return outcome
 
 
-def test_a_disk_whose_move_was_left_is_not_moved_by_another(place: Make, config: Path, kept: Database, processes: Mother) -> None:
+def test_a_disk_whose_move_was_left_is_not_moved_by_another(
+    place: Make, config: Path, kept: Database, processes: DyingProcesses
+) -> None:
     """What a dead process left is finished by whoever starts; a second move of that disk is refused meanwhile."""
     there = place(64, 1)
     left = _left_by_another(processes, kept, config, there)
@@ -214,7 +215,7 @@ def _other_process(kept: Database) -> dict[str, Any]:
 
 
 def test_a_newer_program_finishes_an_older_ones_move(
-    place: Make, config: Path, kept: Database, processes: Mother, monkeypatch: pytest.MonkeyPatch
+    place: Make, config: Path, kept: Database, processes: DyingProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever DBOS would call this program, and though it would plan the move in another way: the kept plan is finished."""
     there = place(64, 1)
@@ -231,7 +232,7 @@ def test_a_newer_program_finishes_an_older_ones_move(
     there.assert_well()
 
 
-def test_a_move_is_cancelled_before_the_swap(place: Make, config: Path, kept: Database, processes: Mother) -> None:
+def test_a_move_is_cancelled_before_the_swap(place: Make, config: Path, kept: Database, processes: DyingProcesses) -> None:
     """Left by a dead process, cancelled, taken up: it is undone, and the job runs on the old disk."""
     there = place(64, 1)
     left = _left_by_another(processes, kept, config, there, at="attach_new_disk")

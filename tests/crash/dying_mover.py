@@ -22,8 +22,8 @@ from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable import faults, workflow
 from cpi.migration.durable.entry import Entry
+from tests.dying_processes import DIED
 
-DIED = 77
 _SECONDS = 100.0
 """A move takes a few; on a machine that does much else it takes many, and that is no fault."""
 _PATIENT = Deadlines(ready=1.5, start=20, task=20, copy=30)
