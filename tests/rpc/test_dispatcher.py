@@ -105,15 +105,15 @@ FUZZ = settings(
 
 
 @pytest.fixture
-def executable(installed: Executable, monkeypatch: pytest.MonkeyPatch) -> Executable:
+def in_process(installed: Executable, monkeypatch: pytest.MonkeyPatch) -> Executable:
     """All of the executable but its descriptors and signals, which belong to the test's own process."""
     monkeypatch.setattr(Interruption, "install", lambda _self: None)
     monkeypatch.setattr(process, "_complain", lambda *_lines: 1)
     return installed
 
 
-def _answered_as_a_process(executable: Executable, data: bytes) -> Response:
-    response = process._answer(data, ["--config", str(executable.config)])
+def _answered_as_a_process(in_process: Executable, data: bytes) -> Response:
+    response = process._answer(data, ["--config", str(in_process.config)])
     valid(encode_response(response))
     return response
 
@@ -123,23 +123,23 @@ def _answered_as_a_process(executable: Executable, data: bytes) -> Response:
 @given(document=REQUESTS)
 @example(document={"method": "has_vm", "arguments": ["\ud800"]})
 @example(document={"method": "create_vm", "arguments": ["a", "s", {}, {"\ud800": {}}, [], {}], "api_version": 2})
-def test_every_document_is_answered(executable: Executable, document: dict[str, Any]) -> None:
+def test_every_document_is_answered(in_process: Executable, document: dict[str, Any]) -> None:
     """Whatever the envelope holds, the answer is valid and never an unforeseen failure."""
-    response = _answered_as_a_process(executable, json.dumps(document).encode())
+    response = _answered_as_a_process(in_process, json.dumps(document).encode())
     assert response.error is None or "not foreseen" not in response.error.message
 
 
 @FUZZ
 @given(data=st.binary(max_size=200))
-def test_any_bytes_are_answered(executable: Executable, data: bytes) -> None:
+def test_any_bytes_are_answered(in_process: Executable, data: bytes) -> None:
     """They are hardly ever a request."""
-    _answered_as_a_process(executable, data)
+    _answered_as_a_process(in_process, data)
 
 
 @FUZZ
 @given(position=st.integers(0, 10**6), replacement=st.binary(max_size=3), length=st.integers(0, 5))
-def test_a_request_damaged_on_its_way_is_answered(executable: Executable, position: int, replacement: bytes, length: int) -> None:
+def test_a_request_damaged_on_its_way_is_answered(in_process: Executable, position: int, replacement: bytes, length: int) -> None:
     """Some bytes of a good request replaced, lost or added."""
     good = request("create_vm", "agent-1", "stemcell-1", {}, {"web": {"type": "manual", "ip": "10.0.0.6"}}, [], {"bosh": {}})
     position %= len(good)
-    _answered_as_a_process(executable, good[:position] + replacement + good[position + length :])
+    _answered_as_a_process(in_process, good[:position] + replacement + good[position + length :])
