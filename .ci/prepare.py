@@ -9,10 +9,12 @@ left out. Runs on the system's Python, before anything of the project is there, 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "prepared.json"
 POLICY = Path("/usr/sbin/policy-rc.d")
+MARK = "# Written by multicpi's .ci/prepare.py: no service is started while it installs packages."
 WANTED = Path("/etc/systemd/system")
+LOCK = Path("/run/lock/multicpi-prepare.lock")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAST_PYTHON = (3, 11)
 EXTRAS = {"demo": [], "test": ["all", "dev"]}
 DISKS = "disks with a file system of their own"
@@ -88,10 +93,11 @@ def prepare_venv(extras: list[str]) -> None:
     done = json.loads(STAMP.read_text()) if STAMP.exists() else {"digest": "", "extras": []}
     if done["digest"] == digest and set(extras) <= set(done["extras"]):
         return
-    if not (VENV / "bin" / "python").exists():
+    if not (VENV / "bin" / "pip").exists():  # what comes last when an environment is made
         say(f"making .venv with {sys.executable}")
         make_venv()
     extras = sorted({*extras, *done["extras"]})
+    STAMP.write_text(json.dumps({"digest": "", "extras": done["extras"]}))  # neither the old nor the new until pip is done
     chosen = f"[{','.join(extras)}]" if extras else ""
     say(f"installing multicpi{chosen} into .venv")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
@@ -108,7 +114,7 @@ def make_venv() -> None:
         if not may_install():
             sys.exit(f"{sys.executable} can not make virtual environments: install the package {package}")
         install([package])
-    run([sys.executable, "-m", "venv", str(VENV)])
+    run([sys.executable, "-m", "venv", "--clear", str(VENV)])
 
 
 def has_program(name: str) -> bool:
@@ -129,27 +135,52 @@ def install(packages: list[str]) -> None:
     """Install packages of Debian."""
     say(f"installing packages: {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], environment)
-    with no_service_started():
-        run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages], environment)
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600"]
+    run([*apt, "update"], environment)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with signals_wait(), no_service_started():
+            run([*apt, "install", "--yes", "--no-install-recommends", *packages], environment)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Packages are not left half installed: a signal ends this program when they are done."""
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        say(f"{signal.Signals(number).name}: ends when the packages are installed")
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            sys.exit(128 + came[0])
 
 
 @contextlib.contextmanager
 def no_service_started() -> Iterator[None]:
     """Tests start servers of their own: installing one must not open a door on this machine, now or at its next boot."""
-    forbidding = not POLICY.exists()
+    forbidding = not POLICY.exists() or MARK in POLICY.read_text()
     if forbidding:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        # It forbids only while LOCK is held: a killed process leaves nothing that keeps others' services from starting.
+        POLICY.write_text(f"#!/bin/sh\n{MARK}\nflock --nonblock {LOCK} true || exit 101\n")
         POLICY.chmod(0o755)
-    known = services()
+    enabled, packages = services(), installed()
     try:
         yield
     finally:
         if forbidding:
             POLICY.unlink()
-        for service in sorted(services() - known):
-            service.unlink()
-            say(f"not started at boot: {service.name}; to change that: systemctl enable {service.name}")
+        own = units_of(installed() - packages)
+        for service in sorted(services() - enabled):
+            if service.name in own:  # any other was enabled by somebody else meanwhile
+                service.unlink()
+                say(f"not started at boot: {service.name}; to change that: systemctl enable {service.name}")
 
 
 def services() -> set[Path]:
@@ -157,10 +188,34 @@ def services() -> set[Path]:
     return set(WANTED.glob("*.wants/*.service")) | set(WANTED.glob("*.wants/*.socket"))
 
 
+def installed() -> set[str]:
+    """The packages of Debian that are there."""
+    told = told_by(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev} ${binary:Package}\n"])
+    return {line.split()[-1] for line in told if line.startswith("ii")}
+
+
+def units_of(packages: set[str]) -> set[str]:
+    """The names of the units that these packages brought."""
+    files = told_by(["dpkg-query", "--listfiles", *sorted(packages)]) if packages else []
+    return {Path(file).name for file in files if "/systemd/system/" in file}
+
+
+def told_by(command: list[str]) -> list[str]:
+    """The lines that a command prints."""
+    return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+
+
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a command; what it says is shown only if it fails."""
+    apart = command[0] == "apt-get"  # a Ctrl-C at the terminal does not reach it: see signals_wait
     done = subprocess.run(
-        command, check=False, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=apart,
     )
     if done.returncode != 0:
         sys.stderr.write(done.stdout.decode(errors="replace"))
