@@ -2,6 +2,7 @@
 
 {"cloud": {"plugin": NAME, "properties": {NAME: {…}, "agent": {"mbus": …}, "ntp": […], "blobstore": {…}}}}, as the official
 CPIs take it. The keys of a cpi-config entry arrive flat in a call's context and lie over the plugin's own block for that call.
+A key whose value is null is as good as absent; a null in the context takes away what the block says.
 """
 
 import json
@@ -77,12 +78,12 @@ def read_cloud_config(
     context = context or CallContext()
     plugin = plugin_of(document)
     faults: list[str] = []
-    properties = document["cloud"].get("properties", {})
+    properties = _given(document["cloud"], "properties", {})
     if not isinstance(properties, Mapping):
         faults.append("cloud.properties: expected an object")
         properties = {}
-    own = _with_context(properties.get(block, {}), context, f"cloud.properties.{block}", faults)
-    strict = properties.get("strict_properties", False)
+    own = _with_context(_given(properties, block, {}), context, f"cloud.properties.{block}", faults)
+    strict = _given(properties, "strict_properties", otherwise=False)
     if not isinstance(strict, bool):
         faults.append("cloud.properties.strict_properties: expected true or false")
     agent = _agent_defaults(properties, faults)
@@ -90,13 +91,19 @@ def read_cloud_config(
     return read, faults
 
 
+def _given(holder: Mapping[str, Any], key: str, otherwise: Any) -> Any:
+    return otherwise if holder.get(key) is None else holder[key]
+
+
 def _with_context(own: Any, context: "CallContext", where: str, faults: list[str]) -> Any:
+    from cpi.contract.model import Overlaid
+
     if isinstance(own, list) and own:
         return [_with_context(own[0], context, f"{where}[0]", faults), *own[1:]]
     if not isinstance(own, Mapping):
         faults.append(f"{where}: expected an object")
         return own
-    return {**own, **context.properties}
+    return Overlaid(own, context.properties)
 
 
 def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentDefaults":
@@ -105,14 +112,14 @@ def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentD
     from cpi.contract.encoding import from_plain
     from cpi.contract.model import AgentDefaults
 
-    agent = properties.get("agent", {})
+    agent = _given(properties, "agent", {})
     if not isinstance(agent, Mapping):
         faults.append("cloud.properties.agent: expected an object")
         agent = {}
     wanted: dict[str, tuple[str, Any, Any]] = {
         "mbus": ("agent.mbus", agent.get("mbus"), str | None),
-        "ntp": ("ntp", properties.get("ntp", agent.get("ntp", [])), tuple[str, ...]),
-        "blobstore": ("blobstore", properties.get("blobstore", agent.get("blobstore")), Mapping[str, Any] | None),
+        "ntp": ("ntp", _given(properties, "ntp", _given(agent, "ntp", [])), tuple[str, ...]),
+        "blobstore": ("blobstore", _given(properties, "blobstore", agent.get("blobstore")), Mapping[str, Any] | None),
     }
     told: dict[str, Any] = {}
     for name, (where, value, kind) in wanted.items():

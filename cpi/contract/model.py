@@ -162,6 +162,14 @@ class AgentDefaults(msgspec.Struct, frozen=True, omit_defaults=True):
     blobstore: Mapping[str, Any] | None = None
 
 
+class Overlaid(dict[str, Any]):
+    """A block of the configuration with a call's context laid over it; the keys in of_context came with the context alone."""
+
+    def __init__(self, own: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+        super().__init__({**own, **context})
+        self.of_context = context.keys() - own.keys()
+
+
 class CloudConfig(msgspec.Struct, frozen=True):
     """What a driver is connected with: its own block with the call's context laid over it."""
 

@@ -1,6 +1,7 @@
 """From a document to a frozen struct, with every fault of it in one error and its secrets wrapped.
 
 A driver declares its settings as a msgspec.Struct; a field of type Secret hides its value from repr and logs.
+A key whose value is null is as good as absent, except where its type says that null means something of its own.
 """
 
 import difflib
@@ -13,6 +14,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
+from cpi.contract.model import Overlaid
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -44,10 +46,13 @@ class Secret:
 def read_settings(kind: type[T], document: Any, where: str, *, meaningless: frozenset[str] = frozenset()) -> T:
     """The plugin's own block as kind; keys in meaningless are taken by the official CPI and mean nothing here.
 
-    Raises CpiError that lists every fault: missing keys, wrong types, unknown keys with the nearest known one.
+    Raises CpiError that lists every fault: missing keys, wrong types, unknown keys with the nearest known one. An unknown
+    key that only the call's context has is logged: directors may come to send keys that are not meant for a driver.
     """
     reader = _Reader()
     settings = reader.struct(kind, document, where, meaningless)
+    for unknown in reader.unknown_in_context:
+        _log.warning("%s", unknown)
     faults = [*reader.unknown, *reader.faults]
     if settings is None or faults:
         raise errors.CpiError("the configuration has faults:\n" + "\n".join(f"  {fault}" for fault in faults))
@@ -75,31 +80,46 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.unknown: list[str] = []
+        self.unknown_in_context: list[str] = []
 
     def struct(self, kind: type[T], document: Any, where: str, meaningless: frozenset[str] = frozenset()) -> T | None:
         if not isinstance(document, Mapping):
             self.faults.append(f"{where}: expected an object, got {_kind_of(document)}")
             return None
-        self.unknown.extend(_unknown_keys(kind, document, where, meaningless))
+        self._look_for_unknown(kind, document, where, meaningless)
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
-            path = f"{where}.{field.encode_name}"
-            if field.encode_name in document:
-                values[field.name] = self.value(field.type, document[field.encode_name], path)
+            name, path = field.encode_name, f"{where}.{field.encode_name}"
+            if document.get(name) is not None or (name in document and _takes_null(field.type)):
+                values[field.name] = self.value(field.type, document[name], path)
             elif field.required:
-                self.faults.append(f"{path}: is missing")
+                self.faults.append(f"{path}: is missing{' (it is null)' if name in document else ''}")
         return None if self.faults else self._made(kind, values, where)
 
+    def _look_for_unknown(
+        self, kind: type[msgspec.Struct], document: Mapping[str, Any], where: str, meaningless: frozenset[str]
+    ) -> None:
+        of_context = document.of_context if isinstance(document, Overlaid) else frozenset[str]()
+        known = {field.encode_name for field in msgspec.structs.fields(kind)}
+        for key in document:
+            if key in of_context - known - meaningless:
+                self.unknown_in_context.append(f"context.{key}: is not known here and left alone{_nearest(key, known)}")
+            elif key not in known | meaningless:
+                self.unknown.append(f"{where}.{key}: is not known here{_nearest(str(key), known)}")
+
     def value(self, wanted: Any, value: Any, path: str) -> Any:
-        bare = _bare(wanted)
-        for option in map(_bare, get_args(bare)) if _is_union(bare) else (bare,):
+        for option in _options(wanted):
             if _is_struct(option) and isinstance(value, Mapping):
                 return self.struct(option, value, path)
-            if get_origin(option) in (list, tuple) and _is_struct(get_args(option)[0]) and isinstance(value, list):
+            if get_origin(option) in (list, tuple) and isinstance(value, list) and _holds_keys(get_args(option)[0]):
                 items = [self.value(get_args(option)[0], item, f"{path}[{index}]") for index, item in enumerate(value)]
                 return get_origin(option)(items)
-            if get_origin(option) in (dict, Mapping) and _is_struct(get_args(option)[1]) and isinstance(value, Mapping):
-                return {key: self.value(get_args(option)[1], item, f"{path}.{key}") for key, item in value.items()}
+            if get_origin(option) in (dict, Mapping) and isinstance(value, Mapping):
+                item = get_args(option)[1]
+                present = _present(value, item)
+                if not _holds_keys(item):
+                    return self._plain(wanted, present, path)
+                return {key: self.value(item, each, f"{path}.{key}") for key, each in present.items()}
         return self._plain(wanted, value, path)
 
     def _plain(self, wanted: Any, value: Any, path: str) -> Any:
@@ -122,6 +142,33 @@ def _bare(wanted: Any) -> Any:
     return wanted.__origin__ if get_origin(wanted) is Annotated else wanted
 
 
+def _options(wanted: Any) -> list[Any]:
+    """What it may be: the members of a union, or the one thing that it is."""
+    bare = _bare(wanted)
+    return [_bare(option) for option in get_args(bare)] if _is_union(bare) else [bare]
+
+
+def _takes_null(wanted: Any) -> bool:
+    return type(None) in _options(wanted)
+
+
+def _present(named: Mapping[Any, Any], wanted: Any) -> dict[Any, Any]:
+    """Values by names of the operator's own: a null one is absent; where objects are wanted, it is an empty one."""
+    if _takes_null(wanted):
+        return dict(named)
+    nothing: Any = {} if any(map(_is_struct, _options(wanted))) else None
+    given = {key: nothing if value is None else value for key, value in named.items()}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _holds_keys(wanted: Any) -> bool:
+    """Whether keys, and so null ones, may lie somewhere in it."""
+    return any(
+        _is_struct(option) or get_origin(option) in (dict, Mapping) or any(map(_holds_keys, get_args(option)))
+        for option in _options(wanted)
+    )
+
+
 def _is_struct(wanted: Any) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)
 
@@ -136,17 +183,6 @@ def _secret(wanted: type, value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"Expected `str`, got {_kind_of(value)}")
     return Secret(value)
-
-
-def _unknown_keys(
-    kind: type[msgspec.Struct], document: Mapping[str, Any], where: str, meaningless: frozenset[str] = frozenset()
-) -> list[str]:
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
-    return [
-        f"{where}.{key}: is not known here{_nearest(str(key), known)}"
-        for key in document
-        if key not in known and key not in meaningless
-    ]
 
 
 def _nearest(key: str, known: set[str]) -> str:

@@ -44,7 +44,7 @@ def kind_of(value: Any) -> str:
 def parse_request(data: bytes) -> Request:
     """Raises CpiError that lists every fault of the envelope."""
     document = _parse_object(data, "the request")
-    context = document.get("context", {})
+    context = {} if document.get("context") is None else document["context"]
     version = document.get("api_version")
     faults = [
         _unless(isinstance(document.get("method"), str), "method", "a string", document),

@@ -35,9 +35,9 @@ class VsphereCloud(Cloud):
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.NETWORKS}
 
-    def __init__(self, config: CloudConfig) -> None:
+    def __init__(self, config: CloudConfig, vcenters: Sequence[settings.VCenter]) -> None:
         strict = config.strict_properties
-        self._sites = sites = Sites(settings.read(config), config.context.director_uuid)
+        self._sites = sites = Sites(vcenters, config.context.director_uuid)
         first_class = FirstClass(sites, config.context)
         self._disks = Disks(sites, first_class, config.context, strict=strict)
         self._changes = DiskChanges(self._disks, first_class, strict=strict)
@@ -50,11 +50,12 @@ class VsphereCloud(Cloud):
     @classmethod
     def connect(cls, config: CloudConfig) -> "VsphereCloud":
         """As the contract says; nothing is asked of the vCenter before it is needed."""
-        if not any(vcenter.nsxt for vcenter in settings.read(config)):
-            return cls(config)
+        vcenters = settings.read(config)
+        if not any(vcenter.nsxt for vcenter in vcenters):
+            return cls(config, vcenters)
         from drivers.vsphere.nsxt.networked import NetworkedVsphereCloud
 
-        return NetworkedVsphereCloud(config)
+        return NetworkedVsphereCloud(config, vcenters)
 
     def close(self) -> None:
         """Let go of connections."""

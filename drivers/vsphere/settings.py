@@ -1,5 +1,6 @@
 """The plugin's own block of the configuration, as the official CPI takes it, and a little more."""
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -247,7 +248,10 @@ def read(config: CloudConfig) -> tuple[VCenter, ...]:
 
 
 def _without_meaningless(entry: Any) -> Any:
-    return {key: value for key, value in entry.items() if key not in MEANINGLESS} if isinstance(entry, Mapping) else entry
+    kept = copy.copy(entry)
+    for key in MEANINGLESS & kept.keys() if isinstance(kept, dict) else ():
+        del kept[key]
+    return kept
 
 
 def _is_pattern(text: str | None) -> bool:

@@ -10,6 +10,7 @@ from cpi.contract.operator import Finding
 from drivers.vsphere.cloud import VsphereCloud
 from drivers.vsphere.nsxt import examining
 from drivers.vsphere.nsxt.networks import ManagedNetworks
+from drivers.vsphere.settings import VCenter
 
 
 class NetworkedVsphereCloud(VsphereCloud):
@@ -17,8 +18,8 @@ class NetworkedVsphereCloud(VsphereCloud):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
-    def __init__(self, config: CloudConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: CloudConfig, vcenters: Sequence[VCenter]) -> None:
+        super().__init__(config, vcenters)
         self._networks = ManagedNetworks(self._sites, config.context, strict=config.strict_properties)
 
     def create_network(self, definition: NetworkDefinition) -> CreatedNetwork:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from cpi.contract import errors
+from cpi.contract.model import Overlaid
 from cpi.kit.settings import Secret, read_cloud_properties, read_settings
 
 
@@ -57,10 +58,49 @@ def test_a_good_document_becomes_the_struct() -> None:
     )
 
 
-def test_null_is_as_good_as_its_type_says() -> None:
-    """For what may be absent, and for nothing else."""
-    assert read_settings(Settings, {"endpoint": "x", "zone": None, "password": None}, "block") == Settings("x")
-    assert faults({"endpoint": None}) == ["block.endpoint: Expected `str`, got `null`"]
+def test_null_is_as_good_as_absent() -> None:
+    """For what may be absent; what must be there is named."""
+    nothing = dict.fromkeys(("zone", "password", "zones", "named", "names"))
+    assert read_settings(Settings, {"endpoint": "x", **nothing}, "block") == Settings("x")
+    assert faults({"endpoint": None}) == ["block.endpoint: is missing (it is null)"]
+
+
+class Depths(msgspec.Struct, frozen=True):
+    """What lies in lists and in names of the operator's own."""
+
+    entries: tuple[str | Mapping[str, Zone], ...] = ()
+    sizes: Mapping[str, Mapping[str, int]] = {}
+    free: Mapping[str, Any] = {}
+    optional: Annotated[Zone | None, msgspec.Meta(description="with a description")] = None
+    meant: int | None = 17
+
+
+def test_null_is_as_good_as_absent_however_deep() -> None:
+    """In lists of what is either a name or an object, and in names of the operator's own."""
+    document = {
+        "entries": ["a", {"b": {"name": "c", "size": None}}],
+        "sizes": {"a": {"b": 1, "c": None}, "d": None},
+        "free": {"a": 1, "b": None},
+        "optional": {"name": "e", "size": None},
+    }
+    expected = Depths(("a", {"b": Zone("c")}), {"a": {"b": 1}}, {"a": 1}, Zone("e"))
+    assert read_settings(Depths, document, "block") == expected
+    with pytest.raises(errors.CpiError, match=r"block\.entries\[0\]\.a\.name: is missing$"):
+        read_settings(Depths, {"entries": [{"a": None}]}, "block")
+
+
+def test_null_stays_what_its_type_says_it_is() -> None:
+    """Where a default is something else."""
+    assert read_settings(Depths, {"meant": None}, "block").meant is None
+    assert read_settings(Depths, {}, "block").meant == 17
+
+
+def test_a_key_that_only_the_context_has_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """With the nearest known one; what the configuration says is refused as ever."""
+    with caplog.at_level(logging.INFO):
+        assert read_settings(Settings, Overlaid({"endpoint": "x"}, {"endpoint": "y", "zon": 1}), "block") == Settings("y")
+    assert caplog.messages == ["context.zon: is not known here and left alone; is 'zone' meant?"]
+    assert faults(Overlaid({"endpoint": "x", "zon": 1}, {"zon": 2})) == ["block.zon: is not known here; is 'zone' meant?"]
 
 
 def test_every_fault_is_told_at_once() -> None:

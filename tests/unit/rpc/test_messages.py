@@ -27,6 +27,11 @@ def test_a_response_comes_back_as_it_went() -> None:
         assert parse_response(encode_response(response)) == response
 
 
+def test_a_context_that_is_null_is_none_at_all() -> None:
+    """As a key of it that is null."""
+    assert parse_request(b'{"method": "ping", "arguments": [], "context": null}').context == {}
+
+
 @pytest.mark.parametrize("result", [float("nan"), {float("inf")}, {1, 2}, object(), b"bytes", {(1, 2): 3}])
 def test_a_result_that_is_no_json_becomes_an_error(result: Any) -> None:
     """The document stays valid, the log is kept."""

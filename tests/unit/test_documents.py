@@ -1,0 +1,188 @@
+"""What operators already have is taken: whole configurations, null keys anywhere, and contexts with keys of tomorrow."""
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+import cpi
+from cpi.config import read_document
+from cpi.contract.model import CallContext
+from cpi.kit.settings import read_cloud_properties
+
+DOCUMENTS: Final = sorted((Path(__file__).parents[2] / "fixtures/documents").glob("*.json"))
+
+BLOCKS: Final[dict[str, dict[str, Any]]] = {
+    "aws": {"region": "eu", "access_key_id": "k", "secret_access_key": "s"},
+    "cloudstack": {"endpoint": "https://c.example/client/api", "api_key": "k", "secret_access_key": "s", "default_zone": "z"},
+    "google": {"project": "p"},
+    "local": {"root": "/nowhere/multicpi"},
+    "openstack": {
+        "auth_url": "https://k.example/v3",
+        "username": "u",
+        "api_key": "p",
+        "project": "p",
+        "domain": "d",
+    },
+    "vcloud": {
+        "url": "https://v.example",
+        "user": "u",
+        "password": "p",
+        "entities": {"organization": "o", "virtual_datacenter": "v", "vapp_catalog": "c", "media_catalog": "c"},
+    },
+    "vsphere": {
+        "host": "v.example",
+        "user": "u",
+        "password": "p",
+        "datacenters": [
+            {"name": "d", "clusters": ["c"], "datastore_pattern": "a", "persistent_datastore_pattern": "b"},
+        ],
+    },
+}
+"""What each driver needs at least."""
+
+KEYS: Final = {"vsphere": "vcenters", "vcloud": "vcd"}
+"""What the blocks are called that are not called as their driver."""
+
+KINDS: Final = {
+    "aws": "AwsSettings",
+    "cloudstack": "CloudStackSettings",
+    "google": "GoogleSettings",
+    "local": "LocalSettings",
+    "openstack": "OpenStackSettings",
+    "vcloud": "VcloudSettings",
+    "vsphere": "VCenter",
+}
+
+NEEDED: Final[dict[str, dict[str, Any]]] = {
+    **{f"{driver}.{kind}": BLOCKS[driver] for driver, kind in KINDS.items()},
+    "aws.Route": {"table_id": "t", "destination": "10.0.0.0/8"},
+    "cloudstack.LoadBalancerRule": {"name": "r", "public_ip": "a", "private_port": 1, "public_port": 1},
+    "cloudstack.Route": {"cidr": "c", "gateway": "g"},
+    "cloudstack.VmProperties": {"compute_offering": "o"},
+    "google.Accelerator": {"type": "t"},
+    "google.BackendService": {"name": "n"},
+    "openstack.Pool": {"name": "p", "port": 1},
+    "openstack.RootDisk": {"size": 1},
+    "openstack.VmProperties": {"instance_type": "t"},
+    "vcloud.NetworkProperties": {"name": "n"},
+    "vcloud.VmProperties": {"cpu": 1, "ram": 1},
+    "vsphere.Block": {"vcenters": [BLOCKS["vsphere"]]},
+    "vsphere.DatastoreClusters": {"clusters": ["c"]},
+    "vsphere.DrsRule": {"name": "r", "type": "separate_vms"},
+    "vsphere.HostGroup": {"name": "h"},
+    "vsphere.ManagedNetwork": {"t0_router_id": "t", "transport_zone_id": "z"},
+    "vsphere.NetworkProperties": {"name": "n"},
+    "vsphere.PciDevice": {"vendor_id": 1, "device_id": 1},
+    "vsphere.Place": {"name": "d"},
+    "vsphere.ServerPool": {"name": "p"},
+    "vsphere.StoragePolicy": {"name": "p"},
+    "vsphere.Tag": {"category": "c", "tag": "t"},
+    "vsphere.VmProperties": {"cpu": 1, "ram": 1, "disk": 1},
+    "vcloud.Entities": BLOCKS["vcloud"]["entities"],
+    "vsphere.Datacenter": BLOCKS["vsphere"]["datacenters"][0],
+    "vsphere.Nsxt": {"host": "n", "username": "u", "password": "p", "use_policy_api": True},
+}
+"""What each object needs at least; those that need nothing are not here."""
+
+KNOWN: Final = {
+    "aws": "max_retries",
+    "cloudstack": "connect_timeout",
+    "google": "max_retries",
+    "local": "disk_backing",
+    "openstack": "state_timeout",
+    "vcloud": "control",
+    "vsphere": "default_disk_type",
+}
+"""A key of each driver's that is no list."""
+
+MODULES: Final = (
+    *(f"drivers.{name}.properties" for name in ("aws", "cloudstack", "google", "openstack", "vcloud", "vsphere")),
+    *(f"drivers.{name}.settings" for name in BLOCKS),
+    "drivers.openstack.connection_options",
+    "drivers.vsphere.nsxt.settings",
+)
+
+MEANS_SOMETHING: Final = {("VCenter", "default_hw_version"), ("VmNsxt", "vif_type")}
+"""Keys whose null is documented as something other than their absence."""
+
+
+def kinds() -> list[type[msgspec.Struct]]:
+    """Every object of which a configuration or a manifest may speak."""
+    found = {
+        kind
+        for module in MODULES
+        for kind in vars(import_module(module)).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__.startswith("drivers.")
+    }
+    return sorted(found, key=lambda kind: (kind.__module__, kind.__name__))
+
+
+def connect(driver: str, properties: dict[str, Any], **around: Any) -> None:
+    """With a call's context of these properties, and a configuration that has what is needed."""
+    key = KEYS.get(driver, driver)
+    block = [BLOCKS[driver]] if driver == "vsphere" else BLOCKS[driver]
+    document = {"cloud": {"plugin": driver, "properties": {key: block, **around}}}
+    cpi.connect(document, CallContext(properties=properties)).close()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_a_configuration_of_the_official_job_is_taken_as_it_is(path: Path) -> None:
+    """By the driver that it names."""
+    cloud = cpi.connect(path)
+    assert cloud.name == read_document(path)["cloud"]["plugin"]
+    cloud.close()
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_null_of_every_optional_key_is_absent(kind: type[msgspec.Struct]) -> None:
+    """On every driver, in settings and in cloud properties."""
+    needed = NEEDED.get(f"{kind.__module__.split('.')[1]}.{kind.__name__}", {})
+    nothing = {
+        field.encode_name: None
+        for field in msgspec.structs.fields(kind)
+        if field.encode_name not in needed and (kind.__name__, field.encode_name) not in MEANS_SOMETHING
+    }
+    assert read_cloud_properties(kind, {**nothing, **needed}) == read_cloud_properties(kind, needed)
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS))
+def test_null_of_every_optional_key_of_the_block_is_absent(driver: str) -> None:
+    """In the context that lies over it, too; and so is what stands around the block."""
+    fields = msgspec.structs.fields(getattr(import_module(f"drivers.{driver}.settings"), KINDS[driver]))
+    nothing = {field.encode_name: None for field in fields if field.encode_name not in BLOCKS[driver]}
+    assert nothing
+    connect(driver, nothing, agent=None, ntp=None, blobstore=None, strict_properties=None)
+    connect(driver, nothing, agent={"mbus": None, "ntp": None, "blobstore": None})
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS))
+def test_null_of_a_required_key_is_named_in_full(driver: str) -> None:
+    """Even where it came with the context."""
+    key = next(iter(BLOCKS[driver]))
+    where = {"vsphere": "vcenters[0]"}.get(driver, KEYS.get(driver, driver))
+    with pytest.raises(cpi.CpiError) as caught:
+        connect(driver, {key: None})
+    assert f"cloud.properties.{where}.{key}: is missing" in caught.value.message
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS))
+def test_a_key_of_a_context_that_no_driver_knows_is_logged(driver: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A director of tomorrow may send it with every call; what the driver knows is still checked, as is the configuration."""
+    with caplog.at_level(logging.WARNING):
+        connect(driver, {"quux": {"a": 1}})
+    assert caplog.messages == ["context.quux: is not known here and left alone"]
+    with pytest.raises(cpi.CpiError, match=KNOWN[driver]):
+        connect(driver, {"quux": 1, KNOWN[driver]: [1]})
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS))
+def test_a_key_of_the_configuration_that_no_driver_knows_is_still_refused(driver: str) -> None:
+    """Whether or not the context says it too."""
+    block: Any = {**BLOCKS[driver], "colour": "red"}
+    document = {"cloud": {"plugin": driver, "properties": {KEYS.get(driver, driver): [block] if driver == "vsphere" else block}}}
+    with pytest.raises(cpi.CpiError, match=r"cloud\.properties\.\S+\.colour: is not known here"):
+        cpi.connect(document, CallContext(properties={"colour": "blue"}))
