@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 3
+PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
 # The tests start thousands of processes: what one has compiled, the next does not compile again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,12 +17,13 @@ help: ## tell what there is
 demo: ready-to-demo ## move a disk on this machine: grow it, lose the VM, shrink it while its job runs; count every row (ARGS="--keep")
 	@$(BIN)/cpi demo $(ARGS)
 
-test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests
+test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests (COVERAGE=1: and what they reach)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@mkdir -p .runs && rm -rf .runs/coverage && ls -t .runs/*.xml 2>/dev/null | tail -n +20 | xargs -r rm --
+	$(PYTEST) -n $(WORKERS) --durations=40 --junitxml=.runs/$(shell date +%Y-%m-%dT%H.%M.%S).xml $(ARGS)
 
 quick: ready-to-test ## what can be told in less than two minutes
 	$(BIN)/ruff check .

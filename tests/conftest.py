@@ -4,13 +4,14 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fixtures.clouds.openstack import ControlPlane, running
 from fixtures.postgresql import postgresql, program
+from tests import costs
 
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
 _CANNOT = "can not run here: "
@@ -65,20 +66,23 @@ def _why_not_root() -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which suites could not run, and what others could not prove, so that nobody takes their silence for success."""
-    unproven = not_proven(terminalreporter)
-    if unproven:
-        terminalreporter.section("not proven")
-        for line in unproven:
-            terminalreporter.line(line)
-    cannot = _left_out(terminalreporter)
-    if not cannot:
-        return
-    terminalreporter.section("could not run here")
-    for suite, count in sorted(cannot.items()):
-        terminalreporter.line(f"{suite} ({count} left out)")
-    if _is_ci():
-        terminalreporter.line("this is continuous integration (CI=true): counted as a failure")
+    """What the run cost and reached; which suites could not run, and what others could not prove: silence is no success."""
+    _section(terminalreporter, "seconds in workers", costs.seconds_by_folder(terminalreporter))
+    if costs.is_measured():
+        _section(terminalreporter, "statements and branches reached", costs.coverage_by_folder())
+    _section(terminalreporter, "not proven", not_proven(terminalreporter))
+    cannot = [f"{suite} ({count} left out)" for suite, count in sorted(_left_out(terminalreporter).items())]
+    if cannot and _is_ci():
+        cannot.append("this is continuous integration (CI=true): counted as a failure")
+    _section(terminalreporter, "could not run here", cannot)
+
+
+def _section(reporter: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:
+    text = list(lines)
+    if text:
+        reporter.section(title)
+        for line in text:
+            reporter.line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
