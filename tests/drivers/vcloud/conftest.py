@@ -20,19 +20,21 @@ SMALL = {"cpu": 1, "ram": 512}
 
 @pytest.fixture(scope="session")
 def running_lab() -> Iterator[Lab]:
-    """The fake and the proxy, started once."""
-    with lab() as running:
+    """The fake and the proxy, started once; no test waits for a task that somebody looks at."""
+    with lab(prompt=True) as running:
         yield running
 
 
 @pytest.fixture
 def vcloud(running_lab: Lab) -> Iterator[Lab]:
     """Nothing counted, no rules; and nothing more there afterwards than before."""
+    running_lab.settle()
     before = running_lab.census()
     running_lab.proxy.withdraw_all()
     running_lab.proxy.forget_calls()
     yield running_lab
     running_lab.proxy.withdraw_all()
+    running_lab.settle()
     assert running_lab.census() == before
 
 

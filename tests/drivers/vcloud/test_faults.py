@@ -1,6 +1,7 @@
 """Calls that fail, answers that are lost, a cloud that is busy, tasks that never end, sessions that are over."""
 
 import itertools
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
@@ -42,12 +44,21 @@ def nth_call(vcloud: Lab, number: int, effect: Effect) -> Iterator[Rule]:
         yield rule
 
 
+@pytest.fixture(scope="session")
+def cache_of_a_vm(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the driver remembers once it has made and deleted a VM."""
+    folder = tmp_path_factory.mktemp("known") / "cache"
+    with cpi.connect(running_lab.config(cache_folder=str(folder))) as cloud:
+        cloud.delete_vm(Helper(running_lab).vm(cloud).cid)
+    return folder
+
+
 @pytest.fixture
-def known(connect: Connect, helper: Helper) -> None:
+def known(vcloud: Lab, cache_of_a_vm: Path, connect: Connect, tmp_path: Path) -> None:
     """The vDC and the catalogs are known, and somebody is logged in."""
-    cloud = connect()
-    cloud.delete_vm(helper.vm(cloud).cid)
-    helper.vcloud.proxy.forget_calls()
+    shutil.copytree(cache_of_a_vm, tmp_path / "cache")
+    connect().has_vm(VmCid(f"urn:vcloud:vm:{uuid.uuid4()}"))  # a login that another test ended is made anew
+    vcloud.proxy.forget_calls()
 
 
 @pytest.mark.usefixtures("known")
@@ -237,7 +248,7 @@ def test_calls_at_once_wait_for_each_other(vcloud: Lab, connect: Connect, helper
 
     first, second = connect(), connect(cache_folder=None)
     vm, disks = helper.vm(first).cid, [first.create_disk(_SIZE, {}) for _ in range(2)]
-    with vcloud.knobs(task_seconds=0.3):
+    with vcloud.knobs(task_seconds=0.3, prompt=False):
         hints = at_once(lambda: first.attach_disk(vm, disks[0]), lambda: second.attach_disk(vm, disks[1]))
     assert len({hint.device for hint in hints}) == 2
     first.delete_vm(vm)
