@@ -28,8 +28,7 @@ from cpi.migration.fleet import FleetReport
 from fixtures.local_cloud import local_config, local_config_file
 from fixtures.postgresql import postgresql
 from tests.bench.measuring import show
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, database_vms
 
 _CPI = str(Path(sys.executable).with_name("cpi"))
 _SECONDS = 1800.0
@@ -52,24 +51,24 @@ def main(words: list[str]) -> None:
         folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
         url = made.enter_context(postgresql())
         local_config_file(folder)
-        make = made.enter_context(local_place(folder, local_config(folder)))
+        make = made.enter_context(database_vms(folder, local_config(folder)))
         pool = made.enter_context(ThreadPoolExecutor(_AT_ONCE))
-        places = list(pool.map(lambda _: _drained(make(64, 1)), range(moves)))
+        vms = list(pool.map(lambda _: _drained(make(64, 1)), range(moves)))
         rows = []
         for name, workers, size, killed in [_ROUNDS[word] for word in words if word in _ROUNDS] or _ROUNDS.values():
-            seconds, busy = _round(folder, places, url, workers, size, killed=killed)
+            seconds, busy = _round(folder, vms, url, workers, size, killed=killed)
             cores = f"{busy / seconds:.1f} of {psutil.cpu_count()}"
             rows.append((name, f"{seconds:.1f}", f"{moves / seconds:.2f}", cores))
             sys.stderr.write(f"{rows[-1]}\n")
-            list(pool.map(Place.assert_well, places))
+            list(pool.map(DatabaseVm.assert_well, vms))
     title = f"{moves} moves of 64 MiB disks, 8 in flight: every acknowledged row is there"
     show(title, ("", "seconds", "moves a second", "cores busy"), rows)
 
 
-def _drained(place: Place) -> Place:
-    (job,) = place.spec["jobs"]
-    place.agent.apply({"jobs": [{**job, "drain": _DRAIN}]})
-    return place
+def _drained(vm: DatabaseVm) -> DatabaseVm:
+    (job,) = vm.spec["jobs"]
+    vm.agent.apply({"jobs": [{**job, "drain": _DRAIN}]})
+    return vm
 
 
 def _busy_seconds() -> float:
@@ -78,9 +77,9 @@ def _busy_seconds() -> float:
     return times.user + times.nice + times.system
 
 
-def _round(folder: Path, places: list[Place], url: str, workers: int, size: int, *, killed: bool) -> tuple[float, float]:
+def _round(folder: Path, vms: list[DatabaseVm], url: str, workers: int, size: int, *, killed: bool) -> tuple[float, float]:
     """The seconds it took, and those that the cores were busy."""
-    entries = [{"vm": str(place.vm_cid), "disk": str(place.disk_cid)} for place in places]
+    entries = [{"vm": str(vm.vm_cid), "disk": str(vm.disk_cid)} for vm in vms]
     defaults = {"config": str(folder / "cpi.json"), "size": size, "strategy": "copy"}
     (folder / "fleet.yml").write_text(json.dumps({"defaults": defaults, "moves": entries}))
     order = [_CPI, "migrate", "--fleet", str(folder / "fleet.yml"), "--database", url, "--queue-only"]
@@ -92,7 +91,7 @@ def _round(folder: Path, places: list[Place], url: str, workers: int, size: int,
         began, busy = time.monotonic(), _busy_seconds()
         started = [_start(url, running) for _ in range(workers)]
         if killed:
-            half = len(places) // 2
+            half = len(vms) // 2
             wait_until(lambda: _moved(book.moves(), fleet_id) >= half, "half of the fleet", deadline_seconds=_SECONDS)
             started.pop(0).kill()
             started.append(_start(url, running))
@@ -104,12 +103,12 @@ def _round(folder: Path, places: list[Place], url: str, workers: int, size: int,
 
         report = wait_until(ended, "the fleet", deadline_seconds=_SECONDS)
         seconds, busy = time.monotonic() - began, _busy_seconds() - busy
-        if report.moved != len(places):
+        if report.moved != len(vms):
             raise RuntimeError(f"not all were moved: {report}")
         mine = [record for record in book.moves() if record.fleet_id == fleet_id]
         new = {one.entry.vm: one.outcome.report.disk_cid for one in mine if one.outcome and one.outcome.report}
-    for place in places:
-        place.disk_cid = new[place.vm_cid]
+    for vm in vms:
+        vm.disk_cid = new[vm.vm_cid]
     return seconds, busy
 
 

@@ -26,8 +26,7 @@ from cpi.contract.units import MiB
 from cpi.migration.disks import Site
 from fixtures.local_cloud import local_config
 from tests.bench.measuring import show
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, database_vms
 
 _SCALE = float(os.environ.get("CPI_BENCH_SCALE", "0.1"))
 _SMALL_FILES, _SMALL_BYTES, _MEGA, _SAMPLE_SECONDS = 20_000, 4_000, 1 << 20, 0.05
@@ -52,11 +51,11 @@ def main(words: list[str]) -> None:
     for kind in [word for word in words if word in _KINDS] or _KINDS:
         title, size, fill = _KINDS[kind]
         ways = [word for word in words if word in _WAYS] or list(_WAYS)
-        with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, local_place(Path(folder), _cloud(Path(folder))) as make:
-            there = make(size * 5 // 4 + 128, 1)
-            copied = fill(Path(f"{there.seen}/var/vcap/store"))
-            _beside(there, size * 5 // 4 + 128, copied)  # who comes first finds the machine's own disk cold
-            _show(title, {way: _measured(there, size * 5 // 4 + 128, copied, way) for way in ways})
+        with tempfile.TemporaryDirectory(prefix="cpi-bench-") as folder, database_vms(Path(folder), _cloud(Path(folder))) as make:
+            vm = make(size * 5 // 4 + 128, 1)
+            copied = fill(Path(f"{vm.seen}/var/vcap/store"))
+            _beside(vm, size * 5 // 4 + 128, copied)  # who comes first finds the machine's own disk cold
+            _show(title, {way: _measured(vm, size * 5 // 4 + 128, copied, way) for way in ways})
 
 
 def _show(title: str, measured: dict[str, Figures]) -> None:
@@ -101,17 +100,17 @@ def _write(path: Path, size: int) -> None:
             file.write(os.urandom(16) + rest)
 
 
-def _measured(there: Place, size: int, copied: int, way: str) -> Figures:
-    there.shell().run(["sync"], deadline_seconds=600)
+def _measured(vm: DatabaseVm, size: int, copied: int, way: str) -> Figures:
+    vm.shell().run(["sync"], deadline_seconds=600)
     if os.geteuid() == 0:
         _FORGET.write_text("3")
-    with _memory(there) as most:
-        figures = _WAYS[way][1](there, size, copied)
+    with _memory(vm) as most:
+        figures = _WAYS[way][1](vm, size, copied)
     figures.memory = most[0]
     sys.stderr.write(f"{way}: {figures}\n")
-    there.assert_well()
-    for disk_cid in there.disks() - {there.disk_cid}:
-        there.cloud.delete_disk(disk_cid)
+    vm.assert_well()
+    for disk_cid in vm.disks() - {vm.disk_cid}:
+        vm.cloud.delete_disk(disk_cid)
     return figures
 
 
@@ -120,49 +119,49 @@ def _cloud(folder: Path) -> dict[str, Any]:
     return local_config(folder, backing)
 
 
-def _moved(strategy: str) -> Callable[[Place, int, int], Figures]:
-    def move(there: Place, size: int, copied: int) -> Figures:
-        report = there.move(size, strategy=strategy, shell=there.shell())
+def _moved(strategy: str) -> Callable[[DatabaseVm, int, int], Figures]:
+    def move(vm: DatabaseVm, size: int, copied: int) -> Figures:
+        report = vm.move(size, strategy=strategy, shell=vm.shell())
         took = report.passes[0].seconds if report.passes else next(s.seconds for s in report.steps if s.name == "copy_data")
         return Figures(report.jobs_down_seconds, report.seconds, copied / took)
 
     return move
 
 
-def _copied(script: str) -> Callable[[Place, int, int], Figures]:
+def _copied(script: str) -> Callable[[DatabaseVm, int, int], Figures]:
     """As a director would by hand: the job stopped, everything copied and synced, the disks swapped, the job started."""
 
-    def move(there: Place, size: int, copied: int) -> Figures:
-        site, old = Site(there.cloud, there.agent, there.vm_cid), there.disk_cid
+    def move(vm: DatabaseVm, size: int, copied: int) -> Figures:
+        site, old = Site(vm.cloud, vm.agent, vm.vm_cid), vm.disk_cid
         began = time.monotonic()
-        jobs.stop(there.agent)
-        there.disk_cid = there.cloud.create_disk(MiB(size), {}, there.vm_cid)
-        site.attach(there.disk_cid, {})
-        took = _run(there, script)
-        there.agent.unmount_disk(there.disk_cid)
+        jobs.stop(vm.agent)
+        vm.disk_cid = vm.cloud.create_disk(MiB(size), {}, vm.vm_cid)
+        site.attach(vm.disk_cid, {})
+        took = _run(vm, script)
+        vm.agent.unmount_disk(vm.disk_cid)
         site.detach(old)
-        there.agent.mount_disk(there.disk_cid)
-        jobs.start(there.agent)
+        vm.agent.mount_disk(vm.disk_cid)
+        jobs.start(vm.agent)
         total = time.monotonic() - began
         return Figures(total, total, copied / took)
 
     return move
 
 
-def _beside(there: Place, size: int, copied: int) -> Figures:
+def _beside(vm: DatabaseVm, size: int, copied: int) -> Figures:
     """The rate of cp -a while the job writes. The copy is no good, and is thrown away."""
-    site, began = Site(there.cloud, there.agent, there.vm_cid), time.monotonic()
-    new = there.cloud.create_disk(MiB(size), {}, there.vm_cid)
+    site, began = Site(vm.cloud, vm.agent, vm.vm_cid), time.monotonic()
+    new = vm.cloud.create_disk(MiB(size), {}, vm.vm_cid)
     site.attach(new, {})
-    took = _run(there, _CP)
+    took = _run(vm, _CP)
     site.detach(new)
-    there.cloud.delete_disk(new)
+    vm.cloud.delete_disk(new)
     return Figures(0, time.monotonic() - began, copied / took)
 
 
-def _run(there: Place, script: str) -> float:
+def _run(vm: DatabaseVm, script: str) -> float:
     """The seconds that a copy from the one disk to the other takes, until it is on the disk."""
-    shell, began = there.shell(), time.monotonic()
+    shell, began = vm.shell(), time.monotonic()
     folders = [f"{shell.root}/var/vcap/{name}" for name in ("store", "store_migration_target")]
     done = shell.run(["sh", "-c", f'{script} && sync -f "$1"', *folders], deadline_seconds=3600)
     if done.status:
@@ -171,12 +170,12 @@ def _run(there: Place, script: str) -> float:
 
 
 @contextmanager
-def _memory(there: Place) -> Iterator[list[int]]:
+def _memory(vm: DatabaseVm) -> Iterator[list[int]]:
     most, over = [0], threading.Event()
 
     def sample() -> None:
         while not over.wait(_SAMPLE_SECONDS):
-            most[0] = max(most[0], sum(map(_resident, (psutil.Process(), psutil.Process(there.group)))))
+            most[0] = max(most[0], sum(map(_resident, (psutil.Process(), psutil.Process(vm.group)))))
 
     watching = threading.Thread(target=sample)
     watching.start()
@@ -201,7 +200,7 @@ _KINDS: dict[str, tuple[str, int, Callable[[Path], int]]] = {
     "small": (f"{_count(_SMALL_FILES)} small files and {_count(1024)} MiB", _count(1024) + 200, _small),
     "large": (f"{_count(10_240)} MiB in few files", _count(10_240), _large),
 }
-_WAYS: dict[str, tuple[str, Callable[[Place, int, int], Figures]]] = {
+_WAYS: dict[str, tuple[str, Callable[[DatabaseVm, int, int], Figures]]] = {
     "live": ("live copy", _moved("live_copy")),
     "beside": ("cp -a while the job writes", _beside),
     "copy": ("copy", _moved("copy")),

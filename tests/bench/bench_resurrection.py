@@ -28,8 +28,8 @@ from cpi.resurrection.watchfile import Watchfile
 from fixtures.certificates import Pair
 from fixtures.nats_server import NatsServer, nats_server
 from tests.bench.measuring import show
-from tests.resurrection.ground import ground_in
-from tests.resurrection.watching import kept_in, watching
+from tests.resurrection.deployment import deployment_in
+from tests.resurrection.monitors import kept_in, watching
 
 _TICK_SECONDS = 0.3
 _KILOBYTE = 1024
@@ -49,15 +49,15 @@ def main(agents: int, seconds: float) -> None:
 
 
 def _time_to_jobs_running(folder: Path) -> None:
-    with ground_in(folder) as ground:
-        one = ground.add("db/0")
-        ground.more = {"watch": {"agent_timeout": 3}}
-        with watching(ground) as there:
-            there.for_seconds(4)
+    with deployment_in(folder) as deployment:
+        one = deployment.add("db/0")
+        deployment.more = {"watch": {"agent_timeout": 3}}
+        with watching(deployment) as watch:
+            watch.for_seconds(4)
             killed = time.time()
-            ground.hurt(one)
-            there.until(lambda: (Kind.RECREATED, "db/0") in there.told(), "it is recreated", 60)
-            (tried,) = there.runner.history().all()
+            deployment.hurt(one)
+            watch.until(lambda: (Kind.RECREATED, "db/0") in watch.told(), "it is recreated", 60)
+            (tried,) = watch.runner.history().all()
     report = tried.report
     if report is None:
         raise RuntimeError("there is no report")

@@ -9,92 +9,92 @@ from pathlib import Path
 import pytest
 
 from cpi.contract.units import MiB
-from tests.resurrection.ground import Ground, ground_in
+from tests.resurrection.deployment import Deployment, deployment_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A local cloud of its own."""
-    with ground_in(tmp_path) as made:
+    with deployment_in(tmp_path) as made:
         yield made
 
 
-def _check(ground: Ground, *options: str, answers: str = "") -> "subprocess.CompletedProcess[str]":
+def _check(deployment: Deployment, *options: str, answers: str = "") -> "subprocess.CompletedProcess[str]":
     program = str(Path(sys.executable).with_name("cpi"))
-    variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(ground.folder), "COLUMNS": "200"}
-    command = [program, "check", str(ground.file), *options]
+    variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(deployment.folder), "COLUMNS": "200"}
+    command = [program, "check", str(deployment.file), *options]
     return subprocess.run(command, env=variables, input=answers, capture_output=True, text=True, check=False, timeout=60)
 
 
-def _problems(ground: Ground) -> set[tuple[str, str]]:
-    told = _check(ground, "--json")
+def _problems(deployment: Deployment) -> set[tuple[str, str]]:
+    told = _check(deployment, "--json")
     return {(one["instance"], one["problem"]) for one in json.loads(told.stdout)}
 
 
-def test_lost_vms_and_silent_agents_are_found_and_recreated_by_themselves(ground: Ground) -> None:
+def test_lost_vms_and_silent_agents_are_found_and_recreated_by_themselves(deployment: Deployment) -> None:
     """One exists no more, one does not answer, one is well."""
-    gone, silent, well = (ground.add(f"db/{number}") for number in range(3))
-    assert _check(ground).stdout == "nothing is wrong\n"
-    ground.hurt(gone, "gone")
-    ground.hurt(silent, "agent")
-    assert _problems(ground) == {("db/0", "missing VM"), ("db/1", "unresponsive agent")}
-    told = _check(ground)
+    gone, silent, well = (deployment.add(f"db/{number}") for number in range(3))
+    assert _check(deployment).stdout == "nothing is wrong\n"
+    deployment.hurt(gone, "gone")
+    deployment.hurt(silent, "agent")
+    assert _problems(deployment) == {("db/0", "missing VM"), ("db/1", "unresponsive agent")}
+    told = _check(deployment)
     assert (told.returncode, "2 of 2 problems are left" in told.stderr) == (1, True)
-    done = _check(ground, "--auto")
+    done = _check(deployment, "--auto")
     assert done.returncode == 0, done.stderr
     for one in (gone, silent, well):
-        ground.assert_well(one)
-    ground.assert_nothing_left_over()
-    assert _check(ground).returncode == 0
+        deployment.assert_well(one)
+    deployment.assert_nothing_left_over()
+    assert _check(deployment).returncode == 0
 
 
-def test_disks_that_are_not_where_they_should_be_are_found(ground: Ground) -> None:
+def test_disks_that_are_not_where_they_should_be_are_found(deployment: Deployment) -> None:
     """Mounted nowhere: mounted again; at the VM and named by nobody: detached and kept; gone: forgotten when asked to."""
-    one = ground.add("db/0")
-    with ground.agent(one.first_vm) as agent:
+    one = deployment.add("db/0")
+    with deployment.agent(one.first_vm) as agent:
         agent.stop()
         agent.unmount_disk(one.disk_cid)
-    ground.cloud.detach_disk(one.first_vm, one.disk_cid)
-    extra = ground.cloud.create_disk(MiB(16), {}, one.first_vm)
-    ground.cloud.attach_disk(one.first_vm, extra)
-    assert _problems(ground) == {("db/0", "mount mismatch"), ("db/0", "inactive disk")}
-    auto = _check(ground, "--auto")
+    deployment.cloud.detach_disk(one.first_vm, one.disk_cid)
+    extra = deployment.cloud.create_disk(MiB(16), {}, one.first_vm)
+    deployment.cloud.attach_disk(one.first_vm, extra)
+    assert _problems(deployment) == {("db/0", "mount mismatch"), ("db/0", "inactive disk")}
+    auto = _check(deployment, "--auto")
     assert (auto.returncode, "1 of 2 problems are left" in auto.stderr) == (1, True), auto.stderr
-    ground.assert_well_but_for(one, {extra})
-    asked = _check(ground, "--ask", answers="2\n")
+    deployment.assert_well_but_for(one, {extra})
+    asked = _check(deployment, "--ask", answers="2\n")
     assert (asked.returncode, "is detached and kept" in asked.stderr) == (0, True), asked.stderr
-    ground.assert_well(one)
-    assert ground.disks() == {one.disk_cid, extra}
-    ground.cloud.delete_disk(extra)
+    deployment.assert_well(one)
+    assert deployment.disks() == {one.disk_cid, extra}
+    deployment.cloud.delete_disk(extra)
 
 
-def test_a_disk_that_is_no_more_is_found(ground: Ground) -> None:
+def test_a_disk_that_is_no_more_is_found(deployment: Deployment) -> None:
     """With a choice that is none, nothing is done; what is left of it at the VM is taken away if that is wished."""
-    one = ground.add("db/0")
+    one = deployment.add("db/0")
     one.writer.stop()
-    with ground.agent(one.first_vm) as agent:
+    with deployment.agent(one.first_vm) as agent:
         agent.stop()
         agent.unmount_disk(one.disk_cid)
-    ground.cloud.detach_disk(one.first_vm, one.disk_cid)
-    ground.cloud.delete_disk(one.disk_cid)
-    assert _problems(ground) == {("db/0", "missing disk")}
-    wrong = _check(ground, "--ask", answers="9\n")
+    deployment.cloud.detach_disk(one.first_vm, one.disk_cid)
+    deployment.cloud.delete_disk(one.disk_cid)
+    assert _problems(deployment) == {("db/0", "missing disk")}
+    wrong = _check(deployment, "--ask", answers="9\n")
     assert (wrong.returncode, "9 is none of these" in wrong.stderr) == (1, True)
-    done = _check(ground, "--ask", answers="2\n")
+    done = _check(deployment, "--ask", answers="2\n")
     assert (done.returncode, "take it out of the file" in done.stderr) == (0, True), done.stderr
 
 
-def test_a_disk_on_another_vm_is_not_moved_by_itself(ground: Ground) -> None:
+def test_a_disk_on_another_vm_is_not_moved_by_itself(deployment: Deployment) -> None:
     """It is told where it is."""
-    first, second = ground.add("db/0"), ground.add("db/1")
+    first, second = deployment.add("db/0"), deployment.add("db/1")
     first.disk_cid, second.disk_cid = second.disk_cid, first.disk_cid
-    told = json.loads(_check(ground, "--json").stdout)
+    told = json.loads(_check(deployment, "--json").stdout)
     assert {(one["instance"], one["problem"], one["detail"]) for one in told} == {
         ("db/0", "mount mismatch", "it is mounted on db/1"),
         ("db/1", "mount mismatch", "it is mounted on db/0"),
     }
-    assert _check(ground, "--auto").returncode == 1
+    assert _check(deployment, "--auto").returncode == 1
     first.disk_cid, second.disk_cid = second.disk_cid, first.disk_cid
-    ground.assert_well(first)
+    deployment.assert_well(first)

@@ -14,30 +14,29 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.cli.conftest import Command
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, database_vms
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def there(tmp_path: Path, config: Path) -> Iterator[Place]:
+def vm(tmp_path: Path, config: Path) -> Iterator[DatabaseVm]:
     """A VM with a disk of 64 MiB on the cloud of the configuration."""
-    with local_place(tmp_path, json.loads(config.read_text())) as make:
+    with database_vms(tmp_path, json.loads(config.read_text())) as make:
         yield make(64, 1)
 
 
-def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path, there: Place) -> None:
+def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path, vm: DatabaseVm) -> None:
     """migrate, migrations, orphans: figures on stdout, and nothing else there."""
-    old = there.disk_cid
-    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
+    old = vm.disk_cid
+    wish = ("migrate", "--config", config, "--vm", vm.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
     picture = config.parent / "move.svg"
     moved = cpi(*wish, "--json", "--picture", picture)
     assert moved.returncode == 0, moved.stderr
     report = json.loads(moved.stdout)
     assert ET.parse(picture).getroot().get("role") == "img"  # noqa: S314 - our own document
-    there.disk_cid = report["disk_cid"]
-    there.assert_well()
+    vm.disk_cid = report["disk_cid"]
+    vm.assert_well()
     (shown,) = json.loads(cpi("migrations", "--json").stdout)
     assert (shown["move_id"], shown["standing"]) == (report["move_id"], "moved")
     assert "moved" in cpi("migrations").stdout
@@ -46,19 +45,19 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path
     assert (config.parent / "again.svg").read_bytes() == picture.read_bytes()
     assert json.loads(cpi("orphans", "--config", config, "--older-than", "1d", "--json").stdout) == []
     (orphan,) = json.loads(cpi("orphans", "--config", config, "--json").stdout)
-    assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, there.disk_cid)
+    assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, vm.disk_cid)
     elsewhere = config.rename(config.with_name("elsewhere.json"))
     unknown = cpi("orphans", "--config", elsewhere, "--json")
     assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud can not be told" in unknown.stderr) == ([], True)
     elsewhere.rename(config)
     assert cpi("orphans", "--config", config, "--delete").returncode == 0
-    assert there.disks() == {there.disk_cid}
+    assert vm.disks() == {vm.disk_cid}
     assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
 
 
-def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, config: Path, there: Place) -> None:
+def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, config: Path, vm: DatabaseVm) -> None:
     """The plan and its reason, what is on the disk, and how long the jobs would be down; for people and for programs."""
-    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "96M", "--dry-run")
+    wish = ("migrate", "--config", config, "--vm", vm.vm_cid, "--disk", vm.disk_cid, "--size", "96M", "--dry-run")
     told = json.loads(cpi(*wish, "--json").stdout)
     assert (told["strategy"], told["steps"][-1]) == ("live_copy", "mark the old disk as an orphan")
     assert told["sample"]["size"] > 1 << 20
@@ -69,18 +68,18 @@ def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, con
     assert re.search(r"jobs down for about [0-9.]+ s", shown)
     copied = cpi(*wish, "--strategy", "native_resize").stdout
     assert "can not be told: as long as the cloud takes" in copied
-    there.assert_well()
-    assert there.disks() == {there.disk_cid}
+    vm.assert_well()
+    assert vm.disks() == {vm.disk_cid}
 
 
-def test_a_move_that_can_not_be_is_told_in_red_and_kept(cpi: Command, config: Path, there: Place) -> None:
+def test_a_move_that_can_not_be_is_told_in_red_and_kept(cpi: Command, config: Path, vm: DatabaseVm) -> None:
     """Exit status 1, the reason on stderr, stdout empty; the list has it."""
-    wish = ("migrate", "--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "32M")
+    wish = ("migrate", "--config", config, "--vm", vm.vm_cid, "--disk", vm.disk_cid, "--size", "32M")
     refused = cpi(*wish, "--old-size", "64M", "--old-properties", "{}", "--strategy", "native_resize")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "no cloud shrinks a disk" in refused.stderr
     assert "refused" in cpi("migrations").stdout
-    there.assert_well()
+    vm.assert_well()
 
 
 def test_a_worker_on_a_file_that_is_no_database_ends_with_a_sentence(cpi: Command, tmp_path: Path) -> None:
@@ -120,13 +119,13 @@ def test_every_fault_of_a_fleet_file_is_told_at_once(cpi: Command, tmp_path: Pat
 
 
 def test_a_killed_move_is_shown_as_left_and_resumed(
-    cpi: Command, config: Path, there: Place, tmp_path: Path, wait: Callable[[Callable[[], bool]], None]
+    cpi: Command, config: Path, vm: DatabaseVm, tmp_path: Path, wait: Callable[[Callable[[], bool]], None]
 ) -> None:
     """kill -9 of `cpi migrate`: the list says so, and --resume gets it to its end."""
-    command = [str(Path(sys.executable).with_name("cpi")), "migrate", "--config", str(config), "--vm", there.vm_cid]
+    command = [str(Path(sys.executable).with_name("cpi")), "migrate", "--config", str(config), "--vm", vm.vm_cid]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     with subprocess.Popen(
-        [*command, "--disk", there.disk_cid, "--size", "96M", "--strategy", "copy"],
+        [*command, "--disk", vm.disk_cid, "--size", "96M", "--strategy", "copy"],
         env=environment,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -139,8 +138,8 @@ def test_a_killed_move_is_shown_as_left_and_resumed(
     assert "left" in cpi("migrations").stdout
     resumed = cpi("migrate", "--resume", move_id, "--json")
     assert resumed.returncode == 0, resumed.stderr
-    there.disk_cid = json.loads(resumed.stdout)["disk_cid"]
-    there.assert_well()
+    vm.disk_cid = json.loads(resumed.stdout)["disk_cid"]
+    vm.assert_well()
 
 
 @pytest.fixture

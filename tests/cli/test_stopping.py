@@ -28,8 +28,7 @@ from cpi.migration.durable.records import Standing
 from cpi.migration.durable.workflow import open_book
 from cpi.migration.fleet import Fleet
 from tests.cli.conftest import Command
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, database_vms
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -37,9 +36,9 @@ _SECONDS = 60.0
 
 
 @pytest.fixture
-def there(tmp_path: Path, config: Path) -> Iterator[Place]:
+def vm(tmp_path: Path, config: Path) -> Iterator[DatabaseVm]:
     """A VM with a disk of 64 MiB, whose job can be stopped once the file `go` is there."""
-    with local_place(tmp_path, json.loads(config.read_text())) as make:
+    with database_vms(tmp_path, json.loads(config.read_text())) as make:
         made = make(64, 1)
         (job,) = made.spec["jobs"]
         wait = f"while [ ! -e {shlex.quote(str(tmp_path / 'go'))} ]; do sleep 0.1; done; echo 0"
@@ -72,14 +71,14 @@ def _heard(process: "subprocess.Popen[str]", words: str) -> str:
     pytest.fail(f"{words!r} was not said: {said}")
 
 
-def _moving(folder: Path, config: Path, there: Place) -> Any:
-    wish = ("--config", config, "--vm", there.vm_cid, "--disk", there.disk_cid, "--size", "96M", "--strategy", "copy")
+def _moving(folder: Path, config: Path, vm: DatabaseVm) -> Any:
+    wish = ("--config", config, "--vm", vm.vm_cid, "--disk", vm.disk_cid, "--size", "96M", "--strategy", "copy")
     return _started(folder, "migrate", *wish)
 
 
-def test_the_first_signal_undoes_the_move(config: Path, there: Place, tmp_path: Path) -> None:
+def test_the_first_signal_undoes_the_move(config: Path, vm: DatabaseVm, tmp_path: Path) -> None:
     """The step that is under way ends, and then all is as before."""
-    with _moving(tmp_path, config, there) as process:
+    with _moving(tmp_path, config, vm) as process:
         _heard(process, "stop the jobs")
         process.send_signal(signal.SIGINT)
         _heard(process, "cancelling")
@@ -87,15 +86,15 @@ def test_the_first_signal_undoes_the_move(config: Path, there: Place, tmp_path: 
         out, err = process.communicate(timeout=_SECONDS)
     assert (process.returncode, out) == (1, "")
     assert "was cancelled" in err
-    there.assert_well()
-    assert there.disks() == {there.disk_cid}
+    vm.assert_well()
+    assert vm.disks() == {vm.disk_cid}
 
 
 def test_the_second_signal_leaves_the_move_and_resuming_it_goes_on(
-    config: Path, there: Place, tmp_path: Path, cpi: Command
+    config: Path, vm: DatabaseVm, tmp_path: Path, cpi: Command
 ) -> None:
     """Though the first one had asked for it to be given up."""
-    with _moving(tmp_path, config, there) as process:
+    with _moving(tmp_path, config, vm) as process:
         move_id = _heard(process, "move ").split()[1]
         _heard(process, "stop the jobs")
         process.send_signal(signal.SIGINT)
@@ -109,14 +108,14 @@ def test_the_second_signal_leaves_the_move_and_resuming_it_goes_on(
     (tmp_path / "go").touch()
     resumed = cpi("migrate", "--resume", move_id, "--json")
     assert resumed.returncode == 0, resumed.stderr
-    there.disk_cid = json.loads(resumed.stdout)["disk_cid"]
-    there.assert_well()
+    vm.disk_cid = json.loads(resumed.stdout)["disk_cid"]
+    vm.assert_well()
     assert "moved" in cpi("migrations", "--follow").stdout
 
 
-def test_a_worker_leaves_ends_and_takes_up_what_others_left(config: Path, there: Place, tmp_path: Path, cpi: Command) -> None:
+def test_a_worker_leaves_ends_and_takes_up_what_others_left(config: Path, vm: DatabaseVm, tmp_path: Path, cpi: Command) -> None:
     """Told twice it leaves its move, told once it ends it and begins no other; the fleet is looked after by the next one."""
-    _order(tmp_path, config, there, cpi)
+    _order(tmp_path, config, vm, cpi)
     with contextlib.closing(open_book(database(f"sqlite:///{tmp_path}/.local/state/multicpi/moves.sqlite"))) as book:
 
         def standings() -> list[Standing]:
@@ -136,15 +135,15 @@ def test_a_worker_leaves_ends_and_takes_up_what_others_left(config: Path, there:
             (tmp_path / "go").touch()
             assert second.wait(_SECONDS) == 0
         assert standings() == [Standing.MOVED]
-        there.disk_cid = _new_disk(book)
-        there.assert_well()
+        vm.disk_cid = _new_disk(book)
+        vm.assert_well()
         with _started(tmp_path, "worker"):
             wait_until(lambda: standings() == [Standing.MOVED, Standing.FAILED], "all have ended", deadline_seconds=_SECONDS)
 
 
-def _order(folder: Path, config: Path, there: Place, cpi: Command) -> None:
+def _order(folder: Path, config: Path, vm: DatabaseVm, cpi: Command) -> None:
     """Two moves, one after the other; of the second there is no VM."""
-    moves = [{"vm": str(there.vm_cid), "disk": str(there.disk_cid)}, {"vm": "vm-0", "disk": "disk-0"}]
+    moves = [{"vm": str(vm.vm_cid), "disk": str(vm.disk_cid)}, {"vm": "vm-0", "disk": "disk-0"}]
     file = folder / "fleet.yml"
     file.write_text(json.dumps({"defaults": {"config": str(config), "size": "96M", "strategy": "copy"}, "moves": moves}))
     done = cpi("migrate", "--fleet", file, "--queue-only", "--max-in-flight", "1")

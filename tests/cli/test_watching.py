@@ -15,23 +15,23 @@ import pytest
 
 from cpi.kit.waiting import wait_until
 from tests.cli.conftest import Command
-from tests.resurrection.ground import Ground, ground_in
+from tests.resurrection.deployment import Deployment, deployment_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A local cloud of its own."""
-    with ground_in(tmp_path) as made:
+    with deployment_in(tmp_path) as made:
         yield made
 
 
 @contextmanager
-def _watching(ground: Ground, *options: str) -> Iterator["subprocess.Popen[str]"]:
+def _watching(deployment: Deployment, *options: str) -> Iterator["subprocess.Popen[str]"]:
     program = str(Path(sys.executable).with_name("cpi"))
-    variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(ground.folder), "COLUMNS": "200"}
-    command = [program, "watch", str(ground.file), *options]
+    variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(deployment.folder), "COLUMNS": "200"}
+    command = [program, "watch", str(deployment.file), *options]
     process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process
@@ -40,31 +40,31 @@ def _watching(ground: Ground, *options: str) -> Iterator["subprocess.Popen[str]"
         process.communicate()
 
 
-def test_watch_recreates_what_dies_and_tells_in_lines_of_json(ground: Ground) -> None:
+def test_watch_recreates_what_dies_and_tells_in_lines_of_json(deployment: Deployment) -> None:
     """Started, left alone, stopped by a signal: one line for each thing that happened."""
-    one = ground.add("db/0")
-    with _watching(ground, "--json") as process:
-        database = ground.folder / ".local" / "state" / "multicpi" / "resurrections.sqlite"
+    one = deployment.add("db/0")
+    with _watching(deployment, "--json") as process:
+        database = deployment.folder / ".local" / "state" / "multicpi" / "resurrections.sqlite"
         wait_until(database.exists, "it runs", deadline_seconds=25)
-        ground.hurt(one)
+        deployment.hurt(one)
         assert process.stdout is not None
         down, recreated = (json.loads(process.stdout.readline()) for _ in range(2))
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=25)
     assert (process.returncode, out, err) == (0, "", "")
     assert (down["kind"], recreated["kind"], recreated["old_vm"]) == ("down", "recreated", one.first_vm)
-    assert recreated["vm"] == ground.vm_of(one)
-    ground.assert_well(one)
+    assert recreated["vm"] == deployment.vm_of(one)
+    deployment.assert_well(one)
 
 
-def test_watch_tells_responders_and_prometheus(ground: Ground) -> None:
+def test_watch_tells_responders_and_prometheus(deployment: Deployment) -> None:
     """The responders of the file get every alert; metrics are served on request."""
-    one = ground.add("db/0")
-    ground.more = {"responders": [{"type": "log", "path": "alerts"}]}
+    one = deployment.add("db/0")
+    deployment.more = {"responders": [{"type": "log", "path": "alerts"}]}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with _watching(ground, "--metrics-port", str(port)) as process:
+    with _watching(deployment, "--metrics-port", str(port)) as process:
 
         def metrics() -> str:
             with contextlib.suppress(httpx.HTTPError):
@@ -73,44 +73,44 @@ def test_watch_tells_responders_and_prometheus(ground: Ground) -> None:
 
         well = 'multicpi_instance_well{group="db",instance="db/0"} 1.0'
         wait_until(lambda: well in metrics(), "it is well", deadline_seconds=25)
-        ground.hurt(one)
+        deployment.hurt(one)
         wait_until(lambda: 'multicpi_alerts_total{kind="recreated"} 1.0' in metrics(), "it is counted", deadline_seconds=25)
         assert "multicpi_meltdown 0.0" in metrics()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=25)
     assert (process.returncode, err) == (0, "")
     assert "recreated: db/0: " in out
-    kinds = [json.loads(line)["kind"] for line in (ground.folder / "alerts").read_text().splitlines()]
+    kinds = [json.loads(line)["kind"] for line in (deployment.folder / "alerts").read_text().splitlines()]
     shown = [line.split()[1].removesuffix(":") for line in out.splitlines()]
     assert kinds == shown
     assert kinds[-2:] == ["down", "recreated"]  # on a machine that is slow it was silent, and back, before
-    ground.assert_well(one)
+    deployment.assert_well(one)
 
 
-def test_resurrect_leaves_an_agent_alone_that_answers_unless_it_must_not(ground: Ground, cpi: Command) -> None:
+def test_resurrect_leaves_an_agent_alone_that_answers_unless_it_must_not(deployment: Deployment, cpi: Command) -> None:
     """Asked once more; then by force, twice, for the database knows what became of the VM in the file."""
-    one = ground.add("db/0")
-    left = cpi("resurrect", ground.file, "db/0")
+    one = deployment.add("db/0")
+    left = cpi("resurrect", deployment.file, "db/0")
     assert (left.returncode, "answered when it was asked once more" in left.stdout) == (0, True), left.stderr
-    assert ground.vm_of(one) == one.first_vm
-    forced = cpi("resurrect", ground.file, "db/0", "--even-if-alive", "--json")
+    assert deployment.vm_of(one) == one.first_vm
+    forced = cpi("resurrect", deployment.file, "db/0", "--even-if-alive", "--json")
     report = json.loads(forced.stdout)
-    assert (report["standing"], report["vm"]) == ("recreated", ground.vm_of(one))
-    ground.assert_well(one)
-    again = cpi("resurrect", ground.file, "db/0", "--even-if-alive")
-    assert str(ground.vm_of(one)) in again.stdout
-    assert ground.vm_of(one) != report["vm"]
-    ground.assert_well(one)
-    ground.assert_nothing_left_over()
+    assert (report["standing"], report["vm"]) == ("recreated", deployment.vm_of(one))
+    deployment.assert_well(one)
+    again = cpi("resurrect", deployment.file, "db/0", "--even-if-alive")
+    assert str(deployment.vm_of(one)) in again.stdout
+    assert deployment.vm_of(one) != report["vm"]
+    deployment.assert_well(one)
+    deployment.assert_nothing_left_over()
 
 
-def test_what_can_not_be_recreated_is_told_in_red(ground: Ground, cpi: Command) -> None:
+def test_what_can_not_be_recreated_is_told_in_red(deployment: Deployment, cpi: Command) -> None:
     """The step and the reason on stderr, exit status 1; an unknown instance is told with those there are."""
-    one = ground.add("db/0")
-    ground.hurt(one)
+    one = deployment.add("db/0")
+    deployment.hurt(one)
     one.spec["jobs"][0]["command"] = ["/does/not/exist"]
-    failed = cpi("resurrect", ground.file, "db/0")
+    failed = cpi("resurrect", deployment.file, "db/0")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "db/0 was not recreated: start: " in failed.stderr
-    unknown = cpi("resurrect", ground.file, "db/7")
+    unknown = cpi("resurrect", deployment.file, "db/7")
     assert (unknown.returncode, "there are: db/0" in unknown.stderr) == (1, True)

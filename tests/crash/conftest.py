@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.local_cloud import local_config, local_config_file
-from tests.crash.ground import Ground
+from tests.crash.scenario import CrashScenario
 from tests.dying_processes import DyingProcesses, dying_processes
-from tests.migration.making import local_place
+from tests.migration.database_vm import database_vms
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def processes() -> Iterator[DyingProcesses]:
 
 
 @pytest.fixture
-def ground(tmp_path: Path, processes: DyingProcesses) -> Iterator[Ground]:
+def scenario(tmp_path: Path, processes: DyingProcesses) -> Iterator[CrashScenario]:
     """On folders: what is tested is who does what again, not filesystems."""
-    with local_place(tmp_path, local_config(tmp_path)) as make:
-        yield Ground(make(96, 2), processes, local_config_file(tmp_path))
+    with database_vms(tmp_path, local_config(tmp_path)) as make:
+        yield CrashScenario(make(96, 2), processes, local_config_file(tmp_path))

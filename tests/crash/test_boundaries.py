@@ -1,4 +1,4 @@
-"""Each boundary of each way a move can go: something dies there, and all is well in the end."""
+"""Each boundary of each way a move can go: something dies vm, and all is well in the end."""
 
 import os
 import random
@@ -6,7 +6,7 @@ import random
 import pytest
 
 from cpi.migration.report import Strategy
-from tests.crash.ground import Ground, boundaries
+from tests.crash.scenario import CrashScenario, boundaries
 
 pytestmark = pytest.mark.slow
 
@@ -18,9 +18,11 @@ _CHAOS = int(os.environ.get("CHAOS", "0"))
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("when", ["between", "after"])
 @pytest.mark.parametrize("strategy", _ALL, ids=lambda strategy: strategy.value)
-def test_a_move_gets_to_its_end_though_every_part_kills_its_process(ground: Ground, strategy: Strategy, when: str) -> None:
+def test_a_move_gets_to_its_end_though_every_part_kills_its_process(
+    scenario: CrashScenario, strategy: Strategy, when: str
+) -> None:
     """Dead between a part's doing and its record, or after the record and before the next part."""
-    ground.killed_all_along(strategy, when)
+    scenario.killed_all_along(strategy, when)
 
 
 _COPIES = (Strategy.COPY, Strategy.LIVE_COPY)
@@ -33,15 +35,17 @@ _ALONE += [(strategy, boundaries(strategy)[-1], "after") for strategy in _ALL]
 @pytest.mark.parametrize(
     ("strategy", "name", "when"), _ALONE, ids=lambda value: value.value if isinstance(value, Strategy) else value
 )
-def test_what_dies_at_a_boundary_loses_no_row(ground: Ground, strategy: Strategy, name: str, when: str, hurt: str) -> None:
+def test_what_dies_at_a_boundary_loses_no_row(
+    scenario: CrashScenario, strategy: Strategy, name: str, when: str, hurt: str
+) -> None:
     """The agent or the VM dies before the part, or after the last, or its answer is lost: undone, finished, or tried again."""
-    ground.cut_off(strategy, name, "between" if hurt == "answer" else when, hurt)
+    scenario.cut_off(strategy, name, "between" if hurt == "answer" else when, hurt)
 
 
 @pytest.mark.timeout(60 + 60 * _CHAOS)
 @pytest.mark.parametrize("strategy", _COPIES, ids=lambda strategy: strategy.value)
-def test_moves_killed_at_random_instants_get_to_their_end(ground: Ground, strategy: Strategy) -> None:
+def test_moves_killed_at_random_instants_get_to_their_end(scenario: CrashScenario, strategy: Strategy) -> None:
     """Killed, and killed again while it is finished: a few times here, as many as one likes with `make chaos`."""
     times = max(2, _CHAOS)
-    died = sum(ground.killed_after(strategy, random.uniform(0.2, 4.0)) for _ in range(times))  # noqa: S311 - not for secrets
+    died = sum(scenario.killed_after(strategy, random.uniform(0.2, 4.0)) for _ in range(times))  # noqa: S311 - not for secrets
     print(f"\n{strategy.value}: {times} moves, {died} of them killed under way, none lost a row")  # noqa: T201 - the count is asked for

@@ -1,13 +1,12 @@
 """A local cloud of its own for each test, with a VM whose job writes acknowledged rows on its persistent disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fixtures.local_cloud import local_config
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import MakeVm, database_vms
 
 _BACKINGS = [pytest.param("folder", id="folder"), pytest.param("loop", id="loop", marks=pytest.mark.root)]
 
@@ -19,7 +18,7 @@ def backing(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path, backing: str) -> Iterator[Callable[[int, int], Place]]:
+def make_vm(tmp_path: Path, backing: str) -> Iterator[MakeVm]:
     """Makes a VM with a disk of so many MiB and so many of data on it; all of it is removed afterwards."""
-    with local_place(tmp_path, local_config(tmp_path, backing)) as make:
+    with database_vms(tmp_path, local_config(tmp_path, backing)) as make:
         yield make

@@ -13,7 +13,7 @@ from cpi.migration import copying, scripts, verifying
 from cpi.migration.guest import Guest, NoRoom
 from cpi.migration.report import Pass, Progress
 from cpi.migration.stopping import Limits
-from tests.migration.guests import HereShell
+from tests.migration.guest_shells import FolderShell
 from tests.migration.trees import CHANGES, MEGA, plant, told
 
 _KINDS = [
@@ -51,7 +51,7 @@ def made() -> Iterator[ExitStack]:
 @pytest.fixture
 def guest(tmp_path: Path, kind: str, made: ExitStack) -> Guest:
     """A guest with two disks, the second one empty."""
-    guest = Guest(HereShell(str(tmp_path)), "m")
+    guest = Guest(FolderShell(str(tmp_path)), "m")
     _mounted(tmp_path / "old.img", Path(guest.store), kind, _OLD_MIB, made)
     _mounted(tmp_path / "new.img", Path(guest.target), kind, _NEW_MIB, made)
     return guest

@@ -15,11 +15,9 @@ from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.migration import Event, EventKind, MoveFailed
 from fixtures.local_cloud import local_config
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
 from tests.unit.migration.world import Faults
 
-Make = Callable[[int, int], Place]
 _COPIES = ["live_copy", "copy"]
 
 
@@ -54,92 +52,92 @@ _REFUSED: dict[str, Callable[[], _Says]] = {
 
 @pytest.mark.parametrize("strategy", _COPIES)
 @pytest.mark.parametrize("why", _REFUSED)
-def test_what_is_refused_leaves_the_job_on_the_old_disk(place: Make, strategy: str, why: str) -> None:
+def test_what_is_refused_leaves_the_job_on_the_old_disk(make_vm: MakeVm, strategy: str, why: str) -> None:
     """By a cloud or an agent, in words that reach whoever asked."""
-    there, says = place(96, 4), _REFUSED[why]()
+    vm, says = make_vm(96, 4), _REFUSED[why]()
     with pytest.raises(MoveFailed) as failed:
-        there.move(128, says, strategy=strategy, shell=there.shell())
+        vm.move(128, says, strategy=strategy, shell=vm.shell())
     assert says.fault.message in failed.value.message
     assert failed.value.report.jobs_down_seconds == 0 or strategy == "copy"
-    _assert_undone(there, failed.value)
+    _assert_undone(vm, failed.value)
 
 
-def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(place: Make) -> None:
+def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(make_vm: MakeVm) -> None:
     """The worst moment: neither disk is mounted."""
-    there = place(96, 4)
+    vm = make_vm(96, 4)
     third = _Says("mount_disk", AgentTaskFailed("mount: wrong fs type, bad superblock"), times=(3,))
     with pytest.raises(MoveFailed, match="bad superblock") as failed:
-        there.move(128, third, strategy="live_copy", shell=there.shell())
+        vm.move(128, third, strategy="live_copy", shell=vm.shell())
     assert [step.name for step in failed.value.report.steps if step.undone][:1] == ["swap_disks"]
-    _assert_undone(there, failed.value)
+    _assert_undone(vm, failed.value)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_can_not_be_made_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """mkfs.xfs makes none below 300 MB; the old disk has one."""
-    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
-        there = make(320, 4)
+    with database_vms(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
+        vm = make(320, 4)
         with pytest.raises(MoveFailed, match=r"mkfs\.xfs") as failed:
-            there.move(128, strategy=strategy, shell=there.shell())
-        _assert_undone(there, failed.value)
+            vm.move(128, strategy=strategy, shell=vm.shell())
+        _assert_undone(vm, failed.value)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_is_broken_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """What makes disks makes one with a torn ext4 on it: nobody formats it, and it can not be mounted."""
-    with local_place(tmp_path, local_config(tmp_path, "loop")) as make:
-        there = make(96, 4)
+    with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
+        vm = make(96, 4)
 
         def tear(event: Event) -> None:
             if (event.step, event.kind) == ("create_disk", EventKind.DONE):
-                (new,) = there.disks() - {there.disk_cid}
-                with (there.root / "disks" / new / "image").open("r+b") as image:
+                (new,) = vm.disks() - {vm.disk_cid}
+                with (vm.root / "disks" / new / "image").open("r+b") as image:
                     image.seek(5 << 20)
                     image.write(b"torn" * 1000)
 
         with pytest.raises(MoveFailed, match="it is not formatted, look what is on it") as failed:
-            there.move(128, strategy=strategy, shell=there.shell(), on_event=tear)
-        _assert_undone(there, failed.value)
+            vm.move(128, strategy=strategy, shell=vm.shell(), on_event=tear)
+        _assert_undone(vm, failed.value)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_an_xfs_that_is_full_fails_the_move(tmp_path: Path, strategy: str) -> None:
     """A real "no space left": before anything is copied where the guest can be asked, else in the middle of the copy."""
-    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
-        there = make(700, 310)
-        shell = there.shell() if strategy == "live_copy" else None
+    with database_vms(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
+        vm = make(700, 310)
+        shell = vm.shell() if strategy == "live_copy" else None
         with pytest.raises(MoveFailed, match=r"does not fit: \d+ bytes|No space left on device") as failed:
-            there.move(330, strategy=strategy, shell=shell)
-        _assert_undone(there, failed.value)
+            vm.move(330, strategy=strategy, shell=shell)
+        _assert_undone(vm, failed.value)
 
 
 @pytest.mark.root
 def test_an_xfs_grows_in_place_and_by_copying(tmp_path: Path) -> None:
     """By the cloud and xfs_growfs, then by the agent's own copy; the filesystem is as large as its disk."""
-    with local_place(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
-        there = make(320, 8)
-        there.move(400, old_size=320, old_cloud_properties={})
-        there.assert_well()
-        assert _mib(there) > 320
-        there.move(480, strategy="copy")
-        there.assert_well()
-        assert _mib(there) > 400
+    with database_vms(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
+        vm = make(320, 8)
+        vm.move(400, old_size=320, old_cloud_properties={})
+        vm.assert_well()
+        assert _mib(vm) > 320
+        vm.move(480, strategy="copy")
+        vm.assert_well()
+        assert _mib(vm) > 400
 
 
-def _mib(there: Place) -> int:
-    status = os.statvfs(there.seen / "var/vcap/store")
+def _mib(vm: DatabaseVm) -> int:
+    status = os.statvfs(vm.seen / "var/vcap/store")
     return status.f_blocks * status.f_frsize >> 20
 
 
 @pytest.mark.parametrize(("strategy", "step"), [("live_copy", "verify_live"), ("copy", "attach_new_disk")])
-def test_an_agent_that_is_silent_for_a_while_fails_the_move(place: Make, strategy: str, step: str) -> None:
+def test_an_agent_that_is_silent_for_a_while_fails_the_move(make_vm: MakeVm, strategy: str, step: str) -> None:
     """It is stopped as a machine under load may be, and goes on while the move is undone."""
-    there = place(96, 4)
-    there.agent.deadlines = Deadlines(message=1, ready=1, task=20, start=20, copy=20)
-    leader = there.group
+    vm = make_vm(96, 4)
+    vm.agent.deadlines = Deadlines(message=1, ready=1, task=20, start=20, copy=20)
+    leader = vm.group
     going_on = threading.Timer(2.5, functools.partial(os.kill, leader, signal.SIGCONT))
 
     def silence(event: Event) -> None:
@@ -148,24 +146,24 @@ def test_an_agent_that_is_silent_for_a_while_fails_the_move(place: Make, strateg
             going_on.start()
 
     with pytest.raises(MoveFailed, match=r"did not answer|was not ready") as failed:
-        there.move(128, strategy=strategy, shell=there.shell(), on_event=silence)
+        vm.move(128, strategy=strategy, shell=vm.shell(), on_event=silence)
     going_on.join()
-    there.agent.deadlines = Deadlines()
-    _assert_undone(there, failed.value)
+    vm.agent.deadlines = Deadlines()
+    _assert_undone(vm, failed.value)
 
 
 @pytest.mark.parametrize("strategy", _COPIES)
-def test_a_job_that_can_not_be_drained_fails_the_move(place: Make, strategy: str) -> None:
+def test_a_job_that_can_not_be_drained_fails_the_move(make_vm: MakeVm, strategy: str) -> None:
     """Its own script says so, to a real agent; it goes on as before."""
-    there = place(96, 4)
-    (job,) = there.spec["jobs"]
-    there.agent.apply({"jobs": [{**job, "drain": {"command": ["sh", "-c", "echo still writing >&2; exit 3", "drain"]}}]})
+    vm = make_vm(96, 4)
+    (job,) = vm.spec["jobs"]
+    vm.agent.apply({"jobs": [{**job, "drain": {"command": ["sh", "-c", "echo still writing >&2; exit 3", "drain"]}}]})
     with pytest.raises(MoveFailed, match=r"drain: .*rows.*exit status 3") as failed:
-        there.move(128, strategy=strategy, shell=there.shell())
-    _assert_undone(there, failed.value)
+        vm.move(128, strategy=strategy, shell=vm.shell())
+    _assert_undone(vm, failed.value)
 
 
-def _assert_undone(there: Place, failed: MoveFailed) -> None:
-    assert (failed.left, failed.swapped, failed.report.disk_cid) == ((), False, there.disk_cid)
-    there.assert_well()
-    assert there.disks() == {there.disk_cid}
+def _assert_undone(vm: DatabaseVm, failed: MoveFailed) -> None:
+    assert (failed.left, failed.swapped, failed.report.disk_cid) == ((), False, vm.disk_cid)
+    vm.assert_well()
+    assert vm.disks() == {vm.disk_cid}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.resurrection.ground import Ground, ground_in
+from tests.resurrection.deployment import Deployment, deployment_in
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A local cloud of its own."""
-    with ground_in(tmp_path) as made:
+    with deployment_in(tmp_path) as made:
         yield made

@@ -14,7 +14,7 @@ from cpi.resurrection.durable.runner import Runner
 from cpi.resurrection.report import Order
 from cpi.resurrection.watchfile import read_watchfile
 from tests.crash.dying_mover import hurting, main
-from tests.resurrection.watching import kept_in
+from tests.resurrection.monitors import kept_in
 
 _SECONDS = 25.0
 

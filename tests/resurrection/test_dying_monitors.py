@@ -15,8 +15,8 @@ from cpi.resurrection.durable.runner import WORK
 from cpi.resurrection.report import Order, Verdict
 from cpi.resurrection.sequence import STEPS
 from tests.dying_processes import DIED, DyingProcesses, dying_processes
-from tests.resurrection.ground import Ground, One
-from tests.resurrection.watching import kept_in, monitor_process, watching
+from tests.resurrection.deployment import Deployment, Instance
+from tests.resurrection.monitors import kept_in, monitor_process, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 _SOON = 60.0
@@ -29,55 +29,58 @@ def processes() -> Iterator[DyingProcesses]:
         yield made
 
 
-def _request(ground: Ground, one: One) -> dict[str, Any]:
-    order = Order(file=str(ground.file), name=one.name, group="db", vm=one.first_vm, plugin="local", verdict=Verdict.UNRESPONSIVE)
-    return {"folder": str(ground.folder), "order": to_plain(order)}
+def _request(deployment: Deployment, one: Instance) -> dict[str, Any]:
+    file, verdict = str(deployment.file), Verdict.UNRESPONSIVE
+    order = Order(file=file, name=one.name, group="db", vm=one.first_vm, plugin="local", verdict=verdict)
+    return {"folder": str(deployment.folder), "order": to_plain(order)}
 
 
 @pytest.mark.parametrize("when", ["between", "after"])
 def test_a_recreation_gets_to_its_end_though_every_step_kills_its_process(
-    ground: Ground, processes: DyingProcesses, when: str
+    deployment: Deployment, processes: DyingProcesses, when: str
 ) -> None:
     """Dead between a step's doing and its record, or after the record and before the next: one VM, every row."""
-    one = ground.add("db/0")
-    request = _request(ground, one)
-    ground.hurt(one)
+    one = deployment.add("db/0")
+    request = _request(deployment, one)
+    deployment.hurt(one)
     for name in (*STEPS, "tell"):
         died = processes.run(**request, at=name, when=when)
         assert died["status"] == DIED, f"{when} {name}: {died}"
-        assert len(ground.vms()) <= 1, f"{when} {name}"
+        assert len(deployment.vms()) <= 1, f"{when} {name}"
     ended = processes.run(**request)
     assert ended["status"] == 0, ended
     outcome = ended["outcome"]
     assert (outcome["report"]["standing"], outcome["tries"]) == ("recreated", 1), outcome
     assert [step["name"] for step in outcome["report"]["steps"]] == list(STEPS)
-    ground.assert_well(one)
-    ground.assert_nothing_left_over()
+    deployment.assert_well(one)
+    deployment.assert_nothing_left_over()
 
 
 @pytest.mark.parametrize("name", STEPS[2:])
-def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(ground: Ground, processes: DyingProcesses, name: str) -> None:
+def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(
+    deployment: Deployment, processes: DyingProcesses, name: str
+) -> None:
     """Whatever step it dies at, with the process that was at it: the next try finds what is to be done."""
-    one = ground.add("db/0")
-    request = _request(ground, one)
-    ground.hurt(one)
+    one = deployment.add("db/0")
+    request = _request(deployment, one)
+    deployment.hurt(one)
     died = processes.run(**request, at=name, when="after")
     assert died["status"] == DIED, died
-    ground.hurt(one)
-    with watching(ground) as there:
-        there.until(lambda: ground.is_well(one) and there.runner.is_idle, "it is well", 60)
-        there.for_seconds(1.0)
-    ground.assert_well(one)
-    ground.assert_nothing_left_over()
+    deployment.hurt(one)
+    with watching(deployment) as watch:
+        watch.until(lambda: deployment.is_well(one) and watch.runner.is_idle, "it is well", 60)
+        watch.for_seconds(1.0)
+    deployment.assert_well(one)
+    deployment.assert_nothing_left_over()
 
 
-def test_what_a_killed_monitor_began_on_postgresql_is_finished_by_another(ground: Ground, postgres: str) -> None:
+def test_what_a_killed_monitor_began_on_postgresql_is_finished_by_another(deployment: Deployment, postgres: str) -> None:
     """Killed while the new VM is being made: the next process takes the same work up, and makes no second VM."""
-    kept, one = database(postgres), ground.add("db/0")
-    ground.hurt(one)
-    with monitor_process(ground.file, kept) as first:
+    kept, one = database(postgres), deployment.add("db/0")
+    deployment.hurt(one)
+    with monitor_process(deployment.file, kept) as first:
         wait_until(
-            lambda: bool(ground.vms() - {one.first_vm}), "a VM is made", deadline_seconds=_SOON, longest_pause_seconds=0.05
+            lambda: bool(deployment.vms() - {one.first_vm}), "a VM is made", deadline_seconds=_SOON, longest_pause_seconds=0.05
         )
         first.kill()
         first.wait()
@@ -85,34 +88,34 @@ def test_what_a_killed_monitor_began_on_postgresql_is_finished_by_another(ground
         (left,) = works.rows(WORK)
         assert left.is_open
         assert f"-{first.pid}-" in left.executor_id
-    with monitor_process(ground.file, kept) as second:
+    with monitor_process(deployment.file, kept) as second:
         wait_until(lambda: not works.rows(WORK)[0].is_open, "it is finished", deadline_seconds=_SOON)
-        ground.assert_well(one)
+        deployment.assert_well(one)
         (ended,) = works.rows(WORK)
     works.close()
     assert (ended.work_id, ended.created) == (left.work_id, left.created)
     assert f"-{second.pid}-" in ended.executor_id
     assert ended.answer is not None
     assert ended.answer["standing"] == "recreated"
-    ground.assert_nothing_left_over()
-    assert [line["kind"] for line in _told(ground)].count("recreated") == 1
+    deployment.assert_nothing_left_over()
+    assert [line["kind"] for line in _told(deployment)].count("recreated") == 1
 
 
-def _told(ground: Ground) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (ground.folder / "told").read_text().splitlines() if line.startswith("{")]
+def _told(deployment: Deployment) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (deployment.folder / "told").read_text().splitlines() if line.startswith("{")]
 
 
-def test_two_monitors_recreate_one_instance_once(ground: Ground) -> None:
+def test_two_monitors_recreate_one_instance_once(deployment: Deployment) -> None:
     """Both see it die; one does it, the other sees that it is done."""
-    one = ground.add("db/0")
-    with monitor_process(ground.file, kept_in(ground.folder)), watching(ground) as there:
-        there.for_seconds(4.0)
-        ground.hurt(one)
-        there.until(lambda: ground.is_well(one, one.first_vm), "it is well again")
-        there.for_seconds(3.0)
-        tries = there.runner.history().all()
+    one = deployment.add("db/0")
+    with monitor_process(deployment.file, kept_in(deployment.folder)), watching(deployment) as watch:
+        watch.for_seconds(4.0)
+        deployment.hurt(one)
+        watch.until(lambda: deployment.is_well(one, one.first_vm), "it is well again")
+        watch.for_seconds(3.0)
+        tries = watch.runner.history().all()
     assert len(tries) == 1, tries
-    ends = [kind.value for kind, _ in there.told()] + [line["kind"] for line in _told(ground)]
+    ends = [kind.value for kind, _ in watch.told()] + [line["kind"] for line in _told(deployment)]
     assert ends.count(Kind.RECREATED.value) == 1
-    ground.assert_well(one)
-    ground.assert_nothing_left_over()
+    deployment.assert_well(one)
+    deployment.assert_nothing_left_over()

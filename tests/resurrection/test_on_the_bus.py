@@ -8,8 +8,8 @@ import pytest
 from cpi.agent.nats import BusTls, NatsBus
 from cpi.resurrection.alert import Kind
 from fixtures.nats_server import nats_server
-from tests.resurrection.ground import Ground
-from tests.resurrection.watching import watching
+from tests.resurrection.deployment import Deployment
+from tests.resurrection.monitors import watching
 
 pytestmark = pytest.mark.slow
 
@@ -23,50 +23,50 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def on_bus(ground: Ground, folder: Path) -> Iterator[Ground]:
-    """A ground whose agents are on a bus."""
+def on_bus(deployment: Deployment, folder: Path) -> Iterator[Deployment]:
+    """A deployment whose agents are on a bus."""
     with nats_server(folder) as server:
         tls = BusTls(server.authority.certificate, server.client.certificate, server.client.private_key)
         with NatsBus([server.url], tls) as bus:
-            ground.put_on_bus(server, bus)
-            yield ground
+            deployment.put_on_bus(server, bus)
+            yield deployment
 
 
-def test_a_vm_whose_heartbeats_cease_comes_back_under_a_new_agent_id(on_bus: Ground) -> None:
+def test_a_vm_whose_heartbeats_cease_comes_back_under_a_new_agent_id(on_bus: Deployment) -> None:
     """The new agent's heartbeats are heard, and a second death is too."""
     one = on_bus.add("db/0")
-    with watching(on_bus) as there:
-        there.for_seconds(1.5)
-        (view,) = there.monitor.views()
+    with watching(on_bus) as watch:
+        watch.for_seconds(1.5)
+        (view,) = watch.monitor.views()
         assert (view.condition, view.job_state) == ("well", "running")
-        assert there.alerts == []
+        assert watch.alerts == []
         for times in (1, 2):
             on_bus.hurt(one)
-            there.until(lambda times=times: there.told().count((Kind.RECREATED, "db/0")) == times, "it is recreated")  # type: ignore[misc]  # a default binds it
-            there.for_seconds(1.5)
-        assert there.told() == 2 * [(Kind.DOWN, "db/0"), (Kind.RECREATED, "db/0")]
+            watch.until(lambda times=times: watch.told().count((Kind.RECREATED, "db/0")) == times, "it is recreated")  # type: ignore[misc]  # a default binds it
+            watch.for_seconds(1.5)
+        assert watch.told() == 2 * [(Kind.DOWN, "db/0"), (Kind.RECREATED, "db/0")]
     on_bus.assert_well(one)
     on_bus.assert_nothing_left_over()
 
 
-def test_a_bus_that_is_lost_kills_nobody(ground: Ground, folder: Path) -> None:
+def test_a_bus_that_is_lost_kills_nobody(deployment: Deployment, folder: Path) -> None:
     """One alert, and nothing is recreated."""
     with nats_server(folder) as server:
         tls = BusTls(server.authority.certificate, server.client.certificate, server.client.private_key)
         bus = NatsBus([server.url], tls)
-        ground.put_on_bus(server, bus)
-        one = ground.add("db/0")
-        with watching(ground) as there:
-            there.for_seconds(1.0)
-            there.alerts.clear()
+        deployment.put_on_bus(server, bus)
+        one = deployment.add("db/0")
+        with watching(deployment) as watch:
+            watch.for_seconds(1.0)
+            watch.alerts.clear()
             server_is_gone = Kind.BUS_LOST
             _stop(folder)
-            there.until(lambda: (server_is_gone, "") in there.told(), "the bus is missed")
-            there.for_seconds(3.0)
-            assert there.told() == [(Kind.BUS_LOST, "")]
-            assert there.runner.history().all() == ()
+            watch.until(lambda: (server_is_gone, "") in watch.told(), "the bus is missed")
+            watch.for_seconds(3.0)
+            assert watch.told() == [(Kind.BUS_LOST, "")]
+            assert watch.runner.history().all() == ()
         bus.close()
-    assert ground.vm_of(one) == one.first_vm
+    assert deployment.vm_of(one) == one.first_vm
 
 
 def _stop(folder: Path) -> None:

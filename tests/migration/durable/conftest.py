@@ -1,14 +1,13 @@
 """What the tests of durable moves share."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fixtures.local_cloud import local_config_file
-from tests.migration.making import local_place
-from tests.migration.place import Place
+from tests.migration.database_vm import MakeVm, database_vms
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, config: Path) -> Iterator[Callable[[int, int], Place]]:
+def make_vm(tmp_path: Path, config: Path) -> Iterator[MakeVm]:
     """Makes a VM with a disk of so many MiB and so many of data on it, on that cloud."""
-    with local_place(tmp_path, json.loads(config.read_text())) as make:
+    with database_vms(tmp_path, json.loads(config.read_text())) as make:
         yield make

@@ -34,9 +34,8 @@ from cpi.migration.durable.entry import Entry
 from cpi.migration.durable.records import MoveRecord, Outcome, Standing
 from cpi.migration.report import EventKind, Strategy
 from tests.dying_processes import DIED, DyingProcesses, dying_processes
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, MakeVm
 
-Make = Callable[[int, int], Place]
 _SECONDS = 90.0
 """Until something hangs for sure: on a machine that does much else, all of it takes long."""
 
@@ -54,8 +53,8 @@ def kept(tmp_path: Path) -> Database:
     return database(f"sqlite:///{tmp_path}/state/moves.sqlite")
 
 
-def _entry(config: Path, place: Place, size: int = 96, **more: Any) -> Entry:
-    return Entry(str(config), place.vm_cid, place.disk_cid, MiB(size), strategy=Strategy.COPY, **more)
+def _entry(config: Path, vm: DatabaseVm, size: int = 96, **more: Any) -> Entry:
+    return Entry(str(config), vm.vm_cid, vm.disk_cid, MiB(size), strategy=Strategy.COPY, **more)
 
 
 @contextlib.contextmanager
@@ -71,9 +70,9 @@ def _ended(engine: workflow.Engine, move_id: str) -> Outcome:
     return outcome
 
 
-def _left_by_another(processes: DyingProcesses, kept: Database, config: Path, place: Place, at: str = "create_disk") -> str:
+def _left_by_another(processes: DyingProcesses, kept: Database, config: Path, vm: DatabaseVm, at: str = "create_disk") -> str:
     move_id = uuid.uuid4().hex[:12]
-    entry = to_plain(_entry(config, place))
+    entry = to_plain(_entry(config, vm))
     died = processes.run(
         folder=str(config.parent), database=kept.url, move_id=move_id, entry=entry, at=at, when="between", hurt="process"
     )
@@ -81,17 +80,17 @@ def _left_by_another(processes: DyingProcesses, kept: Database, config: Path, pl
     return move_id
 
 
-def test_a_move_is_made_and_kept_with_its_events(place: Make, config: Path, kept: Database) -> None:
+def test_a_move_is_made_and_kept_with_its_events(make_vm: MakeVm, config: Path, kept: Database) -> None:
     """The disk is moved, the row of the database tells how; an older or newer program knows it by the same names."""
-    there = place(64, 1)
+    vm = make_vm(64, 1)
     with _engine(kept) as engine:
-        move_id = engine.start(_entry(config, there))
+        move_id = engine.start(_entry(config, vm))
         outcome = _ended(engine, move_id)
         record = engine.book.move(move_id)
     assert outcome.standing is Standing.MOVED
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
     assert record.events[-1]["kind"] == EventKind.DONE.value
     assert record.events[-1]["step"] == "start_jobs"
     before, after = planning._STEPS[Strategy.COPY]
@@ -108,16 +107,16 @@ def _names_in(kept: Database) -> tuple[str, ...]:
     return (*move, *(name for (name,) in steps))
 
 
-def test_nothing_secret_is_kept(place: Make, config: Path, kept: Database) -> None:
+def test_nothing_secret_is_kept(make_vm: MakeVm, config: Path, kept: Database) -> None:
     """Not one secret of the agent's settings is in any file of the state folder, and nobody else may read those."""
-    there = place(64, 1)
-    assert isinstance(there.cloud, ShowsAgentSettings)
-    secrets = secrets_in(there.cloud.agent_settings(there.vm_cid))
+    vm = make_vm(64, 1)
+    assert isinstance(vm.cloud, ShowsAgentSettings)
+    secrets = secrets_in(vm.cloud.agent_settings(vm.vm_cid))
     assert secrets
     with _engine(kept) as engine:
-        outcome = _ended(engine, engine.start(_entry(config, there)))
+        outcome = _ended(engine, engine.start(_entry(config, vm)))
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
+    vm.disk_cid = outcome.report.disk_cid
     assert kept.path is not None
     files = [path for path in kept.path.parent.rglob("*") if path.is_file()]
     assert all(secret.encode() not in path.read_bytes() for path in files for secret in secrets)
@@ -139,20 +138,20 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return going
 
 
-def test_two_moves_of_one_disk_are_not_made_at_once(place: Make, config: Path, kept: Database, held: threading.Event) -> None:
+def test_two_moves_of_one_disk_are_not_made_at_once(make_vm: MakeVm, config: Path, kept: Database, held: threading.Event) -> None:
     """The second is refused, and names the first; it changes nothing."""
-    there = place(64, 1)
+    vm = make_vm(64, 1)
     with _engine(kept) as engine:
-        first = engine.start(_entry(config, there))
+        first = engine.start(_entry(config, vm))
         wait_until(lambda: engine.book.move(first).events, "the first is under way", deadline_seconds=_SECONDS)
-        second = _ended_alone(engine, engine.start(_entry(config, there, 128)))
+        second = _ended_alone(engine, engine.start(_entry(config, vm, 128)))
         held.set()
         outcome = _ended(engine, first)
     assert second.standing is Standing.REFUSED
-    assert f"the move {first} has the disk {there.disk_cid} in hand" in second.message
+    assert f"the move {first} has the disk {vm.disk_cid} in hand" in second.message
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
 
 
 def _ended_alone(engine: workflow.Engine, move_id: str) -> Outcome:
@@ -163,27 +162,27 @@ def _ended_alone(engine: workflow.Engine, move_id: str) -> Outcome:
 
 
 def test_a_disk_whose_move_was_left_is_not_moved_by_another(
-    place: Make, config: Path, kept: Database, processes: DyingProcesses
+    make_vm: MakeVm, config: Path, kept: Database, processes: DyingProcesses
 ) -> None:
     """What a dead process left is finished by whoever starts; a second move of that disk is refused meanwhile."""
-    there = place(64, 1)
-    left = _left_by_another(processes, kept, config, there)
+    vm = make_vm(64, 1)
+    left = _left_by_another(processes, kept, config, vm)
     with _engine(kept) as engine:
-        second = _ended_alone(engine, engine.start(_entry(config, there, 128)))
+        second = _ended_alone(engine, engine.start(_entry(config, vm, 128)))
         outcome = _ended(engine, left)
     assert second.standing is Standing.REFUSED
     assert left in second.message
     assert outcome.standing is Standing.MOVED
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
 
 
-def test_a_living_process_keeps_its_moves(place: Make, config: Path, kept: Database, held: threading.Event) -> None:
+def test_a_living_process_keeps_its_moves(make_vm: MakeVm, config: Path, kept: Database, held: threading.Event) -> None:
     """Another one that starts on the same database takes nothing up: the executors differ, and the first one's lock is held."""
-    there = place(64, 1)
+    vm = make_vm(64, 1)
     with _engine(kept) as engine:
-        move_id = engine.start(_entry(config, there))
+        move_id = engine.start(_entry(config, vm))
         wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
         other = _other_process(kept)
         held.set()
@@ -193,8 +192,8 @@ def test_a_living_process_keeps_its_moves(place: Make, config: Path, kept: Datab
     assert other["executor_id"] != engine.executor_id
     assert record.executor_id == engine.executor_id
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
 
 
 _OTHER = """
@@ -215,11 +214,11 @@ def _other_process(kept: Database) -> dict[str, Any]:
 
 
 def test_a_newer_program_finishes_an_older_ones_move(
-    place: Make, config: Path, kept: Database, processes: DyingProcesses, monkeypatch: pytest.MonkeyPatch
+    make_vm: MakeVm, config: Path, kept: Database, processes: DyingProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever DBOS would call this program, and though it would plan the move in another way: the kept plan is finished."""
-    there = place(64, 1)
-    left = _left_by_another(processes, kept, config, there, at="attach_new_disk")
+    vm = make_vm(64, 1)
+    left = _left_by_another(processes, kept, config, vm, at="attach_new_disk")
     before, after = planning._STEPS[Strategy.COPY]
     monkeypatch.setitem(planning._STEPS, Strategy.COPY, (before[:1], after[:1]))
     monkeypatch.setenv("DBOS__APPVERSION", "9.9")
@@ -228,14 +227,14 @@ def test_a_newer_program_finishes_an_older_ones_move(
     assert outcome.standing is Standing.MOVED
     assert outcome.report is not None
     assert [step.name for step in outcome.report.steps] == [*before, *after]
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
 
 
-def test_a_move_is_cancelled_before_the_swap(place: Make, config: Path, kept: Database, processes: DyingProcesses) -> None:
+def test_a_move_is_cancelled_before_the_swap(make_vm: MakeVm, config: Path, kept: Database, processes: DyingProcesses) -> None:
     """Left by a dead process, cancelled, taken up: it is undone, and the job runs on the old disk."""
-    there = place(64, 1)
-    left = _left_by_another(processes, kept, config, there, at="attach_new_disk")
+    vm = make_vm(64, 1)
+    left = _left_by_another(processes, kept, config, vm, at="attach_new_disk")
     book = workflow.open_book(kept)
     assert book.move(left).standing is Standing.LEFT
     book.cancel(left)
@@ -244,8 +243,8 @@ def test_a_move_is_cancelled_before_the_swap(place: Make, config: Path, kept: Da
         outcome = _ended(engine, left)
     assert outcome.standing is Standing.CANCELLED
     assert outcome.left == ()
-    there.assert_well()
-    assert there.disks() == {there.disk_cid}
+    vm.assert_well()
+    assert vm.disks() == {vm.disk_cid}
 
 
 def test_who_tells_of_moves_is_not_broken_by_the_engines_end(kept: Database) -> None:
@@ -272,27 +271,27 @@ def test_a_move_may_be_taken_as_soon_as_the_database_is_open(kept: Database, mon
 
 
 def test_what_is_still_under_way_when_the_engine_is_closed_is_nobody_elses(
-    place: Make, config: Path, kept: Database, held: threading.Event
+    make_vm: MakeVm, config: Path, kept: Database, held: threading.Event
 ) -> None:
     """A step can not be stopped: until the process is dead nobody may take it for dead, and no step follows."""
-    there = place(64, 1)
+    vm = make_vm(64, 1)
     with _engine(kept) as engine:
-        move_id = engine.start(_entry(config, there))
+        move_id = engine.start(_entry(config, vm))
         wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
     try:
         others = kept.locks(pytest.fail)
         assert not others.is_free(executor_lock(engine.executor_id))
         held.set()
         wait_until(lambda: engine.is_idle, "its last step has ended", deadline_seconds=_SECONDS)
-        assert there.disks() == {there.disk_cid}
+        assert vm.disks() == {vm.disk_cid}
     finally:
         engine.locks.close()
     assert others.is_free(executor_lock(engine.executor_id))
     with _engine(kept) as engine:
         outcome = _ended(engine, move_id)
     assert outcome.report is not None
-    there.disk_cid = outcome.report.disk_cid
-    there.assert_well()
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
 
 
 def test_who_watches_for_the_dead_is_not_stopped_by_a_fault(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,11 +321,11 @@ def test_a_database_that_goes_away_between_two_questions_is_told(kept: Database)
         works.rows()
 
 
-def test_a_vm_that_is_not_there_fails_with_nothing_changed(place: Make, config: Path, kept: Database) -> None:
+def test_a_vm_that_is_not_there_fails_with_nothing_changed(make_vm: MakeVm, config: Path, kept: Database) -> None:
     """Told as it is, and a move with a configuration that is not there is refused."""
-    there = place(64, 1)
+    vm = make_vm(64, 1)
     with _engine(kept) as engine:
-        entry = _entry(config, there)
+        entry = _entry(config, vm)
         failed = _ended(engine, engine.start(Entry(entry.config, VmCid("vm-0"), entry.disk, entry.size)))
         refused = _ended(engine, engine.start(Entry(f"{entry.config}.not", entry.vm, entry.disk, entry.size)))
     assert (failed.standing, refused.standing) == (Standing.FAILED, Standing.REFUSED)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from cpi.kit.waiting import wait_until
 from cpi.migration.durable.book import Book
 from cpi.migration.durable.records import MoveRecord, Standing
 from cpi.migration.durable.workflow import open_book
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm, MakeVm
 
 _CPI = str(Path(sys.executable).with_name("cpi"))
 _MOVES = 6
@@ -45,8 +45,8 @@ def _book(url: str) -> Iterator[Book]:
         book.close()
 
 
-def _order_fleet(folder: Path, config: Path, places: list[Place], url: str, *more: str) -> str:
-    entries = [{"vm": str(place.vm_cid), "disk": str(place.disk_cid)} for place in places]
+def _order_fleet(folder: Path, config: Path, vms: list[DatabaseVm], url: str, *more: str) -> str:
+    entries = [{"vm": str(vm.vm_cid), "disk": str(vm.disk_cid)} for vm in vms]
     file = folder / "fleet.yml"
     file.write_text(json.dumps({"defaults": {"config": str(config), "size": "96M", "strategy": "copy"}, "moves": entries}))
     command = [_CPI, "migrate", "--fleet", str(file), "--database", url, *_ORDER, *more]
@@ -55,13 +55,11 @@ def _order_fleet(folder: Path, config: Path, places: list[Place], url: str, *mor
 
 
 @pytest.mark.timeout(300)
-def test_a_fleet_gets_to_its_end_though_a_worker_is_killed(
-    tmp_path: Path, config: Path, place: Callable[[int, int], Place], postgres: str
-) -> None:
+def test_a_fleet_gets_to_its_end_though_a_worker_is_killed(tmp_path: Path, config: Path, make_vm: MakeVm, postgres: str) -> None:
     """Two workers; one is killed with moves under way, another starts; every disk is moved and every row is there."""
-    places = [place(64, 1) for _ in range(_MOVES)]
-    before = [one.disk_cid for one in places]
-    fleet_id = _order_fleet(tmp_path, config, places, postgres)
+    vms = [make_vm(64, 1) for _ in range(_MOVES)]
+    before = [one.disk_cid for one in vms]
+    fleet_id = _order_fleet(tmp_path, config, vms, postgres)
     with ExitStack() as workers, _book(postgres) as book:
         two = [workers.enter_context(_worker(postgres)) for _ in range(2)]  # one alone may take every move
 
@@ -73,11 +71,11 @@ def test_a_fleet_gets_to_its_end_though_a_worker_is_killed(
         report = wait_until(lambda: book.fleet_report(fleet_id), "the fleet", deadline_seconds=_SECONDS)
         mine = {record.entry.vm: record for record in book.moves() if record.fleet_id == fleet_id}
     assert (report.moved, report.failed, report.not_begun) == (_MOVES, 0, 0)
-    for one, old in zip(places, before, strict=True):
+    for one, old in zip(vms, before, strict=True):
         one.disk_cid = _new_disk(mine[one.vm_cid])
         assert one.disk_cid != old
         one.assert_well()
-    assert places[0].disks() == {one.disk_cid for one in places} | set(before)
+    assert vms[0].disks() == {one.disk_cid for one in vms} | set(before)
 
 
 def _is_busy(book: Book, fleet_id: str, pid: int) -> bool:
@@ -93,14 +91,12 @@ def _new_disk(record: MoveRecord) -> DiskCid:
 
 
 @pytest.mark.timeout(300)
-def test_a_canary_that_fails_stops_the_fleet(
-    tmp_path: Path, config: Path, place: Callable[[int, int], Place], postgres: str
-) -> None:
+def test_a_canary_that_fails_stops_the_fleet(tmp_path: Path, config: Path, make_vm: MakeVm, postgres: str) -> None:
     """The other disks are not touched."""
-    places = [place(64, 1) for _ in range(2)]
-    places[0].cloud.delete_vm(places[0].vm_cid)
-    fleet_id = _order_fleet(tmp_path, config, places, postgres)
+    vms = [make_vm(64, 1) for _ in range(2)]
+    vms[0].cloud.delete_vm(vms[0].vm_cid)
+    fleet_id = _order_fleet(tmp_path, config, vms, postgres)
     with _worker(postgres), _book(postgres) as book:
         report = wait_until(lambda: book.fleet_report(fleet_id), "the fleet", deadline_seconds=_SECONDS)
     assert (report.moved, report.failed, report.not_begun, report.stopped) == (0, 1, 1, "a canary failed")
-    places[1].assert_well()
+    vms[1].assert_well()

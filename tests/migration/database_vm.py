@@ -2,8 +2,10 @@
 
 import contextlib
 import sys
+import tarfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
 from cpi.migration import Report, migrate_disk
-from tests.migration.guests import VmShell
+from tests.migration.guest_shells import VmShell
 from tests.unit.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 30
@@ -27,7 +29,7 @@ _NEW_ROWS = 2
 _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
 
-class Place:
+class DatabaseVm:
     """A VM, its disk, its job, and who writes to it."""
 
     def __init__(self, document: dict[str, Any], stemcell_cid: StemcellCid, env: Env | None = None) -> None:
@@ -92,7 +94,7 @@ class Place:
         return {DiskCid(path.name) for path in (self.root / "disks").iterdir()}
 
     def assert_well(self) -> None:
-        """The job runs on its disk, which alone is attached; every acknowledged row is there, and new ones are taken."""
+        """The job runs on its disk, which alone is attached; every acknowledged row is vm, and new ones are taken."""
         assert self.agent.get_state().job_state == "running"
         assert tuple(self.cloud.get_disks(self.vm_cid)) == (self.disk_cid,)
         assert self.agent.list_disk() == (self.disk_cid,)
@@ -117,3 +119,27 @@ class Place:
             with contextlib.suppress(errors.CloudError):  # those of other VMs are removed with these
                 self.cloud.delete_disk(disk_cid)
         self.cloud.close()
+
+
+MakeVm = Callable[[int, int], DatabaseVm]
+"""Makes one with a disk of so many MiB and so many of data on it."""
+
+
+@contextmanager
+def database_vms(folder: Path, document: dict[str, Any], env: Env | None = None) -> Iterator[MakeVm]:
+    """Makes a VM with a disk of so many MiB and so many of data on it; all of it is removed afterwards."""
+    with cpi.connect(document) as cloud, ExitStack() as made:
+        image = folder / "stemcell.tgz"
+        (folder / "motd").write_text("a test\n")
+        with tarfile.open(image, "w:gz") as archive:
+            archive.add(folder / "motd", "etc/motd")
+        stemcell_cid = cloud.create_stemcell(str(image), {"name": "test", "version": "1"}, {})
+        made.callback(cloud.delete_stemcell, stemcell_cid)
+
+        def make(size: int, data: int) -> DatabaseVm:
+            new = DatabaseVm(document, stemcell_cid, env)
+            made.callback(new.clear)
+            new.begin(size, data)
+            return new
+
+        yield make

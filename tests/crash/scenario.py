@@ -1,4 +1,4 @@
-"""Moves of one place by processes that die, and what must be true afterwards."""
+"""Moves of one disk by processes that die, and what must be true afterwards."""
 
 import uuid
 from pathlib import Path
@@ -12,7 +12,7 @@ from cpi.kit.waiting import wait_until
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from tests.dying_processes import DIED, DyingProcesses
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm
 
 _SIZES = (96, 128)
 _WISHES: dict[Strategy, dict[str, Any]] = {
@@ -30,11 +30,11 @@ def boundaries(strategy: Strategy) -> tuple[str, ...]:
     return ("claim", "plan", *plan(order, facts).steps)
 
 
-class Ground:
+class CrashScenario:
     """One VM whose disk is moved again and again."""
 
-    def __init__(self, place: Place, processes: DyingProcesses, config: Path) -> None:
-        self.place = place
+    def __init__(self, vm: DatabaseVm, processes: DyingProcesses, config: Path) -> None:
+        self.vm = vm
         self._processes = processes
         self._config = config
         self._size = _SIZES[0]
@@ -51,8 +51,8 @@ class Ground:
             assert outcome["standing"] == "moved", f"{there}: {outcome}"
         assert outcome is not None, f"{there}: {first}"
         if hurt in {"agent", "vm"}:
-            self.place.cloud.reboot_vm(self.place.vm_cid)
-            self.place.agent.wait_until_ready()
+            self.vm.cloud.reboot_vm(self.vm.vm_cid)
+            self.vm.agent.wait_until_ready()
             if outcome["standing"] != "moved" or outcome["left"]:
                 outcome = self._run(move_id=move_id, again=True)["outcome"]
                 assert outcome["standing"] == "moved", f"{there}: {outcome}"
@@ -98,14 +98,14 @@ class Ground:
         assert outcome["left"] == [], f"{there}: {outcome}"
         orphans = {DiskCid(report["old_disk_cid"])} if report.get("orphaned_at") else set()
         if report:
-            self.place.disk_cid = DiskCid(report["disk_cid"])
-        self.place.assert_well()
-        assert self.place.disks() == {self.place.disk_cid} | orphans, there
+            self.vm.disk_cid = DiskCid(report["disk_cid"])
+        self.vm.assert_well()
+        assert self.vm.disks() == {self.vm.disk_cid} | orphans, there
         for orphan in orphans:
-            self.place.cloud.delete_disk(orphan)
+            self.vm.cloud.delete_disk(orphan)
 
     def _job_runs(self) -> bool:
-        return self.place.agent.get_state().job_state == jobs.RUNNING
+        return self.vm.agent.get_state().job_state == jobs.RUNNING
 
     def _run(self, **request: Any) -> dict[str, Any]:
         folder = str(self._config.parent)
@@ -114,8 +114,8 @@ class Ground:
     def _entry(self, strategy: Strategy) -> dict[str, Any]:
         self._size = next(size for size in _SIZES if size != self._size) if "copy" in strategy.value else self._size + 16
         wish = {"properties": {"name": f"n{self._size}"}} if strategy is Strategy.NATIVE_UPDATE else {}
-        entry = {"config": str(self._config), "vm": str(self.place.vm_cid), "disk": str(self.place.disk_cid), "size": self._size}
+        entry = {"config": str(self._config), "vm": str(self.vm.vm_cid), "disk": str(self.vm.disk_cid), "size": self._size}
         return {**entry, **_WISHES[strategy], **wish}
 
     def _lock(self) -> dict[str, str]:
-        return {"agent_lock": str(self.place.root / "vms" / self.place.vm_cid / "agent.lock")}
+        return {"agent_lock": str(self.vm.root / "vms" / self.vm.vm_cid / "agent.lock")}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from cpi.contract import errors
 from cpi.migration import MoveFailed, Report
-from tests.migration.place import Place
+from tests.migration.database_vm import DatabaseVm
 from tests.unit.migration.world import Faults
 
 Move = Callable[[Faults], Report]
@@ -17,21 +17,21 @@ def calls_of(move: Move) -> int:
     return count.count
 
 
-def assert_no_row_is_lost(there: Place, move: Move, turns: Iterable[int], *, acts: bool) -> None:
+def assert_no_row_is_lost(vm: DatabaseVm, move: Move, turns: Iterable[int], *, acts: bool) -> None:
     """Whichever of these calls fails: before the swap the move is undone, after it the move is finished.
 
     acts: each call does its work and its answer is lost.
     """
     for turn in turns:
-        before = there.disks()
+        before = vm.disks()
         outcome = _outcome(move, Faults(turn, acts=acts))
-        there.assert_well()
+        vm.assert_well()
         if isinstance(outcome, Report):
-            assert there.disks() == before | {outcome.disk_cid}, f"turn {turn}"
+            assert vm.disks() == before | {outcome.disk_cid}, f"turn {turn}"
         else:
             assert "made to fail" in outcome.message
             assert not isinstance(outcome, MoveFailed) or (outcome.left, outcome.swapped) == ((), False), f"turn {turn}"
-            assert there.disks() == before, f"turn {turn}"
+            assert vm.disks() == before, f"turn {turn}"
 
 
 def _outcome(move: Move, faults: Faults) -> Report | errors.Error:

@@ -17,12 +17,12 @@ from cpi.resurrection.durable.runner import Runner
 from cpi.resurrection.monitor import Monitor
 from cpi.resurrection.pulse import Pulse
 from cpi.resurrection.watchfile import read_watchfile
-from tests.resurrection.ground import Ground
+from tests.resurrection.deployment import Deployment
 
 SECONDS = 25.0
 
 
-class Watching:
+class Watch:
     """A monitor, and what it told."""
 
     def __init__(self, monitor: Monitor, runner: Runner, alerts: list[Alert]) -> None:
@@ -55,16 +55,16 @@ def kept_in(folder: Path) -> Database:
 
 
 @contextmanager
-def watching(ground: Ground) -> Iterator[Watching]:
-    """A monitor of all the ground's instances."""
+def watching(deployment: Deployment) -> Iterator[Watch]:
+    """A monitor of all the deployment's instances."""
     alerts: list[Alert] = []
-    plan = read_watchfile(ground.file)
+    plan = read_watchfile(deployment.file)
     with ExitStack() as made:
         clouds = made.enter_context(Clouds())
-        runner = made.enter_context(Runner(kept_in(ground.folder), pytest.fail, alerts.append))
-        pulse = made.enter_context(Pulse(plan.rules, clouds, ground.bus))
+        runner = made.enter_context(Runner(kept_in(deployment.folder), pytest.fail, alerts.append))
+        pulse = made.enter_context(Pulse(plan.rules, clouds, deployment.bus))
         monitor = made.enter_context(Monitor(plan, runner, pulse, clouds, alerts.append))
-        yield Watching(monitor, runner, alerts)
+        yield Watch(monitor, runner, alerts)
         made.callback(wait_until, lambda: runner.is_idle, "what is under way ends", deadline_seconds=SECONDS)
 
 

@@ -9,7 +9,7 @@ from cpi.agent.shell import OnOutput, Output
 from tests.unit.migration.world import Faults
 
 
-class HereShell:
+class FolderShell:
     """Runs commands on this machine, below a folder that stands for the guest's root."""
 
     def __init__(self, root: str) -> None:

@@ -45,7 +45,7 @@ def fresh_address() -> str:
     return f"127.{random.randint(130, 250)}.{random.randint(0, 255)}.{random.randint(1, 254)}"  # noqa: S311 - not for secrets
 
 
-class One:
+class Instance:
     """One instance."""
 
     def __init__(
@@ -60,7 +60,7 @@ class One:
         self.writer = Writer(address)
 
 
-class Ground:
+class Deployment:
     """A local cloud and what is on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Ground:
         self.config = local_config_file(folder)
         self.cloud = cpi.connect(self.config)
         self.stemcell = self._stemcell()
-        self.instances: list[One] = []
+        self.instances: list[Instance] = []
         self.more: dict[str, Any] = {}
         """What the instances file says beside its instances."""
 
@@ -97,7 +97,7 @@ class Ground:
         path.write_text(yaml.safe_dump({"watch": _QUICK, **self.more, "instances": [self.entry(one) for one in self.instances]}))
         return path
 
-    def entry(self, one: One) -> dict[str, Any]:
+    def entry(self, one: Instance) -> dict[str, Any]:
         """An instance as the file has it."""
         return {
             "name": one.name,
@@ -112,7 +112,7 @@ class Ground:
             "spec": one.spec,
         }
 
-    def add(self, name: str) -> One:
+    def add(self, name: str) -> Instance:
         """An instance whose job takes rows."""
         address, agent_id = fresh_address(), AgentId(str(uuid.uuid4()))
         vm = self.cloud.create_vm(agent_id, self.stemcell, {}, {"default": _network(address)}, [], self.env)
@@ -125,7 +125,7 @@ class Ground:
             agent.mount_disk(disk_cid)
             agent.apply(spec)
             agent.start()
-        one = One(name, address, agent_id, vm.cid, disk_cid, spec)
+        one = Instance(name, address, agent_id, vm.cid, disk_cid, spec)
         self.instances.append(one)
         one.writer.start()
         one.writer.wait_for_more(3)
@@ -137,7 +137,7 @@ class Ground:
         settings = self.cloud.agent_settings(vm_cid)
         return from_settings(settings) if self.bus is None else self.bus.agent(settings["agent_id"], _BRISK)
 
-    def vm_of(self, one: One) -> VmCid | None:
+    def vm_of(self, one: Instance) -> VmCid | None:
         """Who has the instance's address now."""
         with contextlib.closing(sqlite3.connect(self.root / "state.sqlite")) as database:
             row = database.execute("SELECT cid FROM vms WHERE address = ? AND state = 'ready'", (one.address,)).fetchone()
@@ -151,7 +151,7 @@ class Ground:
         """Every disk that the cloud holds."""
         return {DiskCid(path.name) for path in (self.root / "disks").iterdir()}
 
-    def hurt(self, one: One, what: str = "vm") -> None:
+    def hurt(self, one: Instance, what: str = "vm") -> None:
         """Kill its VM, or its agent alone; "gone": its VM is deleted besides."""
         vm_cid = self.vm_of(one)
         if vm_cid is None:
@@ -162,7 +162,7 @@ class Ground:
         if what == "gone":
             self.cloud.delete_vm(vm_cid)
 
-    def is_well(self, one: One, but: VmCid | None = None) -> bool:
+    def is_well(self, one: Instance, but: VmCid | None = None) -> bool:
         """Whether its job runs, in a VM other than but."""
         vm_cid = self.vm_of(one)
         if vm_cid is None or vm_cid == but:
@@ -173,11 +173,11 @@ class Ground:
         except errors.Error:
             return False
 
-    def assert_well(self, one: One) -> None:
+    def assert_well(self, one: Instance) -> None:
         """The job runs on its disk, which alone is attached; every acknowledged row is there, and new ones are taken."""
         self.assert_well_but_for(one, set())
 
-    def assert_well_but_for(self, one: One, extra: set[DiskCid]) -> None:
+    def assert_well_but_for(self, one: Instance, extra: set[DiskCid]) -> None:
         """As assert_well; extra disks are attached too."""
         wait_until(lambda: self.is_well(one), f"{one.name} is well", deadline_seconds=READY)
         vm_cid = self.vm_of(one)
@@ -219,9 +219,9 @@ def _network(address: str) -> Network:
 
 
 @contextlib.contextmanager
-def ground_in(folder: Path) -> Iterator[Ground]:
-    """A ground that is cleared at the end of the block."""
-    made = Ground(folder)
+def deployment_in(folder: Path) -> Iterator[Deployment]:
+    """A deployment that is cleared at the end of the block."""
+    made = Deployment(folder)
     try:
         yield made
     finally:
