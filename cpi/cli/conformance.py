@@ -52,7 +52,7 @@ def conformance(
     clause is broken.
     """
     if importlib.util.find_spec("pytest") is None:
-        raise errors.CpiError("the suite needs pytest: pip install 'multicpi[dev]'")
+        raise errors.CpiError("the suite needs pytest; install it with: pip install 'multicpi[conformance]'")
     if config is None and executable is None:
         raise errors.CpiError("name a configuration with --config, or an executable with --exec")
     with tempfile.TemporaryDirectory(prefix="cpi-conformance-") as folder:

@@ -85,5 +85,5 @@ def test_without_pytest_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     from cpi.cli.conformance import conformance
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(errors.CpiError, match=r"pip install 'multicpi\[dev\]'"):
+    with pytest.raises(errors.CpiError, match=r"pip install 'multicpi\[conformance\]'"):
         conformance(config=Path("cpi.json"))

