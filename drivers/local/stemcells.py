@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cpi.contract.model import CloudProperties, Metadata
 from drivers.local import metadata as metadata_of
 from drivers.local.layout import make_folder
 from drivers.local.register import Register, StemcellNotFound
+
+_log = logging.getLogger(__name__)
 
 
 class Stemcells:
@@ -20,14 +23,16 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> str:
         """As in the contract."""
-        from drivers.local.unpacking import unpack
+        from cpi.kit.extraction import extract
 
         image = Path(image_path)
         _check(image)
         columns = {"properties": json.dumps(cloud_properties), "tags": json.dumps(metadata_of.as_strings(tags))}
         with self._register.making("stemcells", columns) as cid:
             make_folder(self._register.layout.stemcell(cid))
-            unpack(image, self._register.layout.stemcell(cid))
+            left_out = extract(image, self._register.layout.stemcell(cid))
+        if left_out.counts:
+            _log.warning("the stemcell %s lacks what this user cannot keep: %s", cid, left_out)
         return cid
 
     def delete(self, stemcell_cid: str) -> None:
