@@ -6,6 +6,7 @@ writes some characters in another way than the server, which then refuses the ca
 """
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -23,6 +24,7 @@ from libcloud.common.cloudstack import CloudStackConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
+from cpi.kit import private_files
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import wait_until
@@ -38,6 +40,8 @@ _FAILED: Final = 2
 _OK: Final = 200
 _DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures of TLS may pass
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
+_REDIRECTS: Final = range(300, 400)
+_SIGNED_FOR: Final = dt.timedelta(minutes=15)  # a clock may be a little off; a call that was overheard is soon worth nothing
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
 _log = logging.getLogger(__name__)
@@ -133,11 +137,14 @@ class Client:
                 verify=self._trusted(),
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 proxies=proxies,
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise AnswerLost(f"the upload to {url} broke off: {error}") from error
         if answer.status_code >= 300:  # noqa: PLR2004 - what is not a success
-            raise errors.CloudError(f"the upload to {url} was refused: {answer.status_code} {scrubbed(answer.text[:300])}")
+            raise errors.CloudError(
+                f"the upload to {url} was refused: {answer.status_code} {scrubbed(answer.text, self._secrets)[:300]}"
+            )
 
     # ------------------------------------------------------------------ one attempt
 
@@ -150,7 +157,7 @@ class Client:
             connection.close()
             raise self._unanswered(command, error, safe=safe) from error
         _log.debug("%s: %s in %.2f s", command, answer.status, time.monotonic() - began)
-        return _document(command, answer, safe=safe)
+        return _document(command, answer, self._secrets, safe=safe)
 
     def _unanswered(self, command: str, error: OSError, *, safe: bool) -> errors.Error:
         text = scrubbed(f"{type(error).__name__}: {error}", self._secrets)
@@ -173,9 +180,7 @@ class Client:
             return settings.verifies
         if "-----BEGIN" not in settings.ca_cert:
             return settings.ca_cert
-        path = self._folder / f"ca-{hashlib.sha256(settings.ca_cert.encode()).hexdigest()[:16]}.pem"
-        path.write_text(settings.ca_cert)
-        return str(path)
+        return private_files.certificates(self._folder, settings.ca_cert)
 
 
 class Look(Protocol):
@@ -225,7 +230,14 @@ class _Connection(CloudStackConnection):
 
     def ask(self, parameters: Mapping[str, str]) -> _AsItCame:
         """All in the body: a query is written into logs, and is too short for user data."""
-        whole = {**parameters, "apiKey": str(self.user_id), "response": "json"}
+        expires = dt.datetime.now(dt.UTC) + _SIGNED_FOR
+        whole = {
+            **parameters,
+            "apiKey": str(self.user_id),
+            "response": "json",
+            "signatureVersion": "3",
+            "expires": expires.strftime("%Y-%m-%dT%H:%M:%S+0000"),
+        }
         whole["signature"] = signature(whole, str(self.key))
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         asked = {"data": whole, "headers": form, "method": "POST", "retry_failed": False}
@@ -236,6 +248,7 @@ class _Connection(CloudStackConnection):
         """libcloud knows one way to trust for all connections of a process."""
         super().connect(*arguments, **more)  # type: ignore[no-untyped-call]  # as above
         connection: Any = self.connection
+        connection.session.get_redirect_target = lambda _answer: None  # whoever it leads to would get the key and the signed call
         connection.verify = self._trusted is not False
         connection.ca_cert = self._trusted if isinstance(self._trusted, str) else None
 
@@ -281,22 +294,25 @@ def _flat_list(name: str, items: list[Any]) -> dict[str, str]:
     return {f"{name}[{index}].{key}": str(value) for index, item in enumerate(items) for key, value in item.items()}
 
 
-def _document(command: str, answer: _AsItCame, *, safe: bool) -> Document:
+def _document(command: str, answer: _AsItCame, secrets: frozenset[str], *, safe: bool) -> Document:
     status, body = int(answer.status), str(answer.body or "")
+    if status in _REDIRECTS:
+        place = scrubbed(str(answer.headers.get("location", "?")), secrets)
+        raise errors.CpiError(f"{command}: {status}, a redirect to {place}: not followed, since the call is signed; see endpoint")
     try:
         document = json.loads(body)
         inner: Document = next(iter(document.values()))
         code = int(inner.get("errorcode", status))
     except (ValueError, AttributeError, StopIteration, TypeError):
-        raise _unreadable(command, status, body, safe=safe) from None
+        raise _unreadable(command, status, scrubbed(body, secrets), safe=safe) from None
     if status == _OK and "errorcode" not in inner:
         return inner
-    error = refusal(command, code, str(inner.get("errortext", "")))
+    error = refusal(command, code, scrubbed(str(inner.get("errortext", "")), secrets))
     raise Passing(error.message) if isinstance(error, Failed) and safe else error
 
 
 def _unreadable(command: str, status: int, body: str, *, safe: bool) -> errors.Error:
-    text = f"{command}: {status}, and no answer of CloudStack's: {scrubbed(' '.join(body.split()))[:200]!r}"
+    text = f"{command}: {status}, and no answer of CloudStack's: {' '.join(body.split())[:200]!r}"
     if status in _NOT_DONE or (safe and (status >= 500 or status == _OK)):  # noqa: PLR2004 - a fault of the server's
         return Passing(text)
     if status >= 500 or status == _OK:  # noqa: PLR2004 - as above

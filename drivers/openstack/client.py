@@ -40,6 +40,7 @@ _MICROVERSION_NAMES: Final = {"compute": "compute", "volume": "volume"}
 _VERSIONED: Final = re.compile(r"/v\d+(\.\d+)?(/|$)")
 _NOT_DONE: Final = frozenset({413, 429, 503})  # refused before anything was done
 _SAFE_TWICE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "PATCH"})
+_REDIRECTS: Final = range(300, 400)
 _REFUSED: Final = 400
 _UNAUTHORIZED: Final = 401
 _BROKEN: Final = 500
@@ -181,6 +182,9 @@ class Client:
 
     def _failed_login(self, error: exceptions.ClientException, text: str) -> errors.Error:
         url, status = self._settings.keystone_url, getattr(error, "http_status", None)
+        answer = getattr(error, "response", None)
+        if answer is not None and answer.status_code in _REDIRECTS:
+            return errors.CpiError(f"Keystone at {url}: {_redirect(answer)}; see auth_url")
         if isinstance(error, exceptions.Unauthorized):
             advice = "see username, api_key, project and domain, or the application credential"
             return errors.CpiError(f"Keystone at {url} does not take the credentials: {text}; {advice}")
@@ -253,7 +257,7 @@ class Client:
             http.proxies = {"http": options.proxy, "https": options.proxy}
         for scheme in ("http://", "https://"):
             http.mount(scheme, _Patient((options.connect_timeout, options.read_timeout)))
-        return session.Session(auth=self._auth, session=http, verify=self._trusted(), user_agent="multicpi")
+        return session.Session(auth=self._auth, session=http, verify=self._trusted(), user_agent="multicpi", redirect=False)
 
     def _trusted(self) -> bool | str:
         options = self._options
@@ -337,6 +341,8 @@ def _microversion(service: Service, microversion: str | None) -> dict[str, str]:
 
 def _document(answer: requests.Response, asked: _Asked) -> Any:
     status, said = answer.status_code, words_of(answer.content) if answer.status_code >= _REFUSED else ""
+    if status in _REDIRECTS:
+        raise errors.CpiError(f"{asked.text}: {_redirect(answer)}; see the catalogue's endpoints")
     if status in _NOT_DONE and not tells_of_quota(status, said):
         raise Passing(f"{asked.text}: {status} {said}", after_seconds=_retry_after(answer))
     if status >= _BROKEN:
@@ -353,6 +359,11 @@ def _document(answer: requests.Response, asked: _Asked) -> Any:
         return answer.json()
     except ValueError as error:
         raise errors.CloudError(f"{asked.text}: the answer is not JSON") from error
+
+
+def _redirect(answer: requests.Response) -> str:
+    place = scrubbed(answer.headers.get("Location", "?"))
+    return f"{answer.status_code}, a redirect to {place}: not followed, since the call carries a credential"
 
 
 def _retry_after(answer: requests.Response) -> float:
