@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.resurrection.clouds import Clouds
     from cpi.resurrection.durable.history import Present
     from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.instance import Instance
     from cpi.resurrection.problems import Found, Resolution
     from cpi.resurrection.watchfile import Watchfile
 
@@ -52,7 +53,13 @@ def check(
 def _checked(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "list[Found]":
     from cpi.resurrection.checking import check as check_all
 
-    return check_all(plan.instances, _present(plan, runner, clouds), clouds)
+    in_hand = {one.name: runner.disks.in_hand(one, clouds.plugin(one.config)) for one in plan.instances}
+    return check_all([_now(one, runner, clouds) for one in plan.instances], _present(plan, runner, clouds), clouds, in_hand)
+
+
+def _now(instance: "Instance", runner: "Runner", clouds: "Clouds") -> "Instance":
+    """With the disks that it has now, whatever disks its file names."""
+    return runner.disks.present(instance, clouds.plugin(instance.config), clouds.cloud(instance.config))
 
 
 def _present(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "dict[str, Present]":
@@ -65,7 +72,9 @@ def _show(found: "list[Found]") -> None:
         screen.out().print("nothing is wrong")
     for number, one in enumerate(found, 1):
         disk = f" {one.disk}" if one.disk else ""
-        screen.out().print(f"{number}. {one.instance}: {one.problem.value}{disk}: {one.detail}", soft_wrap=True, markup=False)
+        held = f"; {one.in_hand}" if one.in_hand else ""
+        told = f"{number}. {one.instance}: {one.problem.value}{disk}: {one.detail}{held}"
+        screen.out().print(told, soft_wrap=True, markup=False)
 
 
 def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds", *, auto: bool) -> bool:
@@ -76,12 +85,14 @@ def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds"
     resolution = one.by_itself if auto else _asked(one)
     instance = plan.instance(one.instance)
     try:
+        if one.in_hand:
+            raise errors.CloudError(one.in_hand)
         if resolution in {Resolution.RECREATE_VM, Resolution.RECREATE_VM_WITHOUT_WAIT}:
             wait = resolution is Resolution.RECREATE_VM
             done = f"it is {recreate(plan, one.instance, runner, ask=True, wait=wait).vm} now"
         else:
             present = _present(plan, runner, clouds)[one.instance]
-            done = resolve(one, resolution, instance, present, clouds.cloud(instance.config))
+            done = resolve(one, resolution, _now(instance, runner, clouds), present, clouds.cloud(instance.config))
     except errors.Error as error:
         screen.show_fault(f"{one.instance}: {resolution.value}: {error.message}")
         return False

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cpi import config as configuration
 from cpi.cli import pictures, screen
+from cpi.cli.disk_records import who_names
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
@@ -22,6 +23,7 @@ from cpi.migration.report import Strategy
 
 if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
     from cpi.migration.durable.entry import Entry
+    from cpi.migration.durable.records import MoveRecord
     from cpi.migration.durable.workflow import Engine
     from cpi.migration.forecast import Forecast
 
@@ -134,7 +136,7 @@ def _move(entry: "Entry", url: str | None, end: End) -> None:
     configuration.plugin_of(configuration.read_document(entry.config))
     with engine_of(url, works=False) as engine:
         move_id = engine.start(entry)
-        _to_its_end(engine, move_id, end)
+        _to_its_end(engine, move_id, url, end)
 
 
 def _resume(move_id: str, url: str | None, end: End) -> None:
@@ -145,7 +147,7 @@ def _resume(move_id: str, url: str | None, end: End) -> None:
         if record.standing is Standing.MOVED:
             raise errors.CpiError(f"the move {move_id} has been made: there is nothing to resume")
         again = engine.start_again(record) if record.standing.is_over else record.move_id
-        _to_its_end(engine, again, end)
+        _to_its_end(engine, again, url, end)
 
 
 def _take_back(move_id: str, url: str | None) -> None:
@@ -159,13 +161,27 @@ def _take_back(move_id: str, url: str | None) -> None:
         book.close()
 
 
-def _to_its_end(engine: "Engine", move_id: str, end: End) -> None:
+def _to_its_end(engine: "Engine", move_id: str, url: str | None, end: End) -> None:
     hint = f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
     screen.err().print(f"move {move_id}")
     record = follow(engine.book, move_id, Stopping(hint))
     finish_others(engine, hint)
     pictures.draw(record, end.picture)
+    _tell_who_is_stale(record, engine, url)
     show_outcome(record, as_json=end.as_json)
+
+
+def _tell_who_is_stale(record: "MoveRecord", engine: "Engine", url: str | None) -> None:
+    """Which files and moves still say the old disk."""
+    report = record.outcome.report if record.outcome is not None else None
+    if record.outcome is None or not record.outcome.swapped or report is None or report.disk_cid == report.old_disk_cid:
+        return
+    for words in who_names(report.old_disk_cid, url):
+        told = f"{words} still names {report.old_disk_cid}: `cpi watch` follows the move; write {report.disk_cid} there"
+        screen.err().print(told, soft_wrap=True)
+    for other in engine.book.moves():
+        if not other.standing.is_over and other.entry.disk == report.old_disk_cid:
+            screen.err().print(f"the move {other.move_id} is queued for {report.old_disk_cid}, which is an orphan now")
 
 
 def _show_plan(entry: "Entry", *, as_json: bool) -> None:

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Final
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
@@ -12,6 +14,7 @@ from rich.table import Table
 from cpi import config as configuration
 from cpi import connecting
 from cpi.cli import screen
+from cpi.cli.disk_records import known_files, resurrections
 from cpi.cli.following import age
 from cpi.cli.migration_options import AsJson, DatabaseUrl
 from cpi.cli.options import ConfigFile
@@ -22,8 +25,12 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord
 
+if TYPE_CHECKING:  # the engine takes long to import
+    from cpi.durable.succession import Succession
+
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"(\d{1,4})([hdw])")
+_DEFAULT_AGE: Final = "1d"
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -34,30 +41,34 @@ class Orphan(msgspec.Struct, frozen=True):
     orphaned_from: VmCid
     replaced_by: DiskCid
     move_id: str
+    named_by: tuple[str, ...] = ()
+    """The instances files that still name it: it is not deleted before they are changed."""
 
 
 def orphans(
     config: ConfigFile,
     *,
-    older_than: Annotated[str, typer.Option(help="Only those older than this: 12h, 5d, 2w.")] = "0h",
-    delete: Annotated[bool, typer.Option("--delete", help="Delete them, with their data.")] = False,
+    older_than: Annotated[str, typer.Option(help="Only those older than this: 12h, 5d, 2w; 0h for all.")] = _DEFAULT_AGE,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them, with their data. Asks first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
     """Show, or delete, the disks that moves have replaced.
 
-    A cloud can not be asked for its disks, so this goes by the moves in the database; each disk is looked for in the cloud.
+    A cloud can not be asked for its disks, so this goes by the moves in the database; each disk is looked for in the cloud. A
+    disk that is attached or in use is none; one that an instances file names is not deleted.
     """
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_seconds(older_than))
     with connecting.connect(config) as cloud:
-        found = [
-            orphan
-            for orphan in _orphans(config, database)
-            if dt.datetime.fromisoformat(orphan.orphaned_at) <= before and cloud.has_disk(orphan.disk_cid)
-        ]
+        every = _found(config, database, cloud)
+        found = [orphan for orphan in every if dt.datetime.fromisoformat(orphan.orphaned_at) <= before]
+        if len(found) < len(every):
+            younger = f"{len(every) - len(found)} younger than {older_than}: --older-than 0h shows all"
+            screen.err().print(f"not shown: {younger}", soft_wrap=True)
         _show(found, as_json=json)
-        if delete:
-            _delete(cloud, found)
+        if delete and found:
+            _delete_if_wished(cloud, config, database, found, yes=yes)
 
 
 def _seconds(text: str) -> int:
@@ -67,19 +78,37 @@ def _seconds(text: str) -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def _orphans(config: Any, url: str | None) -> Iterator[Orphan]:
+def _found(config: Path, url: str | None, cloud: Cloud) -> list[Orphan]:
+    """The orphans that exist and are not in use."""
+    records = [record for record in _records(url) if record.outcome is not None]
+    there = [orphan for orphan in _orphans(config, records) if cloud.has_disk(orphan.disk_cid)]
+    if not there:
+        return []
+    used = _in_use(config, url, cloud, records)
+    files = known_files(url)
+    return [
+        msgspec.structs.replace(orphan, named_by=tuple(file.words() for file in files if any(file.naming(orphan.disk_cid))))
+        for orphan in there
+        if orphan.disk_cid not in used
+    ]
+
+
+def _records(url: str | None) -> list[MoveRecord]:
     from cpi.migration.durable.workflow import open_book
 
-    cloud = configuration.read_document(config).get("cloud")
     book = open_book(database_of(url))
     try:
-        records = book.moves()
+        return book.moves()
     finally:
         book.close()
-    in_use = {record.outcome.report.disk_cid: record.created for record in records if record.outcome and record.outcome.report}
+
+
+def _orphans(config: Path, records: Sequence[MoveRecord]) -> Iterator[Orphan]:
+    cloud = configuration.read_document(config).get("cloud")
+    taken = {record.outcome.report.disk_cid: record.created for record in records if record.outcome and record.outcome.report}
     for record in records:
         orphan = _orphan(record)
-        taken_again = orphan is not None and in_use.get(orphan.disk_cid, 0) > record.created
+        taken_again = orphan is not None and taken.get(orphan.disk_cid, 0) > record.created
         if orphan is not None and not taken_again and _same_cloud(record.entry.config, cloud, orphan):
             yield orphan
 
@@ -99,17 +128,73 @@ def _same_cloud(path: str, cloud: Any, orphan: Orphan) -> bool:
         return False
 
 
+# ------------------------------------------------------------------ what is in use
+
+
+def _in_use(config: Path, url: str | None, cloud: Cloud, records: Sequence[MoveRecord]) -> set[DiskCid]:
+    """The disks that any VM has of which something is known here, that a move has in hand, or that an instance has now."""
+    plugin = configuration.plugin_of(configuration.read_document(config))
+    tries = [one for one in resurrections(url).all() if one.order.plugin == plugin]
+    made = {one.report.vm for one in tries if one.report is not None and one.report.vm is not None}
+    vms = {record.entry.vm for record in records} | {one.order.vm for one in tries} | made
+    attached = {disk for vm in sorted(vms) for disk in _disks_of(cloud, vm)}
+    return attached | _wanted(url)
+
+
+def _disks_of(cloud: Cloud, vm: VmCid) -> Sequence[DiskCid]:
+    try:
+        return cloud.get_disks(vm)
+    except (errors.VMNotFound, errors.NotImplemented):
+        return ()
+
+
+def _wanted(url: str | None) -> set[DiskCid]:
+    seen = _succession(url)
+    wanted = {disk for lock in seen.holds for disk in (DiskCid(lock.partition(":")[2]),)}
+    for file in known_files(url):
+        for instance in file.instances():
+            plugin = configuration.plugin_of(configuration.read_document(instance.config))
+            wanted |= {seen.present(plugin, disk) if instance.follow_moves else disk for disk in instance.disks}
+    return wanted
+
+
+def _succession(url: str | None) -> "Succession":
+    from cpi.migration.durable.succession import succession_of
+
+    return succession_of(_records(url))
+
+
+# ------------------------------------------------------------------ shown, and deleted
+
+
 def _show(found: list[Orphan], *, as_json: bool) -> None:
     if as_json:
         screen.show_json([to_plain(orphan) for orphan in found])
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("disk", "orphaned", "of vm", "replaced by", "move"):
+    for heading in ("disk", "orphaned", "of vm", "replaced by", "move", "still named by"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "disk")
     for orphan in found:
         since = age(dt.datetime.fromisoformat(orphan.orphaned_at).timestamp())
-        table.add_row(orphan.disk_cid, f"{since} ago", orphan.orphaned_from, orphan.replaced_by, orphan.move_id)
+        names = ", ".join(orphan.named_by)
+        table.add_row(orphan.disk_cid, f"{since} ago", orphan.orphaned_from, orphan.replaced_by, orphan.move_id, names)
     screen.out().print(table if found else "no orphans")
+
+
+def _delete_if_wished(cloud: Cloud, config: Path, url: str | None, found: list[Orphan], *, yes: bool) -> None:
+    free = [orphan for orphan in found if not orphan.named_by]
+    for orphan in found:
+        if orphan.named_by:
+            names = ", ".join(orphan.named_by)
+            screen.err().print(f"kept: {orphan.disk_cid} is named by {names}: write {orphan.replaced_by} there", soft_wrap=True)
+    if not free:
+        return
+    if not yes and not sys.stdin.isatty():
+        raise errors.CpiError("nothing was deleted: there is no terminal to ask at; give --yes")
+    if not yes and not typer.confirm(f"delete {len(free)} disks with all that is on them?", err=True):
+        raise errors.CpiError("nothing was deleted")
+    used = _in_use(config, url, cloud, _records(url))  # whoever was asked may have taken their time
+    _delete(cloud, [orphan for orphan in free if orphan.disk_cid not in used])
 
 
 def _delete(cloud: Cloud, found: list[Orphan]) -> None:

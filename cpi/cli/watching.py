@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cpi.cli import screen
+from cpi.cli.disk_records import KeptMoves
 from cpi.cli.following import until
 from cpi.cli.migration_options import AsJson, database_option
 from cpi.cli.stopping import Stopping, leave
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.resurrection.alert import Alert, Tell
     from cpi.resurrection.durable.history import Present
     from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.instance import Instance
     from cpi.resurrection.metrics import Metrics
     from cpi.resurrection.monitor import Monitor, View
     from cpi.resurrection.report import Report
@@ -57,6 +59,7 @@ def watch(
         live = made.enter_context(_live(as_json=json))
         tell, metrics = _telling(plan, live, made, metrics=metrics_port is not None, as_json=json)
         runner = made.enter_context(runner_of(database, tell))
+        runner.remember(plan)
         monitor = made.enter_context(_monitor(plan, runner, made))
         if metrics is not None:
             from cpi.resurrection.metrics import MetricsServer
@@ -113,7 +116,7 @@ def resurrect(
     if json:
         screen.show_json(to_plain(report))
     else:
-        done = f"{name} is [bold]{report.vm}[/bold] now" if report.vm else f"{name}: {report.message}"
+        done = Text.assemble(f"{name} is ", (report.vm, "bold"), " now") if report.vm else f"{name}: {report.message}"
         screen.out().print(done, soft_wrap=True)
 
 
@@ -121,8 +124,8 @@ def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait:
     """Recreate an instance, show its steps, and tell how it ended. Raises CloudError if it failed."""
     from cpi.resurrection.report import Standing
 
-    stopping = Stopping(_HINT)
     work_id = _begun(plan, name, runner, ask=ask, wait=wait)
+    stopping = Stopping(_HINT)
     shown: list[str] = []
 
     def over() -> bool:
@@ -160,6 +163,7 @@ def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: b
     if present.under_way is not None:
         screen.err().print("it is under way already")
         return present.under_way.work_id
+    _let_moves_end(instance, plugin, runner)
     with Clouds() as clouds:
         verdict = judge(clouds.cloud(instance.config), present.vm)
     order = Order(
@@ -176,11 +180,31 @@ def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: b
     return runner.begin(order, present)
 
 
+def _let_moves_end(instance: "Instance", plugin: str, runner: "Runner") -> None:
+    """A disk is in one hand at a time: a move that has one of the instance's is waited for. Raises CloudError if it is left."""
+    stopping, told = Stopping("nothing was recreated"), ""
+
+    def over() -> bool:
+        nonlocal told
+        in_hand = runner.disks.in_hand(instance, plugin)
+        if in_hand and runner.disks.is_left(instance, plugin):
+            raise errors.CloudError(in_hand)
+        if in_hand != told:
+            told = in_hand
+            if in_hand:
+                screen.err().print(f"waiting: {in_hand}", soft_wrap=True)
+        if stopping.asked:
+            leave("nothing was recreated")
+        return not in_hand
+
+    until(over)
+
+
 def runner_of(url: str | None, tell: "Tell") -> "Runner":
     """Who recreates in this process, which ends at once if others take it for dead."""
     from cpi.resurrection.durable.runner import Runner
 
-    return Runner(database_of(url, "resurrections"), _lost, tell)
+    return Runner(database_of(url, "resurrections"), _lost, tell, KeptMoves(url, _lost))
 
 
 @contextlib.contextmanager
@@ -190,6 +214,7 @@ def telling_runner(plan: "Watchfile", url: str | None) -> "Iterator[Runner]":
 
     with Switchboard(plan.responders, screen.show_fault) as board, runner_of(url, board.tell) as runner:
         try:
+            runner.remember(plan)
             yield runner
         finally:
             until(lambda: runner.is_idle)

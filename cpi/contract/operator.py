@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from cpi.contract.ids import VmCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 
 
@@ -48,3 +48,11 @@ class ShowsAgentSettings(Protocol):
 
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """The settings document, secrets in it as they are: mask them before showing. Raises VMNotFound."""
+
+
+@runtime_checkable
+class ShowsDiskTags(Protocol):
+    """A cloud that can say what set_disk_metadata has put on a disk."""
+
+    def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
+        """Names and values. Raises DiskNotFound."""

@@ -34,13 +34,23 @@ class Seen(msgspec.Struct, frozen=True):
     missing: frozenset[DiskCid] = frozenset()
 
 
-def check(instances: Sequence[Instance], present: Mapping[str, Present], clouds: Clouds) -> list[Found]:
-    """Every problem, in the order of the instances. Raises CloudError where a cloud can not tell."""
+def check(
+    instances: Sequence[Instance], present: Mapping[str, Present], clouds: Clouds, in_hand: Mapping[str, str] | None = None
+) -> list[Found]:
+    """Every problem, in the order of the instances. Raises CloudError where a cloud can not tell.
+
+    in_hand says by an instance's name which move has its disk in hand.
+    """
     with ThreadPoolExecutor(_AT_ONCE, "check") as pool:
         looks = pool.map(lambda instance: _look(instance, present[instance.name], clouds), instances)
         seen = dict(zip((instance.name for instance in instances), looks, strict=True))
     wanted = {(instance.config, disk) for instance in instances for disk in instance.disks}
-    return [found for instance in instances for found in _problems(instance, seen, wanted)]
+    held = in_hand or {}
+    return [
+        msgspec.structs.replace(found, in_hand=held.get(instance.name, ""))
+        for instance in instances
+        for found in _problems(instance, seen, wanted)
+    ]
 
 
 def _look(instance: Instance, present: Present, clouds: Clouds) -> Seen:
@@ -83,4 +93,6 @@ def _mismatch(instance: Instance, disk: DiskCid, seen: Mapping[str, Seen]) -> It
     if at:
         yield Found(Problem.MOUNT_MISMATCH, instance.name, f"it is mounted on {' and '.join(at)}", disk, elsewhere=True)
     elif seen[instance.name].verdict is None:
-        yield Found(Problem.MOUNT_MISMATCH, instance.name, "it is mounted nowhere", disk)
+        beside = min(seen[instance.name].mounted - set(instance.disks), default=None)
+        detail = f"it is mounted nowhere{f', and {beside} is mounted in its place' if beside else ''}"
+        yield Found(Problem.MOUNT_MISMATCH, instance.name, detail, disk, beside=beside)

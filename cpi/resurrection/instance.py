@@ -28,6 +28,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     properties: CloudProperties = {}
     env: Env = {}
     disks: tuple[DiskCid, ...] = ()
+    follow_moves: bool = True
+    """Whether its disks are those that have replaced the named ones since; otherwise they are what the file names."""
+
     metadata: Metadata = {}
     spec: Mapping[str, Any] | None = None
     """What the agent is told to apply. Without one, no jobs are started."""

@@ -1,5 +1,6 @@
 """The monitor: who is silent is judged, and recreated if nothing speaks against it."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -237,8 +238,17 @@ class Monitor:
         left = recent[-1].report.ended + rules.backoff.seconds(len(recent)) - time.time() if recent and recent[-1].report else 0.0
         if left > 0:
             return f"tried {len(recent)} times of late: again in a while"
+        in_hand = self._in_hand(one)
+        if in_hand:
+            return in_hand
         under_way = Counter(other.instance.group for other in self.watched.values() if other.condition is Condition.UNDER_WAY)
         return " " if under_way[one.instance.group] >= group.at_once else ""
+
+    def _in_hand(self, one: Watched) -> str:
+        try:
+            return self._runner.disks.in_hand(one.instance, one.plugin)
+        except errors.Error as error:
+            return f"it is not known whether a move has its disk in hand: {error.message}"
 
     def _recreate_unless(self, one: Watched, reason: str) -> None:
         if reason == " " or one.verdict is None:
@@ -292,6 +302,12 @@ class Monitor:
             )
         )
 
+    def _disks(self, one: Watched) -> tuple[str, ...]:
+        disks = one.instance.disks
+        with contextlib.suppress(errors.Error):  # the file's, if what moves have done can not be read
+            disks = self._runner.disks.recorded(one.instance, one.plugin).disks
+        return tuple(str(disk) for disk in disks)
+
     def _view(self, one: Watched) -> View:
         target = self._pulse.target(one.name)
         under_way = one.present.under_way
@@ -307,6 +323,6 @@ class Monitor:
             silent_seconds=self._pulse.silence(one.name),
             job_state=target.job_state,
             vitals=dict(target.vitals),
-            disks=tuple(str(disk) for disk in one.instance.disks),
+            disks=self._disks(one),
             tries=len(one.present.ended),
         )

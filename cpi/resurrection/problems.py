@@ -61,6 +61,12 @@ class Found(msgspec.Struct, frozen=True):
     elsewhere: bool = False
     """Whether the disk is mounted on another VM."""
 
+    beside: DiskCid | None = None
+    """A disk that is mounted in its place, though the instance does not name it."""
+
+    in_hand: str = ""
+    """Which move has a disk of the instance in hand: nothing is done before it has ended."""
+
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
         """What is offered."""
@@ -69,8 +75,10 @@ class Found(msgspec.Struct, frozen=True):
     @property
     def by_itself(self) -> Resolution:
         """What is done without asking: nothing that could cost data."""
+        if self.in_hand:
+            return Resolution.IGNORE
         if self.problem in {Problem.MISSING_VM, Problem.UNRESPONSIVE_AGENT}:
             return Resolution.RECREATE_VM
-        if self.problem is Problem.MOUNT_MISMATCH and not self.elsewhere:
+        if self.problem is Problem.MOUNT_MISMATCH and not self.elsewhere and self.beside is None:
             return Resolution.REATTACH_DISK
         return Resolution.IGNORE

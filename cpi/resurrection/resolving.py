@@ -31,6 +31,8 @@ def resolve(found: Found, resolution: Resolution, instance: Instance, present: P
             Resolution.REATTACH_DISK: hands.reattach,
             Resolution.REATTACH_DISK_AND_REBOOT_VM: hands.reattach_and_reboot,
         }
+        if found.in_hand and resolution is not Resolution.IGNORE:
+            raise errors.CloudError(found.in_hand)
         if resolution not in ways or resolution not in found.resolutions:
             raise errors.CpiError(f"{resolution.value} is nothing that is done about a {found.problem.value}")
         return ways[resolution](found.disk or DiskCid("none"))
@@ -70,8 +72,11 @@ class _Hands:
         return f"the disk {disk_cid} is mounted"
 
     def _mount(self, disk_cid: DiskCid) -> None:
-        """In a director's order."""
+        """In a director's order; never beside a disk that the instance does not name, for that may be the one in use."""
         agent = self._agent()
+        others = sorted(set(agent.list_disk()) - set(self._instance.disks))
+        if others:
+            raise errors.CloudError(f"{', '.join(others)} is mounted in its place: name it in the file, or unmount it first")
         hint = self._cloud.attach_disk(self._present.vm, disk_cid)
         with contextlib.suppress(errors.NotImplemented):
             self._cloud.set_disk_metadata(disk_cid, self._instance.metadata)

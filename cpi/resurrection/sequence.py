@@ -17,7 +17,7 @@ from cpi.agent.reaching import Reach, reached
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import from_plain
-from cpi.contract.ids import AgentId, VmCid
+from cpi.contract.ids import AgentId, DiskCid, VmCid
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.resurrection.instance import Instance
@@ -120,9 +120,21 @@ class Recreation:
         asked = self._times[-1]
         if time.time() - asked.began - asked.seconds > _STALE_SECONDS and self._ask() == _ALIVE:
             return _ALIVE  # whoever asked died, and the agent was heard again since
+        self._refuse_disks_in_doubt()
         with contextlib.suppress(errors.VMNotFound):
             self._cloud.delete_vm(self._order.vm)
         return ""
+
+    def _refuse_disks_in_doubt(self) -> None:
+        """A VM with another disk in the place of its own: a move may have put it there, of which nothing is known here."""
+        wanted, attached = set(self._instance.disks), set[DiskCid]()
+        with contextlib.suppress(errors.NotImplemented, errors.VMNotFound):
+            attached.update(self._cloud.get_disks(self._order.vm))
+        if attached - wanted and wanted - attached:
+            raise errors.CloudError(
+                f"the VM {self._order.vm} has {', '.join(sorted(attached - wanted))} attached and not"
+                f" {', '.join(sorted(wanted - attached))}: find out which holds the data, and name that one in {self._order.file}"
+            )
 
     def _create_vm(self) -> str:
         instance = self._instance

@@ -81,6 +81,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, Any] = {}
     env: dict[str, Any] = {}
     disks: tuple[str, ...] = ()
+    follow_moves: bool = True
     metadata: dict[str, Any] = {}
     spec: dict[str, Any] | None = None
     agent: dict[str, Any] = {}
@@ -169,6 +170,7 @@ class _Reader:
             properties=written.properties,
             env=written.env,
             disks=tuple(DiskCid(disk) for disk in written.disks),
+            follow_moves=written.follow_moves,
             metadata=written.metadata,
             spec=written.spec,
             agent=self._reach(written, where),

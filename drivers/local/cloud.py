@@ -1,6 +1,7 @@
 """LocalCloud: the contract, on one machine."""
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -145,6 +146,12 @@ class LocalCloud(Cloud):
     def set_disk_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         with self._call():
             self._register.add_metadata("disks", disk_cid, metadata)
+
+    def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
+        """As in ShowsDiskTags."""
+        with self._call():
+            tags: dict[str, str] = json.loads(self._register.get("disks", disk_cid)["metadata"])
+            return tags
 
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         with self._call():

@@ -34,7 +34,7 @@ def _problems(deployment: Deployment) -> set[tuple[str, str]]:
 
 
 def test_lost_vms_and_silent_agents_are_found_and_recreated_by_themselves(deployment: Deployment) -> None:
-    """One exists no more, one does not answer, one is well."""
+    """Instance exists no more, one does not answer, one is well."""
     gone, silent, well = (deployment.add(f"db/{number}") for number in range(3))
     assert _check(deployment).stdout == "nothing is wrong\n"
     deployment.hurt(gone, "gone")
@@ -98,3 +98,27 @@ def test_a_disk_on_another_vm_is_not_moved_by_itself(deployment: Deployment) -> 
     assert _check(deployment, "--auto").returncode == 1
     first.disk_cid, second.disk_cid = second.disk_cid, first.disk_cid
     deployment.assert_well(first)
+
+
+def test_a_disk_is_not_mounted_beside_another_that_is_in_its_place(deployment: Deployment) -> None:
+    """Somebody put another disk there, of which no database and no tag tells: nothing is done by itself, and not by asking."""
+    one = deployment.add("db/0")
+    one.writer.stop()
+    other = deployment.cloud.create_disk(MiB(64), {}, one.first_vm)
+    with deployment.agent(one.first_vm) as agent:
+        agent.stop()
+        agent.unmount_disk(one.disk_cid)
+        deployment.cloud.detach_disk(one.first_vm, one.disk_cid)
+        agent.remove_persistent_disk(one.disk_cid)
+        agent.add_persistent_disk(other, deployment.cloud.attach_disk(one.first_vm, other))
+        agent.mount_disk(other)
+    told = json.loads(_check(deployment, "--json").stdout)
+    assert ("mount mismatch", f"it is mounted nowhere, and {other} is mounted in its place") in [
+        (found["problem"], found["detail"]) for found in told
+    ]
+    assert _check(deployment, "--auto").returncode == 1
+    asked = _check(deployment, "--ask", answers="2\n1\n")
+    assert f"{other} is mounted in its place" in asked.stderr
+    assert list(deployment.cloud.get_disks(one.first_vm)) == [other]
+    with deployment.agent(one.first_vm) as agent:
+        assert agent.list_disk() == (other,)

@@ -27,7 +27,7 @@ def vm(tmp_path: Path, config: Path) -> Iterator[DatabaseVm]:
 
 
 def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path, vm: DatabaseVm) -> None:
-    """migrate, migrations, orphans: figures on stdout, and nothing else there."""
+    """migrate, migrations, orphans: figures on stdout, and nothing else vm."""
     old = vm.disk_cid
     wish = ("migrate", "--config", config, "--vm", vm.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
     picture = config.parent / "move.svg"
@@ -43,16 +43,17 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cpi: Command, config: Path
     told = cpi("migrations", "show", report["move_id"], "--picture", config.parent / "again.svg").stdout
     assert "stop the jobs" in told
     assert (config.parent / "again.svg").read_bytes() == picture.read_bytes()
-    assert json.loads(cpi("orphans", "--config", config, "--older-than", "1d", "--json").stdout) == []
-    (orphan,) = json.loads(cpi("orphans", "--config", config, "--json").stdout)
+    assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
+    orphans = ("orphans", "--config", config, "--older-than", "0h")
+    (orphan,) = json.loads(cpi(*orphans, "--json").stdout)
     assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, vm.disk_cid)
     elsewhere = config.rename(config.with_name("elsewhere.json"))
-    unknown = cpi("orphans", "--config", elsewhere, "--json")
+    unknown = cpi("orphans", "--config", elsewhere, "--older-than", "0h", "--json")
     assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud can not be told" in unknown.stderr) == ([], True)
     elsewhere.rename(config)
-    assert cpi("orphans", "--config", config, "--delete").returncode == 0
+    assert cpi(*orphans, "--delete", "--yes").returncode == 0
     assert vm.disks() == {vm.disk_cid}
-    assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
+    assert json.loads(cpi(*orphans, "--json").stdout) == []
 
 
 def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, config: Path, vm: DatabaseVm) -> None:

@@ -15,11 +15,6 @@ FLEET: Final = "fleet"
 """How they are called in the database."""
 
 
-def disk_lock(plugin: str, disk_cid: str) -> str:
-    """What a move holds as long as it is under way, however its configuration is called."""
-    return f"disk {plugin}:{disk_cid}"
-
-
 class Book:
     """The moves that a database knows, read and marked; runs nothing."""
 
@@ -98,6 +93,7 @@ class Book:
             events=tuple(row.attributes.get("events") or ()),
             cancelling=cancelling,
             outcome=outcome,
+            claims=row.attributes.get("claims"),
         )
 
     def _standing(self, row: Row) -> Standing:

@@ -57,6 +57,8 @@ class MoveRecord(msgspec.Struct, frozen=True):
 
     cancelling: bool = False
     outcome: Outcome | None = None
+    claims: str | None = None
+    """The lock of the disk that it has, or had, in hand; None if it was refused before."""
 
 
 def outcome_of(kept: Any, fault: str, *, was_cancelled: bool) -> Outcome:

@@ -16,9 +16,10 @@ from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
 from cpi.durable import engine as durable
 from cpi.durable.database import Database
+from cpi.durable.succession import disk_lock
 from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import wait_until
-from cpi.migration.durable.book import FLEET, MOVE, Book, disk_lock
+from cpi.migration.durable.book import FLEET, MOVE, Book
 from cpi.migration.durable.entry import Entry
 from cpi.migration.durable.faults import MoveCancelled
 from cpi.migration.durable.faults import from_plain as error_from_plain
@@ -198,7 +199,7 @@ def _holder(engine: Engine, move_id: str, lock: str, mine: list[str]) -> str | N
             mine.append(lock)
         return bool(mine) or engine.book.claimant(lock, move_id) is not None
 
-    wait_until(settled, f"the lock of {lock}", deadline_seconds=_CLAIM_SECONDS)
+    wait_until(settled, f"the {lock}, which another process has in hand, to be free", deadline_seconds=_CLAIM_SECONDS)
     return engine.book.claimant(lock, move_id)
 
 

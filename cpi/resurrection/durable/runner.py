@@ -14,12 +14,15 @@ from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
 from cpi.durable import engine
 from cpi.durable.database import Database
+from cpi.durable.succession import DiskRecords
 from cpi.kit.redaction import scrubbed
 from cpi.resurrection.alert import Alert, Kind, Tell
+from cpi.resurrection.disks import Disks
+from cpi.resurrection.durable.files import FILE, id_of, kept_of
 from cpi.resurrection.durable.history import History, Present
 from cpi.resurrection.report import Order, Report, Standing
 from cpi.resurrection.sequence import Recreation
-from cpi.resurrection.watchfile import read_watchfile
+from cpi.resurrection.watchfile import Watchfile, read_watchfile
 
 FORMAT: Final = "resurrections-1"
 """The version of what is kept: another one only if what an older program began could not be finished any more."""
@@ -31,10 +34,14 @@ _KINDS: Final = {Standing.RECREATED: Kind.RECREATED, Standing.ALIVE: Kind.BACK, 
 class Runner:
     """Recreates instances in this process, and goes on with what dead processes left. One in a process at a time."""
 
-    def __init__(self, kept: Database, on_lost: Callable[[str], None], tell: Tell) -> None:
-        """tell is told of every end. on_lost is told that others take this process for dead: it has to end at once."""
+    def __init__(self, kept: Database, on_lost: Callable[[str], None], tell: Tell, records: DiskRecords | None = None) -> None:
+        """tell is told of every end. on_lost is told that others take this process for dead: it has to end at once.
+
+        records are what moves have written down about disks.
+        """
         global _runner  # noqa: PLW0603 - the engine finds works by their names, so they find their runner here
         self.tell = tell
+        self.disks = Disks(records)
         self._steps: dict[str, str] = {}
         self._guard = threading.Lock()
         self._executor = engine.Executor(kept, FORMAT, on_lost)
@@ -61,6 +68,12 @@ class Runner:
         work_id = f"{order.plugin}-{order.vm}-{present.tries_for_vm + 1}"
         self._executor.begin(_recreate, work_id, to_plain(order))
         return work_id
+
+    def remember(self, file: Watchfile) -> None:
+        """Keep which disks a file names, for those who move or delete one."""
+        stays, changes = kept_of(file)
+        self._executor.begin(_file, id_of(file), stays)
+        self._executor.works.mark(id_of(file), changes)
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:
@@ -104,6 +117,12 @@ class Runner:
 _runner: Runner | None = None
 
 
+@engine.work(FILE)
+def _file(kept: dict[str, Any]) -> dict[str, Any]:
+    """An instances file: a work that does nothing but be known."""
+    return kept
+
+
 @engine.work(WORK)
 def _recreate(kept: dict[str, Any]) -> dict[str, Any]:
     """One recreation; what it returns is a Report."""
@@ -112,7 +131,7 @@ def _recreate(kept: dict[str, Any]) -> dict[str, Any]:
     runner, work_id, order = _runner, engine.work_id(), from_plain(kept, Order)
     runner.doing(work_id, "begin")
     try:
-        report = _recreated(order, partial(runner.doing, work_id))
+        report = _recreated(order, runner.disks, partial(runner.doing, work_id))
         engine.step("tell", partial(_tell, runner, order, report))
     finally:
         runner.doing(work_id, "")
@@ -120,13 +139,13 @@ def _recreate(kept: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _recreated(order: Order, on_step: Callable[[str], None]) -> Report:
+def _recreated(order: Order, disks: Disks, on_step: Callable[[str], None]) -> Report:
     try:
         file = read_watchfile(order.file)
         instance = file.instance(order.name)
         deadlines = Deadlines(ready=file.rules.ready, start=file.rules.start)
-        with connecting.connect(instance.config) as cloud:
-            return Recreation(instance, order, cloud, deadlines=deadlines, keep=engine.step, on_step=on_step).report()
+        with connecting.connect(instance.config) as cloud, disks.kept_from_moves(instance, order.plugin, cloud) as present:
+            return Recreation(present, order, cloud, deadlines=deadlines, keep=engine.step, on_step=on_step).report()
     except errors.Error as error:
         return Report(Standing.FAILED, time.time(), message=scrubbed(error.message), failed_step="read")
 

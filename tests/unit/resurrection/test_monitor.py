@@ -1,5 +1,6 @@
 """What the monitor decides, with a clock, silences and a database of the test's own."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,9 +11,11 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
+from cpi.durable.succession import Hold, Succession, disk_lock
 from cpi.durable.works import Row
 from cpi.kit.waiting import wait_until
 from cpi.resurrection.alert import Alert, Kind
+from cpi.resurrection.disks import Disks
 from cpi.resurrection.durable.history import History, Present
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.monitor import Monitor
@@ -60,6 +63,20 @@ class _Runner:
         self.orders: list[Order] = []
         self.rows: list[Row] = []
         self.others = False
+        self.moved = Succession()
+        self.unreadable = False
+        self.disks = Disks(self, clock=itertools.count(0, 60).__next__)
+
+    def look(self) -> Succession:
+        if self.unreadable:
+            raise errors.CpiError("no database")
+        return self.moved
+
+    def hold(self, name: str) -> bool:
+        return True
+
+    def release(self, name: str) -> None:
+        """Nothing is held."""
 
     def history(self) -> History:
         return History(self.rows)
@@ -347,3 +364,24 @@ def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place:
     place.silence(0)
     place.tick()
     assert [order.verdict for order in place.runner.orders] == 2 * [Verdict.UNRESPONSIVE]
+
+
+def test_who_has_a_disk_that_a_move_has_in_hand_is_recreated_when_the_move_has_ended(place: _Place) -> None:
+    """Told once, with the move; the disk that the move put in the old one's place is shown."""
+    place.watch(1)
+    (disk,) = place.monitor.watched["db/0"].instance.disks
+    lock = disk_lock("local", disk)
+    place.runner.moved = Succession({}, {lock: Hold("move-1")})
+    place.silence(0)
+    place.tick()
+    assert (place.ordered(), place.told()) == ([], [Kind.HELD])
+    assert "the move move-1 has its disk" in place.alerts[0].message
+    place.runner.unreadable = True
+    place.tick()
+    assert (place.ordered(), place.told()) == ([], [Kind.HELD, Kind.HELD])
+    place.runner.unreadable = False
+    place.runner.moved = Succession({lock: DiskCid("disk-new")})
+    place.tick()
+    assert place.ordered() == ["db/0"]
+    (view,) = place.monitor.views()
+    assert view.disks == ("disk-new",)

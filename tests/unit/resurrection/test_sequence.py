@@ -38,6 +38,7 @@ class _World:
         self.calls: list[str] = []
         self.faults: dict[str, errors.Error] = {}
         self.mounted: list[str] = []
+        self.attached: list[str] = []
         self.env: Any = None
         self.token: Any = None
 
@@ -48,7 +49,11 @@ class _World:
                 raise self.faults[method]
             if method == "create_vm":
                 self.env, self.token = arguments[5], arguments[6]
-            answers = {"create_vm": Vm(VmCid("vm-2"), {}), "attach_disk": DiskHint(device="/dev/sdb")}
+            answers = {
+                "create_vm": Vm(VmCid("vm-2"), {}),
+                "attach_disk": DiskHint(device="/dev/sdb"),
+                "get_disks": self.attached,
+            }
             return answers.get(method)
 
         return called
@@ -95,7 +100,7 @@ def test_cloud_and_agent_are_called_in_a_directors_order(world: _World) -> None:
     report = _report(world)
     assert (report.standing, report.vm) == (Standing.RECREATED, "vm-2")
     assert world.calls == [
-        "C delete_vm", "C create_vm", "C set_vm_metadata", "A ping",
+        "C get_disks", "C delete_vm", "C create_vm", "C set_vm_metadata", "A ping",
         "C attach_disk", "A add_persistent_disk", "C set_disk_metadata", "A list_disk", "A mount_disk",
         "A apply", "A run_script", "A start", "A get_state", "A run_script",
     ]  # fmt: skip
@@ -122,7 +127,7 @@ def test_an_agent_that_came_back_while_nobody_went_on_is_left_alone(world: _Worl
 
 def test_a_missing_vm_has_no_agent_to_ask(world: _World) -> None:
     """That the VM is not found when it is deleted is fine; so is a cloud without metadata."""
-    world.faults |= {name: errors.VMNotFound("no VM") for name in ("delete_vm",)}
+    world.faults |= {name: errors.VMNotFound("no VM") for name in ("get_disks", "delete_vm")}
     world.faults |= {name: errors.NotImplemented("no tags") for name in ("set_vm_metadata", "set_disk_metadata")}
     assert _report(world, Verdict.MISSING).standing is Standing.RECREATED
 
@@ -136,3 +141,19 @@ def test_what_fails_ends_it_and_is_told_with_its_step(world: _World, method: str
     report = _report(world)
     assert (report.standing, report.failed_step, report.message) == (Standing.FAILED, step, f"{step}: no capacity")
     assert report.vm == (None if step in STEPS[:3] else "vm-2")
+
+
+def test_a_vm_with_another_disk_in_the_place_of_its_own_is_left_as_it_is(world: _World) -> None:
+    """A move may have put it there, of which nothing is known here: the named one may be older."""
+    world.attached = ["disk-2"]
+    report = _report(world)
+    assert (report.standing, report.failed_step) == (Standing.FAILED, "delete_vm")
+    assert "has disk-2 attached and not disk-1" in report.message
+    assert world.calls == ["C get_disks"]
+
+
+@pytest.mark.parametrize("attached", [[], ["disk-1"], ["disk-1", "disk-2"]])
+def test_a_vm_with_its_own_disks_or_with_none_is_recreated(world: _World, attached: list[str]) -> None:
+    """Whatever else it has."""
+    world.attached = attached
+    assert _report(world).standing is Standing.RECREATED

@@ -1,0 +1,133 @@
+"""One truth about which disk is whose: moves, instances files, the check and the orphans of the same disks."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cpi.contract.ids import DiskCid
+from cpi.kit.waiting import wait_until
+from tests.cli.conftest import Command
+from tests.resurrection.deployment import Deployment, Instance, deployment_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    """A local cloud of its own."""
+    with deployment_in(tmp_path) as made:
+        yield made
+
+
+def _wish(deployment: Deployment, one: Instance) -> tuple[object, ...]:
+    wish = ("migrate", "--config", deployment.config, "--vm", one.first_vm, "--disk", one.disk_cid, "--size", "96M")
+    return (*wish, "--strategy", "copy")
+
+
+def _moved(cpi: Command, deployment: Deployment, one: Instance) -> tuple[DiskCid, str]:
+    """The old disk, and what was told beside the result."""
+    old = one.disk_cid
+    done = cpi(*_wish(deployment, one), "--json")
+    assert done.returncode == 0, done.stderr
+    one.disk_cid = DiskCid(json.loads(done.stdout)["disk_cid"])
+    assert one.disk_cid != old
+    one.writer.wait_for_more(3)
+    return old, done.stderr
+
+
+@pytest.mark.parametrize("state", ["same", "other"])
+def test_a_recreated_vm_gets_the_disk_that_a_move_put_in_the_old_ones_place(
+    deployment: Deployment, cpi: Command, tmp_path: Path, state: str
+) -> None:
+    """By the moves' records, and by the tags of the disk where the database is another; the file still names the old disk."""
+    one = deployment.add("db/0")
+    file = deployment.file
+    old, _ = _moved(cpi, deployment, one)
+    deployment.hurt(one, "gone")
+    folder = {} if state == "same" else {"XDG_STATE_HOME": str(tmp_path / "other")}
+    done = cpi("resurrect", file, "db/0", **folder)
+    assert (done.returncode, done.stdout) == (0, f"db/0 is {deployment.vm_of(one)} now\n"), done.stderr
+    deployment.assert_well(one)
+    assert deployment.disks() == {old, one.disk_cid}
+
+
+def test_a_check_takes_the_disk_in_use_for_the_right_one_and_leaves_the_orphan_alone(
+    deployment: Deployment, cpi: Command
+) -> None:
+    """After a move nothing is wrong; the orphan, attached by somebody, is what is wrong, and never mounted."""
+    one = deployment.add("db/0")
+    file = deployment.file
+    assert cpi("check", file).returncode == 0
+    old, told = _moved(cpi, deployment, one)
+    assert f"{file} (db/0) still names {old}" in told
+    assert cpi("check", file).stdout == "nothing is wrong\n"
+    deployment.cloud.attach_disk(one.first_vm, old)
+    (found,) = json.loads(cpi("check", file, "--json").stdout)
+    assert (found["problem"], found["disk"]) == ("inactive disk", old)
+    assert cpi("check", file, "--auto").returncode == 1
+    deployment.assert_well_but_for(one, {old})
+    assert json.loads(cpi("orphans", "--config", deployment.config, "--older-than", "0h", "--json").stdout) == []
+    deployment.cloud.detach_disk(one.first_vm, old)
+
+
+def test_orphans_are_deleted_only_when_they_are_old_unnamed_and_it_is_wished(deployment: Deployment, cpi: Command) -> None:
+    """Not by default, not without a yes, not while a file names them; then really."""
+    one = deployment.add("db/0")
+    file = deployment.file
+    assert cpi("check", file).returncode == 0
+    old, _ = _moved(cpi, deployment, one)
+    orphans = ("orphans", "--config", deployment.config)
+    young = cpi(*orphans, "--delete", "--yes", "--json")
+    assert (young.returncode, json.loads(young.stdout), "1 younger than 1d" in young.stderr) == (0, [], True)
+    named = cpi(*orphans, "--older-than", "0h", "--delete", "--yes", "--json")
+    (orphan,) = json.loads(named.stdout)
+    assert (orphan["disk_cid"], orphan["named_by"]) == (old, [str(file)])
+    assert f"kept: {old} is named by {file}" in named.stderr
+    assert deployment.file == file  # written anew, with the disk that it is now
+    unasked = cpi(*orphans, "--older-than", "0h", "--delete")
+    assert (unasked.returncode, "give --yes" in unasked.stderr) == (1, True)
+    assert deployment.disks() == {old, one.disk_cid}
+    done = cpi(*orphans, "--older-than", "0h", "--delete", "--yes")
+    assert (done.returncode, f"deleted {old}" in done.stderr) == (0, True), done.stderr
+    deployment.assert_well(one)
+    deployment.assert_nothing_left_over()
+
+
+@contextmanager
+def _move_left_in_the_middle(deployment: Deployment, one: Instance) -> Iterator[str]:
+    """The id of a move whose process was killed when the jobs were being stopped."""
+    command = [str(Path(sys.executable).with_name("cpi")), *map(str, _wish(deployment, one))]
+    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(deployment.folder)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            move_id = process.stderr.readline().split()[1]
+            lines = process.stderr
+            wait_until(lambda: "stop the jobs" in lines.readline(), "the jobs are being stopped", deadline_seconds=60)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    yield move_id
+
+
+def test_a_disk_that_a_move_has_in_hand_is_in_no_other(deployment: Deployment, cpi: Command) -> None:
+    """A move that was left in the middle: its VM is neither recreated nor mended by the check before it is taken up."""
+    one = deployment.add("db/0")
+    file = deployment.file
+    with _move_left_in_the_middle(deployment, one) as move_id:
+        refused = cpi("resurrect", file, "db/0", "--even-if-alive")
+        assert refused.returncode == 1
+        assert f"cpi migrate --resume {move_id}" in refused.stderr
+        assert deployment.vm_of(one) == one.first_vm
+    resumed = cpi("migrate", "--resume", move_id, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    one.disk_cid = DiskCid(json.loads(resumed.stdout)["disk_cid"])
+    done = cpi("resurrect", file, "db/0", "--even-if-alive")
+    assert done.returncode == 0, done.stderr
+    assert deployment.vm_of(one) != one.first_vm
+    deployment.assert_well(one)
