@@ -33,7 +33,7 @@ def cpi(tmp_path: Path) -> Command:
             check=False,
             capture_output=True,
             text=True,
-            timeout=25,
+            timeout=120,
         )
 
     return run
