@@ -56,7 +56,9 @@ class Executable:
         deadline_seconds: float,
         grace_seconds: float,
         on_call: OnCall,
+        start: child.Start,
     ) -> None:
+        self._start = start
         self._command = command
         self._context = context
         self._caller = caller
@@ -130,7 +132,7 @@ class Executable:
         environment = _directors_environment() if self._caller == "director" else None
         limits = {"deadline_seconds": self._deadline_seconds, "grace_seconds": self._grace_seconds}
         try:
-            return child.run(self._command, encode_request(request), environment, **limits)
+            return child.run(self._command, encode_request(request), environment, **limits, start=self._start)
         except OSError as error:
             raise errors.CpiError(f"{self._command[0]} can not be started: {error.strerror}") from error
 

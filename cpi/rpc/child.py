@@ -6,8 +6,9 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from typing import IO, Final, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import IO, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 _CHUNK: Final = 65_536
 _ENOUGH: Final = 16 * 2**20
@@ -26,22 +27,64 @@ class Outcome(NamedTuple):
     """"late": its output was still open at the deadline. "too loud": it wrote more than anybody will read."""
 
 
-def run(
-    command: Sequence[str], data: bytes, environment: Mapping[str, str] | None, *, deadline_seconds: float, grace_seconds: float
-) -> Outcome:
-    """Run command until its stdout and stderr are closed, as the director waits.
+class Process(AbstractContextManager["Process"], Protocol):
+    """What is needed of a process: subprocess.Popen has it all."""
 
-    At the deadline the executable gets SIGTERM, and after grace_seconds everything in its process group SIGKILL.
-    Raises OSError if it can not be started.
-    """
-    with subprocess.Popen(
+    @property
+    def pid(self) -> int:
+        """Its number; its process group has the same."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once that was seen."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """A pipe, as the other two."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it answers."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """What it tells beside."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it ended. Raises subprocess.TimeoutExpired."""
+
+
+Start: TypeAlias = Callable[[Sequence[str], Mapping[str, str] | None], Process]
+"""Starts a command with that environment (None: this process's own) in a session of its own, with three pipes."""
+
+
+def start(command: Sequence[str], environment: Mapping[str, str] | None) -> "subprocess.Popen[bytes]":
+    """As an operating system does."""
+    return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
         start_new_session=True,
-    ) as process:
+    )
+
+
+def run(
+    command: Sequence[str],
+    data: bytes,
+    environment: Mapping[str, str] | None,
+    *,
+    deadline_seconds: float,
+    grace_seconds: float,
+    start: Start = start,
+) -> Outcome:
+    """Run command until its stdout and stderr are closed, as the director waits.
+
+    At the deadline the executable gets SIGTERM, and after grace_seconds everything in its process group SIGKILL.
+    Raises OSError if it can not be started.
+    """
+    with start(command, environment) as process:
         conversation = _Conversation(process, data)
         try:
             ended = conversation.until(time.monotonic() + deadline_seconds)
@@ -58,7 +101,7 @@ def run(
     return Outcome(bytes(conversation.stdout), bytes(conversation.stderr), exit_status, ended)
 
 
-def _reaped(process: subprocess.Popen[bytes], grace_seconds: float) -> Ended:
+def _reaped(process: Process, grace_seconds: float) -> Ended:
     try:
         process.wait(grace_seconds)
     except subprocess.TimeoutExpired:
@@ -69,7 +112,7 @@ def _reaped(process: subprocess.Popen[bytes], grace_seconds: float) -> Ended:
 class _Conversation:
     """Feeds stdin and gathers stdout and stderr, in one thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes], data: bytes) -> None:
+    def __init__(self, process: Process, data: bytes) -> None:
         assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - for the type checker: all three are pipes
         self.stdout = bytearray()
         self.stderr = bytearray()

@@ -29,7 +29,7 @@ from cpi.contract.model import (
 )
 from cpi.contract.units import MiB
 from cpi.kit.settings import read_settings
-from cpi.rpc import versions
+from cpi.rpc import child, versions
 from cpi.rpc.calling import Caller, Executable, OnCall, ignore_call
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class ExternalCloud(Cloud):
 
     The version of the API is negotiated once, when it is first needed. An executable does not declare its powers: say in
     capabilities what it has. on_call is told of every call what the executable logged, in the thread that made the call.
+    start is who starts its processes.
     Errors come back as the classes of the contract; what is no valid response is a CpiError that shows its beginning.
     """
 
@@ -66,6 +67,7 @@ class ExternalCloud(Cloud):
         deadline_seconds: float = 1800.0,
         grace_seconds: float = 10.0,
         on_call: OnCall = ignore_call,
+        start: child.Start = child.start,
     ) -> None:
         self._executable = Executable(
             tuple(command),
@@ -74,6 +76,7 @@ class ExternalCloud(Cloud):
             deadline_seconds=deadline_seconds,
             grace_seconds=grace_seconds,
             on_call=on_call,
+            start=start,
         )
         vars(self)["capabilities"] = capabilities  # of this executable, not of the class
 

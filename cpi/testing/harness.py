@@ -11,6 +11,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudProperties, Env, Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB
+from cpi.rpc import child
 from cpi.testing.guest import Guest
 
 Face = Literal["in-process", "executable"]
@@ -61,6 +62,9 @@ class Harness(msgspec.Struct, frozen=True, kw_only=True):
 
     command: Sequence[str] | None = None
     """The executable to speak to. None: this package's own, with config in a file."""
+
+    start: child.Start = child.start
+    """Who starts this package's own executable; a ForkServer's start costs a tenth. The wire clauses have it started as it is."""
 
     capabilities: frozenset[Capability] | None = None
     """The powers to expect. None: those that the driver's class declares."""

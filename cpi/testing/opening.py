@@ -29,6 +29,7 @@ def opened(harness: Harness, face: Face, folder: Path, config: Mapping[str, Any]
         deadline_seconds=_DEADLINE_SECONDS,
         on_call=_keep,
         capabilities=harness.capabilities or frozenset(),
+        start=harness.start,
     )
 
 

@@ -10,7 +10,14 @@ _BROAD = {"Exception", "BaseException"}
 _MAY_CATCH_ALL = {"cpi/rpc/dispatcher.py", "cpi/kit/undo.py"}
 _MAY_SLEEP = {"cpi/kit/waiting.py", "cpi/kit/retrying.py"}
 _STREAMS = {"stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"}
-_MAY_USE_STREAMS = ("drivers/local/agent/launcher.py", "cpi/cli/", "cpi/__main__.py", "cpi/rpc/process.py", "cpi/rpc/log.py")
+_MAY_USE_STREAMS = (
+    "drivers/local/agent/launcher.py",
+    "cpi/cli/",
+    "cpi/__main__.py",
+    "cpi/rpc/process.py",
+    "cpi/rpc/log.py",
+    "cpi/testing/forking.py",
+)
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/[\w.]")
 _TEXT = re.compile(r"\.(py|md|toml|txt|yml|yaml|json|jsonl|cfg|ini)$|(^|/)(Makefile|run)$")
 

@@ -9,10 +9,12 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_gib
+from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab, lab
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 _ABSENT = Absent(
@@ -30,14 +32,14 @@ class TestAws(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A region of moto's."""
         image = bootable_image(tmp_path_factory.mktemp("image") / "image")
         with lab() as aws:
-            yield _harness(aws, image)
+            yield _harness(aws, fork_servers("aws").start, image)
 
 
-def _harness(aws: Lab, image: Path) -> Harness:
+def _harness(aws: Lab, start: Start, image: Path) -> Harness:
     zone = ZONES[0]
     subnet, addresses = aws.subnets()[zone], aws.free_addresses(zone)
 
@@ -52,6 +54,7 @@ def _harness(aws: Lab, image: Path) -> Harness:
 
     return Harness(
         config=aws.config(),
+        start=start,
         stemcell=Stemcell(image=str(image), cloud_properties={"name": "tiny", "version": "1", "disk": 1024}),
         vm_cloud_properties={"instance_type": "m5.large", "availability_zone": zone},
         networks=manual,

@@ -9,9 +9,11 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
+from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Ledger, Stemcell
 from cpi.testing.making import Maker
 from fixtures.clouds.cloudstack.lab import Lab, lab
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,13 +35,13 @@ class TestCloudStack(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A cloud of its own."""
         folder = tmp_path_factory.mktemp("cloudstack")
         image = folder / "image"
         image.write_bytes(b"QFI\xfb" + bytes(1 << 16))
         with lab() as cloud:
-            yield _harness(cloud, image, str(folder))
+            yield _harness(cloud, fork_servers("cloudstack").start, image, str(folder))
 
 
 class _MakerOfUsedDisks(Maker):
@@ -57,7 +59,7 @@ class _MakerOfUsedDisks(Maker):
         return disk_cid
 
 
-def _harness(cloud: Lab, image: Path, folder: str) -> Harness:
+def _harness(cloud: Lab, start: Start, image: Path, folder: str) -> Harness:
     def manual() -> Networks:
         return {
             "default": Network(
@@ -72,6 +74,7 @@ def _harness(cloud: Lab, image: Path, folder: str) -> Harness:
 
     return Harness(
         config=cloud.config(cache_folder=folder),
+        start=start,
         stemcell=Stemcell(image=str(image), cloud_properties={"name": "tiny", "version": "1", "hypervisor": "kvm"}),
         vm_cloud_properties={"compute_offering": "small", "disk": 2000},
         networks=manual,

@@ -9,10 +9,12 @@ import pytest
 from cpi.contract.ids import DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_gib
+from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import REGION, ZONE, Lab, lab
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 _NOUGHT = "0" * 24
@@ -32,14 +34,14 @@ class TestGoogle(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A project of the fake's."""
         image = packed_image(tmp_path_factory.mktemp("image") / "image")
         with lab() as google:
-            yield _harness(google, image)
+            yield _harness(google, fork_servers("google").start, image)
 
 
-def _harness(google: Lab, image: Path) -> Harness:
+def _harness(google: Lab, start: Start, image: Path) -> Harness:
     addresses = google.free_addresses()
 
     def manual() -> Networks:
@@ -53,6 +55,7 @@ def _harness(google: Lab, image: Path) -> Harness:
 
     return Harness(
         config=google.config(default_zone=ZONE),
+        start=start,
         stemcell=Stemcell(image=str(image), cloud_properties={"name": "tiny", "version": "1"}),
         vm_cloud_properties={"machine_type": "e2-medium", "zone": ZONE},
         networks=manual,

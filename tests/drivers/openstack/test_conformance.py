@@ -9,9 +9,11 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_gib
+from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Stemcell
 from fixtures.clouds.openstack import ControlPlane
 from fixtures.clouds.openstack.lab import Lab, lab
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,15 +26,17 @@ class TestOpenStack(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, openstack_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(
+        cls, openstack_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers
+    ) -> Iterator[Harness]:
         """A project of its own."""
         image = tmp_path_factory.mktemp("image") / "image"
         image.write_bytes(bytes(1 << 20))
         with lab(openstack_plane) as project:
-            yield _harness(project, image)
+            yield _harness(project, fork_servers("openstack").start, image)
 
 
-def _harness(project: Lab, image: Path) -> Harness:
+def _harness(project: Lab, start: Start, image: Path) -> Harness:
     def manual() -> Networks:
         address, properties = project.free_address(), {"net_id": project.net_id}
         return {
@@ -51,6 +55,7 @@ def _harness(project: Lab, image: Path) -> Harness:
 
     return Harness(
         config=project.config(),
+        start=start,
         stemcell=Stemcell(
             image=str(image),
             cloud_properties={"name": "tiny", "version": "1", "disk_format": "raw", "container_format": "bare", "disk": 3072},

@@ -9,9 +9,11 @@ import pytest
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB
+from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Stemcell
 from fixtures.clouds.vcloud.lab import Lab, lab
 from fixtures.clouds.vcsim.images import image
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -24,14 +26,14 @@ class TestVcloud(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A cloud of its own."""
         folder = tmp_path_factory.mktemp("vcloud")
         with lab() as cloud:
-            yield _harness(cloud, image(folder / "image"), str(folder))
+            yield _harness(cloud, fork_servers("vcloud").start, image(folder / "image"), str(folder))
 
 
-def _harness(cloud: Lab, stemcell: Path, folder: str) -> Harness:
+def _harness(cloud: Lab, start: Start, stemcell: Path, folder: str) -> Harness:
     def manual() -> Networks:
         return {
             "default": Network(
@@ -46,6 +48,7 @@ def _harness(cloud: Lab, stemcell: Path, folder: str) -> Harness:
 
     return Harness(
         config=cloud.config(cache_folder=folder),
+        start=start,
         stemcell=Stemcell(image=str(stemcell), cloud_properties={"name": "tiny", "version": "1"}),
         vm_cloud_properties={"cpu": 1, "ram": 512, "disk": 1024},
         networks=manual,

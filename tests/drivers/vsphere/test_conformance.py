@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
+from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
 from cpi.testing.conformance.attachments import AttachmentClauses
 from cpi.testing.conformance.connecting import ConnectingClauses
@@ -23,6 +24,7 @@ from fixtures.clouds.nsxt import lab as nsx_lab
 from fixtures.clouds.nsxt import seed
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
+from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 _ABSENT = Absent(
@@ -40,11 +42,11 @@ class TestVsphere(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A vCenter of its own."""
         folder = tmp_path_factory.mktemp("vsphere")
         with lab() as vcenter:
-            yield _harness(vcenter, image(folder / "image"), folder)
+            yield _harness(vcenter, fork_servers("vsphere").start, image(folder / "image"), folder)
 
 
 class TestVsphereWithFirstClassDisks(
@@ -56,12 +58,12 @@ class TestVsphereWithFirstClassDisks(
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A vCenter of its own."""
         folder = tmp_path_factory.mktemp("vsphere-fcd")
         with lab() as vcenter:
             yield replace(
-                _harness(vcenter, image(folder / "image"), folder, fcd=True),
+                _harness(vcenter, fork_servers("vsphere").start, image(folder / "image"), folder, fcd=True),
                 disk_cloud_properties={"type": "thin"},
                 absent=replace(_ABSENT, disk=DiskCid("fcd-00000000-0000-4000-8000-000000000000")),
             )
@@ -72,14 +74,14 @@ class _WithNsx:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
         """A vCenter and an NSX manager of its own."""
         folder = tmp_path_factory.mktemp("nsx")
         with lab() as vcenter, nsx_lab.lab(vcenter.url) as nsx:
             config = vcenter.config(cache_folder=str(folder / "cache"), nsxt=nsx.block(realization_timeout=20))
             properties = {"t0_router_id": seed.ROUTER, "transport_zone_id": seed.ZONE, "ip_block_id": seed.BLOCK}
             yield replace(
-                _harness(vcenter, image(folder / "image"), folder),
+                _harness(vcenter, fork_servers("vsphere").start, image(folder / "image"), folder),
                 config=config,
                 network_definition=NetworkDefinition(range="10.99.0.0/24", gateway="10.99.0.1", cloud_properties=properties),
                 sized_network_definition=NetworkDefinition(netmask_bits=26, cloud_properties=properties),
@@ -100,7 +102,7 @@ class TestNetworksOfVsphere(_WithNsx, NetworkClauses):
     faces = ("in-process", "executable")
 
 
-def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: Any) -> Harness:
+def _harness(vcenter: Lab, start: Start, stemcell: Path, folder: Path, **own: Any) -> Harness:
     def manual() -> Networks:
         properties = {"name": NETWORK}
         return {
@@ -118,6 +120,7 @@ def _harness(vcenter: Lab, stemcell: Path, folder: Path, **own: Any) -> Harness:
 
     return Harness(
         config=vcenter.config(cache_folder=str(folder / "cache"), **own),
+        start=start,
         stemcell=Stemcell(image=str(stemcell), cloud_properties={"name": "tiny", "version": "1"}),
         vm_cloud_properties={"cpu": 1, "ram": 512, "disk": 1024},
         networks=manual,
