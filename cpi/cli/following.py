@@ -104,6 +104,8 @@ def show_outcome(record: MoveRecord, *, as_json: bool) -> None:
         where = Text.assemble("moved ", report.old_disk_cid, " to ", (report.disk_cid, "bold"))
         screen.out().print(where, f"({report.strategy.value}: {report.reason})", soft_wrap=True)
         screen.out().print(f"jobs down for {report.jobs_down_seconds:.1f} s, {report.seconds:.1f} s in all", soft_wrap=True)
+        for note in report.notes:
+            screen.out().print(Text(f"  {note}"), soft_wrap=True)
     if outcome.standing is not Standing.MOVED:
         sys.stdout.flush()
         again = f"\n  to try again: cpi migrate --resume {record.move_id}" if outcome.left else ""

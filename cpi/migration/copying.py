@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from cpi.contract import errors
-from cpi.migration import scripts
+from cpi.migration import flagging, scripts
 from cpi.migration.guest import Guest, NoRoom, Room
 from cpi.migration.report import Pass, Progress
 from cpi.migration.stopping import Limits, enough, expected_seconds
@@ -38,7 +38,7 @@ def why_no_room(used: Room, there: Room) -> str:
 
 
 def skipped(guest: Guest) -> tuple[int, int, int]:
-    """How many sockets, pipes and device nodes are left out; how many files and bytes are not. Changes count from here on."""
+    """How many sockets are left out; how many files and bytes are not. Changes count from here on."""
     nodes, files, size = _numbers(guest.run(scripts.BEGIN).stdout)
     return nodes, files, size
 
@@ -78,14 +78,14 @@ def copy_until_little_is_left(
 
 def catch_up(guest: Guest, limits: Limits, passes: tuple[Pass, ...], tell: Tell) -> tuple[tuple[Pass, ...], str]:
     """The passes after everything was read and compared, which takes long: the first has much to do, the rest little."""
-    first = copy_changes(guest, limits, len(passes) + 1, tell)
-    return copy_until_little_is_left(guest, limits, (*passes, first), tell, since=len(passes))
+    return copy_until_little_is_left(guest, limits, passes, tell, since=len(passes) - 1)
 
 
 def copy_last(guest: Guest, number: int) -> Pass:
-    """The pass with the jobs down. Raises CloudError if anything could not be copied."""
+    """The pass with the jobs down. Raises CloudError if anything cannot be read or copied."""
     began = time.monotonic()
-    files, size, strange = _numbers(guest.run(scripts.LAST, fine=(0, _VANISHED)).stdout)
+    guest.run(flagging.TAKE_BACK)
+    files, size, strange = _numbers(guest.run(scripts.LAST).stdout)
     return Pass(number, time.monotonic() - began, size, files, strange=strange, jobs_down=True)
 
 

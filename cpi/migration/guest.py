@@ -15,6 +15,15 @@ OLDEST_RSYNC: Final = (3, 1, 3)
 _SHORT_SECONDS: Final = 300.0
 _LONGEST_SECONDS: Final = 7 * 24 * 3600.0
 _FULL: Final = b"No space left on device"
+_UNREADABLE: Final = 74
+_TOO_LONG: Final = "File name too long"
+_DAMAGE: Final = ("Input/output error", "Structure needs cleaning", "Bad message", "Stale file handle")
+_PATHS_TOLD: Final = 5
+_LONGEST_LINE: Final = 240
+
+
+REPAIR: Final = "stop the jobs, unmount the disk and run fsck -f (xfs_repair for xfs) on it"
+_LOOK: Final = f"; what to do: {REPAIR}, then look whether these files are whole"
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -33,6 +42,10 @@ class Room(msgspec.Struct, frozen=True):
 
 class NoRoom(errors.CloudError):
     """The new disk does not hold the data; the message has the figures."""
+
+
+class Unreadable(errors.CloudError):
+    """What lies on a disk cannot be read; the message names it, and what to do."""
 
 
 class Guest:
@@ -70,10 +83,17 @@ class Guest:
             raise errors.CloudError(f"how full {folder} is can not be told: {said.complaint}")
         return room_from(said.stdout.decode(errors="replace"))
 
+    def faults(self) -> str:
+        """What the store's filesystem knows to be wrong with itself; empty if nothing."""
+        said = self._shell.run(scripts.alone(scripts.HEALTH, self.store), deadline_seconds=_SHORT_SECONDS)
+        if said.status != 0:
+            raise errors.CloudError(f"whether the filesystem of {self.store} is well cannot be found out: {said.complaint}")
+        return said.stdout.decode(errors="replace").strip()
+
     def run(
         self, script: str, *words: str, stdin: bytes = b"", on_output: OnOutput | None = None, fine: Sequence[int] = (0,)
     ) -> Output:
-        """Run a script of ours alone: what a killed process left running is ended first. Raises CloudError, NoRoom."""
+        """Run a script of ours alone: what a killed process left running is ended first. Raises CloudError."""
         done = self._shell.run(
             scripts.guarded(script, self._work, self.store, self.target, *words),
             deadline_seconds=_LONGEST_SECONDS,
@@ -82,6 +102,8 @@ class Guest:
         )
         if _FULL in done.stderr:
             raise NoRoom(f"{self._figures()}: {done.complaint}")
+        if done.status == _UNREADABLE:
+            raise Unreadable(unreadable(done.stderr))
         if done.status not in fine:
             raise errors.CloudError(f"in the guest: exit status {done.status}: {done.complaint}")
         return done
@@ -90,6 +112,10 @@ class Guest:
         room = self.room(self.target)
         inodes = "" if room.free_inodes is None else f" and {room.free_inodes} inodes"
         return f"No space left on device: the new disk has {room.used_bytes} bytes used, {room.free_bytes} bytes{inodes} free"
+
+    def thaw(self) -> None:
+        """Let the store be written to again, without unmounting it: a filesystem with errors could not be mounted anew."""
+        self._short(scripts.THAW, self.store)
 
     def remember(self, disk_cid: DiskCid) -> None:
         """Let a BOSH agent mount this disk at its next boot: it keeps the CID of the one that it mounted last."""
@@ -103,6 +129,26 @@ class Guest:
         done = self._shell.run(scripts.alone(script, *words), deadline_seconds=_SHORT_SECONDS)
         if done.status != 0:
             raise AgentUnreachable(f"in the guest: exit status {done.status}: {done.complaint}")
+
+
+def unreadable(said: bytes) -> str:
+    """What a script complained of, a line for each path, and what to do about it."""
+    lines = said.decode(errors="replace").replace("/./", "/").strip().splitlines()
+    told = "; ".join(_shortened(line) for line in lines[:_PATHS_TOLD])
+    more = f" and {len(lines) - _PATHS_TOLD} more" if len(lines) > _PATHS_TOLD else ""
+    return f"not everything can be read: {told}{more}{advice(said.decode(errors='replace')) or _LOOK}"
+
+
+def advice(said: str) -> str:
+    """What to do about what tools in a guest complain of; empty if they say nothing that is known."""
+    if _TOO_LONG in said:
+        return "; what to do: a path of more than 4095 bytes cannot be opened: shorten or remove it"
+    return _LOOK if any(word in said for word in _DAMAGE) else ""
+
+
+def _shortened(line: str) -> str:
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]}…{line[-half:]}"
 
 
 def rsync_version(first_line: str) -> tuple[int, ...]:

@@ -93,6 +93,7 @@ class Journal:
             passes=state.passes,
             verified_bytes=state.verified_bytes,
             verified_files=state.verified_files,
+            listed_paths=state.listed_paths,
             expected_down_seconds=state.expected_down_seconds,
             snapshot_cid=state.snapshot_cid,
             notes=state.notes,

@@ -7,7 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.migration import copying, verifying
-from cpi.migration.guest import Guest
+from cpi.migration.guest import REPAIR, Guest
 from cpi.migration.moving import Move, State, Step
 from cpi.migration.report import Pass
 from cpi.migration.stopping import expected_seconds
@@ -41,7 +41,7 @@ def _copy_live(move: Move) -> State:
     passes = _made_by("copy_live", passes)
     notes = [f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
-        notes.append(f"{nodes} sockets, pipes and device nodes were left out: programs make them when they start")
+        notes.append(f"{nodes} sockets were left out: programs make them when they start")
     return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
@@ -53,7 +53,13 @@ def _verify_live(move: Move) -> State:
     site.agent.mount_disk(move.disk_cid)
     guest.remember(move.order.old_disk_cid)
     verified = verifying.verify_all(guest)
-    passes, _ = copying.catch_up(guest, move.order.limits, move.state.passes, site.tell)
+    passes = (*move.state.passes, copying.copy_changes(guest, move.order.limits, len(move.state.passes) + 1, site.tell))
+    verifying.verify_doubtful(guest)
+    passes, _ = copying.catch_up(guest, move.order.limits, passes, site.tell)
+    verifying.check_lasting(guest)
+    faults = guest.faults()
+    if faults:
+        raise errors.CloudError(f"the filesystem on {move.order.old_disk_cid} knows of errors ({faults}); what to do: {REPAIR}")
     return _after_verifying(move.state, verified, _made_by("verify_live", passes))
 
 
@@ -80,11 +86,16 @@ def _copy_last(move: Move) -> State:
 
 
 def _verify_last(move: Move) -> State:
-    differed = verifying.verify_changes(_guest(move))
-    if not differed:
-        return move.state
-    note = f"{differed} paths differed after the last pass, and were copied again"
-    return msgspec.structs.replace(move.state, notes=(*move.state.notes, note))
+    verified = verifying.verify_changes(_guest(move))
+    verifying.carry_flags(_guest(move))
+    told = (
+        f"with the jobs down {verified.paths} paths were listed on both disks, and agree in name, kind, size, links, owner, mode"
+        f" and time; what changed or was in doubt, {verified.files} files, was read from both and compared byte by byte"
+    )
+    notes = [told]
+    if verified.differing:
+        notes.append(f"{verified.differing} paths differed after the last pass, and were copied again")
+    return msgspec.structs.replace(move.state, listed_paths=verified.paths, notes=(*move.state.notes, *notes))
 
 
 def _swap_disks(move: Move) -> State:

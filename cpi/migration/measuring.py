@@ -51,4 +51,5 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
         used_bytes_at_least=room.used_bytes,
         used_inodes=room.used_inodes,
         filesystem=room.filesystem,
+        filesystem_faults=guest.faults(),
     )

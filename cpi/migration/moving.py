@@ -22,6 +22,7 @@ class State(msgspec.Struct, frozen=True):
     passes: tuple[Pass, ...] = ()
     verified_bytes: int | None = None
     verified_files: int | None = None
+    listed_paths: int | None = None
     expected_down_seconds: float | None = None
     notes: tuple[str, ...] = ()
 

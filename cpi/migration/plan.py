@@ -8,6 +8,7 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.migration.guest import REPAIR
 from cpi.migration.report import MoveRefused, Strategy
 from cpi.migration.stopping import Limits
 
@@ -68,6 +69,9 @@ class Facts(msgspec.Struct, frozen=True):
     """How many inodes the data takes, where the guest was asked."""
 
     filesystem: str = ""
+    filesystem_faults: str = ""
+    """What it knows to be wrong with itself; empty if nothing, or if it was not asked."""
+
     no_live_copy: str = "no shell in the guest was offered"
     """Why the guest can not copy its disk while the jobs run; empty if it can."""
 
@@ -129,6 +133,11 @@ def plan(order: Order, facts: Facts) -> Plan:
         return Plan(Strategy.COPY, "an earlier try of this move has swapped the disks", after=_FINISH)
     strategy, reason = (order.strategy, "asked for") if order.strategy else _chosen(order, facts)
     _check_forced(order, facts, strategy)
+    if facts.filesystem_faults and strategy is not Strategy.NOTHING:
+        raise MoveRefused(
+            f"the filesystem on {order.old_disk_cid} knows of errors ({facts.filesystem_faults}): what is on it may not be what"
+            f" was written; what to do: {REPAIR}, then move it"
+        )
     if strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
         _check_data_fits(order, facts)
     before, after = _STEPS[strategy]

@@ -153,6 +153,9 @@ class Report(msgspec.Struct, frozen=True):
     """What was read from both disks and compared while the jobs ran; what changed later was compared with the jobs down."""
 
     verified_files: int | None = None
+    listed_paths: int | None = None
+    """How many were listed on both disks with the jobs down, and agree in all but content."""
+
     expected_down_seconds: float | None = None
     """What the last pass was expected to take when the jobs were told to stop."""
 

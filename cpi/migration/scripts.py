@@ -1,10 +1,14 @@
-"""What runs in the guest: POSIX sh, GNU find and coreutils, flock and setsid of util-linux, rsync: a BOSH stemcell has all.
+"""What runs in the guest: POSIX sh, perl, GNU find and coreutils, flock and setsid of util-linux, rsync: a BOSH stemcell has all.
 
 A listing has a record for every path: its kind, a mark, size, inode, links, ctime and name, ended by NUL. ctime changes with
 whatever is done to a file, and the inode tells what was moved in its place, so a path whose record stayed the same is
 unchanged. A record younger than two seconds gets a mark of its own, so that it counts as changed next time: clocks of
 files are coarse. Before a listing the filesystem is synced: a page mapped into memory tells of the first write to it only,
 until it is written back.
+
+Beside it lies, as NAME.about, what must be the same on both disks: kind, mode, owners, links, size, time of change, name and,
+behind two slashes, where a link points to; for a device its numbers, for names of one file the first of them. What `find`
+complains of ends the script, but for what vanished under it while the jobs run.
 """
 
 from typing import Final
@@ -31,15 +35,41 @@ gently() {
 G=""
 list() {
   sync -f "$S/."
-  since=$(($(date +%s) - 2))
-  cd "$S/."
-  find . -xdev -ignore_readdir_race -path ./lost+found -prune -o '(' -type f -o -type d -o -type l ')' '(' \
-    -newerct "@$since" -printf "%y $since %s %i %n %C@ %p\\0" -o -printf '%y - %s %i %n %C@ %p\\0' ')' |
-    sort -z -T "$W" >"$W/listing.part"
-  mv "$W/listing.part" "$1"
+  walk "$S" "$1"
+}
+# $1 the folder, $2 where the listing goes; STRICT is set when nothing may vanish any more
+STRICT=""
+walk() {
+  since=$(($(date +%s) - 2)) complaints=0
+  rm -f "$2".*
+  cd "$1/."
+  find . -xdev ${STRICT:--ignore_readdir_race} '!' -type s '(' \
+    '(' -newerct "@$since" -printf "%y $since %s %i %n %C@ %p\\0" -o -printf '%y - %s %i %n %C@ %p\\0' ')' , \
+    '(' -type d -fprintf "$2.found" 'd %m %U %G - - %T@ %p//\\0' -o \
+      -type f -fprintf "$2.found" 'f %m %U %G %n %s %T@ %p//\\0' -o -fprintf "$2.found" '%y %m %U %G %n - %T@ %p//%l\\0' ')' , \
+    '(' -type b -o -type c ')' -fprintf "$2.nodes" '%p\\0' , '!' -type d -links +1 -fprintf "$2.inodes" '%i %p\\0' \
+    ')' >"$2.part" 2>"$W/complaints" || complaints=$?
+  if [ $complaints != 0 ] && { [ -n "$STRICT" ] || grep -qv ': No such file or directory$' "$W/complaints"; }; then
+    sed -i "s|^find: |$1: |" "$W/complaints"
+    unreadable
+  fi
+  sort -z -T "$W" -t ' ' -k 2 "$2.inodes" | perl -0ne '
+    chomp;
+    my ($inode, $path) = split / /, $_, 2;
+    $first{$inode} //= $path;
+    print "h - - - - - - $path//$first{$inode}\\0"' >>"$2.found"
+  xargs -0 -r -a "$2.nodes" stat --printf 'n - - - - - - %n//%t,%T\\0' >>"$2.found"
+  sort -z -T "$W" "$2.found" >"$2.about"
+  sort -z -T "$W" "$2.part" >"$2.sorted"
+  rm "$2.part" "$2.found" "$2.nodes" "$2.inodes"
+  mv "$2.sorted" "$2"
+}
+unreadable() {
+  sort -u "$W/complaints" | head -n 20 >&2
+  exit 74
 }
 sum() { tr '\\0\\n' '\\n?' <"$1" | awk '$1 == "f" { n++; s += $3 } END { printf "%d %.0f\\n", n, s }'; }
-copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 --no-devices --no-specials --info=nonreg0 "$@"; }
+copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 "$@"; }
 # the root folder itself is never in a list: named there, it would stand for all that is in it
 of_list() { list=$1; shift; copy --from0 --files-from="$list" --delete-missing-args --force "$@" "$S/" "$T/"; }
 # With a folder goes all that was in it: to ask rsync for what lies below what is no folder any more is an error.
@@ -56,11 +86,27 @@ below() {
   ' "$W/vanished.lines" - | tr '\\n\\001' '\\0\\n'
 }
 root() { copy -r --exclude='/*' "$@" "$S/" "$T/"; }
+paths() { cut -z -d ' ' -f 7- | sort -T "$W" -z; }
+folders() { { grep -z '^d' "$1" || :; } | paths; }
+# What changed since the listing "base": in "changed", with what was told to differ; says how much, and how much did not change.
+changes() {
+  list "$W/now"
+  comm -z -13 "$W/base" "$W/now" >"$W/new"
+  comm -z -23 "$W/base" "$W/now" >"$W/old"
+  folders "$W/new" >"$W/here"
+  folders "$W/old" | comm -z -23 - "$W/here" >"$W/vanished"
+  below <"$W/old" | cat - "$W/new" | paths | sort -T "$W" -zu >"$W/moved"
+  sort -T "$W" -zu "$W/more" | comm -z -23 - "$W/moved" >"$W/strange"
+  sort -T "$W" -zu "$W/moved" "$W/more" | { grep -zvx '[.]/*' || :; } >"$W/changed"
+  sort -T "$W" -zu "$W/changed" "$W/unproven" >"$W/doubtful"
+  sum "$W/new"
+  tr -dc '\\0' <"$W/strange" | wc -c
+}
 """
 
 FITNESS: Final = """
 missing=""
-for name in rsync find sort comm cut tr awk flock setsid df du cp xargs; do
+for name in rsync perl find sort comm cut tr awk flock setsid df du cp xargs; do
   command -v "$name" >/dev/null || missing="$missing $name"
 done
 echo "$missing"
@@ -89,6 +135,31 @@ case "$inodes $ifree" in *-*) inodes=0 ifree=0 kind=folder ;; esac
 echo "$kind $used $inodes $free $ifree"
 """
 
+# What an ext4 knows of its own errors, for people; nothing if it is well. It is found by the device's number.
+HEALTH: Final = """
+cd "$1/."
+number=$(stat -c %d .)
+if [ "$number" = "$(stat -c %d ..)" ]; then exit 0; fi
+device=/sys/dev/block/$(((number >> 8) & 4095)):$(((number & 255) | ((number >> 12) & 1048320)))
+name=$(basename "$(readlink -f "$device")")
+errors=/sys/fs/ext4/$name
+if [ ! -d "$errors" ]; then exit 0; fi
+count=$(cat "$errors/errors_count" 2>/dev/null || echo 0)
+if [ "$count" != 0 ]; then
+  echo "$count errors, the last at inode $(cat "$errors/last_error_ino" 2>/dev/null || echo unknown)"
+  exit 0
+fi
+if command -v dumpe2fs >/dev/null && [ -b "/dev/$name" ]; then
+  dumpe2fs -h "/dev/$name" 2>/dev/null | sed -n 's/^Filesystem state: *\\(.*with errors.*\\)/its state is "\\1"/p'
+fi
+"""
+
+# A disk that is a folder of the host was never read-only.
+THAW: Final = """
+cd "$1/."
+if [ "$(stat -c %d .)" != "$(stat -c %d ..)" ]; then mount -o remount,rw "$(pwd -P)"; fi
+"""
+
 REMEMBER: Final = """
 if [ -e "$1" ]; then printf %s "$2" >"$1.part"; mv "$1.part" "$1"; sync; fi
 """
@@ -107,9 +178,10 @@ rm -rf -- "$1"
 
 # What a job makes that can not be copied, and what a later pass is measured against.
 BEGIN: Final = """
-find "$S/." -xdev -ignore_readdir_race '(' -type s -o -type p -o -type b -o -type c ')' -printf '%y\\n' | wc -l
+find "$S/." -xdev -ignore_readdir_race -type s -printf . | wc -c
 list "$W/base"
 : >"$W/more"
+: >"$W/unproven"
 sum "$W/base"
 """
 
@@ -123,31 +195,16 @@ if [ "$1" = 0 ] && [ -z "$(find "$T/." -mindepth 1 -maxdepth 1 ! -name lost+foun
   (while sleep 1 >/dev/null 2>&1; do echo "$(($(df -B1 --output=used "$T/." | tail -n 1) - before))"; done) 9>&- &
   watch=$!
   cd "$S/."
-  find . -mindepth 1 -maxdepth 1 ! -name lost+found -print0 >"$W/top"
+  find . -mindepth 1 -maxdepth 1 -print0 >"$W/top"
   $G xargs -0 -r -a "$W/top" cp -ax -t "$T/." -- || status=23
   kill "$watch"
-  find "$T/." -xdev '(' -type s -o -type p -o -type b -o -type c ')' -delete
 else
-  copy -r --delete --exclude=/lost+found --bwlimit="$1" --info=progress2 --no-human-readable "$S/" "$T/" || status=$?
+  copy -r --delete --filter='protect /lost+found' --bwlimit="$1" --info=progress2 --no-human-readable "$S/" "$T/" || status=$?
 fi
+find "$T/." -xdev -type s -delete
 sync -f "$T/."
 root
 exit "$status"
-"""
-
-_CHANGES: Final = """
-list "$W/now"
-comm -z -13 "$W/base" "$W/now" >"$W/new"
-comm -z -23 "$W/base" "$W/now" >"$W/old"
-paths() { cut -z -d ' ' -f 7- | sort -T "$W" -z; }
-folders() { { grep -z '^d' "$1" || :; } | paths; }
-folders "$W/new" >"$W/here"
-folders "$W/old" | comm -z -23 - "$W/here" >"$W/vanished"
-below <"$W/old" | cat - "$W/new" | paths | sort -T "$W" -zu >"$W/moved"
-sort -T "$W" -zu "$W/more" | comm -z -23 - "$W/moved" >"$W/strange"
-sort -T "$W" -zu "$W/moved" "$W/more" | { grep -zvx '[.]/*' || :; } >"$W/changed"
-sum "$W/new"
-tr -dc '\\0' <"$W/strange" | wc -c
 """
 
 # What is written in place is written under all its names: names of one file that are now names of two must part first.
@@ -170,44 +227,21 @@ sync -f "$T/."
 # $1 the limit in KiB a second.
 ROUND: Final = f"""
 gently
-{_CHANGES}{_PART}{_TAKE}
+changes{_PART}{_TAKE}
 mv "$W/now" "$W/base"
+mv "$W/now.about" "$W/base.about"
+mv "$W/doubtful" "$W/unproven"
 : >"$W/more"
 exit "$status"
 """
 
 # The last one runs with the jobs down, at full speed; what it is measured against stays, so that it can be repeated.
 LAST: Final = f"""
-{_CHANGES}{_PART}
+STRICT=-noignore_readdir_race
+changes{_PART}
 set -- 0
 {_TAKE}
 exit "$status"
-"""
-
-_DIFFER: Final = "-n -c -i --out-format='%i %n'"
-
-VERIFY_ALL: Final = f"""
-gently
-sum "$W/base"
-status=0
-copy -r --delete --exclude=/lost+found {_DIFFER} "$S/" "$T/" || status=$?
-exit "$status"
-"""
-
-VERIFY_CHANGED: Final = f"""
-status=0
-of_list "$W/changed" {_DIFFER} || status=$?
-root {_DIFFER}
-exit "$status"
-"""
-
-# What is named on stdin is known to differ: to be copied with the next pass, or at once.
-NOTE: Final = 'cat >"$W/more"'
-REPAIR: Final = """
-cat >"$W/differing"
-of_list "$W/differing" -I --no-inplace --whole-file
-root -I
-sync -f "$T/."
 """
 
 # How much there is, what changed within $1 seconds, how many nanoseconds it took to find that, and to read a part of the large

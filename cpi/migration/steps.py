@@ -1,5 +1,6 @@
 """The steps of a move. Each looks at what is true before it acts, so that it can be repeated; so does its undoing."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,6 +10,8 @@ import msgspec
 from cpi.agent import jobs
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.migration import verifying
+from cpi.migration.guest import advice
 from cpi.migration.live_steps import LIVE_STEPS
 from cpi.migration.moving import Move, State, Step
 
@@ -109,17 +112,49 @@ def _attach_new_disk(move: Move) -> State:
 
 def _take_new_disk_away(move: Move) -> None:
     move.site.detach(move.disk_cid)
-    move.site.remount(move.order.old_disk_cid)
+    if not _thawed(move):
+        move.site.remount(move.order.old_disk_cid)
+
+
+def _thawed(move: Move) -> bool:
+    """Whether the old disk is mounted and can be written to, by the guest's own doing."""
+    if move.facts.no_live_copy or move.order.old_disk_cid not in move.site.agent.list_disk():
+        return False
+    guest = move.site.guest(move.order.move_id)
+    try:
+        guest.thaw()
+        guest.remember(move.order.old_disk_cid)
+    except errors.Error:
+        return False
+    with contextlib.suppress(errors.Error):
+        guest.end_leftovers()
+    return True
 
 
 def _copy_data(move: Move) -> State:
     new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
+    guest = None if move.facts.no_live_copy else move.site.guest(move.order.move_id)
     if agent.list_disk() != (new,):
-        agent.migrate_disk(old, new)
+        if guest is not None:
+            verifying.list_before(guest)
+        try:
+            agent.migrate_disk(old, new)
+        except errors.CloudError as error:
+            raise errors.CloudError(f"{error.message}{advice(error.message)}") from error
     mounted = agent.list_disk()
     if mounted != (new,):
         raise errors.CloudError(f"the agent says that it copied the data, and has {', '.join(mounted) or 'nothing'} mounted")
-    return move.state
+    paths = None if guest is None else verifying.check_after(guest)
+    return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*move.state.notes, _compared(paths)))
+
+
+def _compared(paths: int | None) -> str:
+    if paths is None:
+        return "the agent copied the data; nothing was compared, for that takes a shell in the guest"
+    return (
+        f"the agent copied the data; {paths} paths were listed on both disks with the jobs down, and agree in name, kind, size,"
+        " links, owner, mode and second of change; content and attributes were not compared"
+    )
 
 
 def _mount_new_disk(move: Move) -> State:
@@ -128,6 +163,9 @@ def _mount_new_disk(move: Move) -> State:
 
 
 def _remove_old_disk(move: Move) -> State:
+    if not move.facts.no_live_copy:
+        with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody
+            move.site.guest(move.order.move_id).end_leftovers()
     move.site.detach(move.order.old_disk_cid)
     return move.state
 

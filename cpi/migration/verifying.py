@@ -1,18 +1,15 @@
-"""Whether the new disk holds what the old one does, read from both: content by checksums, and all that belongs to a file."""
+"""Whether the new disk holds what the old one does, read from both: names, content byte by byte, all that belongs to a file."""
 
-import re
 from typing import Final
 
 import msgspec
 
 from cpi.contract import errors
-from cpi.migration import scripts
+from cpi.migration import comparing, flagging
 from cpi.migration.guest import Guest
 
-_ITEM: Final = re.compile(rb"^(?:[<>ch.*][fdLDS][^ ]{9}|\*deleting {2,3}) ?(.+)$", re.DOTALL)
-_ESCAPE: Final = re.compile(rb"\\#([0-7]{3})")
 _NAMES_TOLD: Final = 5
-_WHILE_LIVE: Final = (0, 23, 24)
+_LONGEST_NAME: Final = 120
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -21,48 +18,90 @@ class Verified(msgspec.Struct, frozen=True):
     files: int
     size: int
     differing: int = 0
+    paths: int = 0
+    """How many were listed on both disks."""
 
 
 def verify_all(guest: Guest) -> Verified:
     """Compare everything while the jobs run. What differs, most of it since it is written to, goes with the next pass."""
-    done = guest.run(scripts.VERIFY_ALL, fine=_WHILE_LIVE)
-    head, _, rest = done.stdout.partition(b"\n")
-    files, size = (int(word) for word in head.split())
-    names = differing(rest)
-    guest.run(scripts.NOTE, stdin=as_list(names))
-    return Verified(files, size, len(names))
+    files, size, differing = _numbers(guest.run(comparing.ALL).stdout)
+    return Verified(files, size, differing)
 
 
-def verify_changes(guest: Guest) -> int:
-    """Compare what the last pass took; what differs is copied once more, and compared again. How many differed.
+def verify_doubtful(guest: Guest) -> None:
+    """Read once more, while the jobs run, what had differed or could not be read. Raises Unreadable if it still cannot be."""
+    guest.run(comparing.DOUBTFUL)
+
+
+def check_lasting(guest: Guest) -> None:
+    """Raises CloudError, while the jobs run, naming what the new disk cannot hold, and what differs though it did not change."""
+    guest.run(flagging.PROBE)
+    names = _names(guest.run(comparing.LASTING).stdout)
+    if names:
+        raise errors.CloudError(f"the new disk cannot hold these as they are on the old one: {told(names)}")
+
+
+def verify_changes(guest: Guest) -> Verified:
+    """Everything that lies on both disks, and the content of what changed or was in doubt; what differs is copied once more.
 
     Raises CloudError naming what still differs.
     """
-    names = _changes(guest)
+    found, names = _compared(guest)
     if names:
-        guest.run(scripts.REPAIR, stdin=as_list(names))
-        still = _changes(guest)
+        guest.run(comparing.REPAIR)
+        found, still = _compared(guest)
         if still:
-            raise errors.CloudError(f"the new disk differs from the old one although it was copied twice: {_told(still)}")
-    return len(names)
+            raise errors.CloudError(f"the new disk differs from the old one although it was copied twice: {told(still)}")
+    return msgspec.structs.replace(found, differing=len(names))
 
 
-def _changes(guest: Guest) -> list[bytes]:
-    return differing(guest.run(scripts.VERIFY_CHANGED).stdout)
+def list_before(guest: Guest) -> None:
+    """Note all that the store holds, the jobs down. Raises Unreadable."""
+    guest.run(comparing.BEFORE)
 
 
-def differing(said: bytes) -> list[bytes]:
-    """The names in what rsync would change, as they are on the disk, relative to it."""
-    found = (_ITEM.match(line) for line in said.split(b"\n"))
-    return [_ESCAPE.sub(lambda octal: bytes([int(octal[1], 8)]), item[1]) for item in found if item]
+def check_after(guest: Guest) -> int | None:
+    """Set what was noted before the disks were swapped against what the store holds now; flags are carried over.
+
+    How many paths there are, None if nothing was noted. Raises CloudError naming what differs.
+    """
+    head, _, rest = guest.run(comparing.AFTER).stdout.partition(b"\n")
+    names = _names(rest)
+    if names:
+        raise errors.CloudError(f"the new disk differs from the old one: {told(names)}")
+    return int(head) if head else None
 
 
-def as_list(names: list[bytes]) -> bytes:
-    """As a listing names them."""
-    paths = (name.removeprefix(b"./").rstrip(b"/") for name in names)
-    return b"".join(b"./" + path + b"\0" for path in paths if path)
+def carry_flags(guest: Guest) -> None:
+    """What rsync leaves behind, as immutable files are. Raises CloudError naming what cannot be kept."""
+    guest.run(flagging.APPLY)
 
 
-def _told(names: list[bytes]) -> str:
-    told = ", ".join(name.decode(errors="replace") for name in names[:_NAMES_TOLD])
-    return told if len(names) <= _NAMES_TOLD else f"{told} and {len(names) - _NAMES_TOLD} more"
+def _compared(guest: Guest) -> tuple[Verified, list[bytes]]:
+    head, _, names = guest.run(comparing.LAST).stdout.partition(b"\n")
+    paths, files, size = _numbers(head)
+    return Verified(files, size, paths=paths), _names(names)
+
+
+def _numbers(said: bytes) -> tuple[int, int, int]:
+    try:
+        first, second, third = (int(word) for word in said.split())
+    except ValueError as error:
+        raise errors.CloudError(f"in the guest: expected three numbers, got {said[-200:]!r}") from error
+    return first, second, third
+
+
+def _names(said: bytes) -> list[bytes]:
+    return [name.removeprefix(b"./") for name in said.split(b"\0") if name]
+
+
+def told(names: list[bytes]) -> str:
+    """Some of the names, for people."""
+    shown = ", ".join(_shown(name) for name in names[:_NAMES_TOLD])
+    return shown if len(names) <= _NAMES_TOLD else f"{shown} and {len(names) - _NAMES_TOLD} more"
+
+
+def _shown(name: bytes) -> str:
+    text = "".join(letter if letter.isprintable() else "?" for letter in name.decode(errors="replace"))
+    half = _LONGEST_NAME // 2
+    return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"

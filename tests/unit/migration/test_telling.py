@@ -6,9 +6,9 @@ import pytest
 from cpi.contract import errors
 from cpi.migration.copying import told_bytes, why_no_room
 from cpi.migration.forecast import Sample, expected_down_seconds, expected_seconds, sample_from
-from cpi.migration.guest import Room, room_from, rsync_version
+from cpi.migration.guest import Room, room_from, rsync_version, unreadable
 from cpi.migration.report import Strategy
-from cpi.migration.verifying import as_list, differing
+from cpi.migration.verifying import told as names_told
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,20 @@ def test_how_far_a_copy_is() -> None:
     assert told_bytes(b"cp: cannot open") is None
 
 
-def test_the_names_of_what_differs_are_as_on_the_disk() -> None:
-    """Escapes undone; what is no item is passed over."""
-    said = (
-        b">f..t...... db/rows\n.d..t...... db/\nhf......... a b\n*deleting   old\\#012name\n"
-        b'skipping non-regular file "x"\n>f+++++++++ \\#134#012\n.d..t...... ./\n'
-    )
-    assert differing(said) == [b"db/rows", b"db/", b"a b", b"old\nname", b"\\#012", b"./"]
-    assert as_list(differing(said)) == b"./db/rows\0./db\0./a b\0./old\nname\0./\\#012\0"
+def test_what_cannot_be_read_is_named_with_what_to_do() -> None:
+    """A few of the paths, long ones shortened in the middle."""
+    said = b"cannot read /store/./a: Input/output error\n" * 7 + b"cannot open /store/" + b"x" * 4000 + b"/leaf: Bad message\n"
+    told = unreadable(said)
+    assert told.startswith("not everything can be read: cannot read /store/a: Input/output error; ")
+    assert " and 3 more" in told
+    assert "fsck -f" in told
+    assert "shorten" in unreadable(b"cannot open /store/x: File name too long\n")
+
+
+def test_names_of_what_differs_are_shown_without_what_a_terminal_obeys() -> None:
+    """Five of them, and how many more."""
+    assert names_told([b"a\nb", b"\xff", b"\x1b[1m"]) == "a?b, \ufffd, ?[1m"
+    assert names_told([b"n"] * 8) == "n, n, n, n, n and 3 more"
 
 
 def test_room_is_compared_in_bytes_and_inodes() -> None:

@@ -1,0 +1,189 @@
+"""What compares both disks in the guest: lists of all that is on them, content byte by byte, attributes by rsync.
+
+Paths that differ are collected in $W/differing. Holes are passed over: only where one of the two has data both are read.
+"""
+
+from typing import Final
+
+from cpi.migration.flagging import FLAGS
+
+_COMPARING: Final = """
+# $1 and $2 two listings: the paths whose records are not in both. A new ext4 has a lost+found of its own.
+differ() {
+  { comm -z -23 "$1.about" "$2.about"; comm -z -13 "$1.about" "$2.about"; } | cut -z -d ' ' -f 8- |
+    perl -0ne 's{//.*\\0}{\\0}s; print' | sort -T "$W" -zu >"$W/unlike"
+  if grep -zq '^d .* [.]/lost+found//$' "$1.about"; then cat "$W/unlike"; else grep -zvxF ./lost+found "$W/unlike" || :; fi
+}
+# $1 a listing: its regular files
+files() { { grep -z '^f' "$1" || :; } | paths; }
+# Those named on stdin, byte by byte. Says how many files and bytes that were; what vanished is what differs.
+content() {
+  $G perl -e '
+    use strict; use warnings; use Fcntl;
+    my ($left, $right, $differing, $complaints) = @ARGV;
+    my ($files, $bytes) = (0, 0);
+    open my $unlike, ">>", $differing or die "$differing: $!\\n";
+    open my $faults, ">>", $complaints or die "$complaints: $!\\n";
+    sub opened {
+      my ($path) = @_;
+      if (sysopen my $file, $path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK) { return $file }
+      die "$!\\n" if $!{ENOENT} || $!{ENOTDIR} || $!{ELOOP};
+      die "cannot open $path: $!\\n";
+    }
+    # where there is data from here on, or its end
+    sub sought {
+      my ($file, $at, $what, $else) = @_;
+      my $found = sysseek $file, $at, $what;
+      return defined $found ? 0 + $found : $!{ENXIO} ? $else : $at;
+    }
+    sub read_from {
+      my ($file, $at, $size, $path) = @_;
+      my $data = "";
+      defined sysseek $file, $at, 0 or die "cannot read $path: $!\\n";
+      while (length $data < $size) {
+        my $got = sysread $file, $data, $size - length $data, length $data;
+        die "cannot read $path at byte $at: $!\\n" unless defined $got;
+        return $data unless $got;
+      }
+      return $data;
+    }
+    sub same {
+      my ($name) = @_;
+      my @path = ("$left/$name", "$right/$name");
+      my @file = map { opened($_) } @path;
+      my ($size, $other) = map { -s $_ || 0 } @file;
+      return 0 if $size != $other || grep { !-f $_ } @file;
+      my $at = 0;
+      while ($at < $size) {
+        my @data = map { sought($_, $at, 3, $size) } @file;
+        my $from = $data[0] < $data[1] ? $data[0] : $data[1];
+        last if $from >= $size;
+        my ($end) = sort { $b <=> $a } map { $data[$_] > $from ? $from : sought($file[$_], $from, 4, $size) } 0, 1;
+        $end = $size if $end <= $from || $end > $size;
+        for ($at = $from; $at < $end;) {
+          my $length = $end - $at > 1048576 ? 1048576 : $end - $at;
+          my @read = map { read_from($file[$_], $at, $length, $path[$_]) } 0, 1;
+          return 0 if $read[0] ne $read[1] || length $read[0] != $length;
+          $at += $length; $bytes += $length;
+        }
+      }
+      $files++;
+      return 1;
+    }
+    $/ = "\\0";
+    while (my $name = <STDIN>) {
+      chomp $name;
+      my $same = eval { same($name) };
+      next if $same;
+      print $unlike "$name\\0";
+      if (!defined $same && $@ =~ /^cannot /) { (my $fault = $@) =~ s/[^\\x20-\\x7e](?=.)/?/gs; print $faults $fault }
+    }
+    close $unlike or die "$differing: $!\\n";
+    close $faults or die "$complaints: $!\\n";
+    print "$files $bytes\\n";
+  ' "$S" "$T" "$W/differing" "$W/complaints"
+}
+# What rsync would change, as names
+names() {
+  perl -ne '
+    next if /^cS\\+/ || !/^(?:[<>ch.*][fdLDS][^ ]{9}|\\*deleting {2,3}) ?(.+)$/s;
+    (my $name = $1) =~ s/\\n$//;
+    $name =~ s/\\\\#([0-7]{3})/chr oct $1/ge;
+    $name =~ s{^\\./|/$}{}g;
+    print "./$name\\0" if length $name && $name ne "."'
+}
+belongings() {
+  status=0
+  "$@" -n -i --out-format='%i %n' >"$W/items" || status=$?
+  names <"$W/items" >>"$W/differing"
+  return $status
+}
+"""
+
+# While the jobs run: all of it. What differs or can not be read goes with the next pass, and is read again after it.
+ALL: Final = f"""
+gently
+{_COMPARING}
+walk "$T" "$W/there"
+differ "$W/base" "$W/there" >"$W/differing"
+: >"$W/complaints"
+files "$W/base" | content
+belongings copy -r || :
+sort -zu "$W/differing" >>"$W/more"
+tr -dc '\\0' <"$W/more" | wc -c
+"""
+
+# What was copied after its content had been compared, the jobs still running; the rest is read again when they are down.
+DOUBTFUL: Final = f"""
+gently
+{_COMPARING}
+: >"$W/differing"
+: >"$W/complaints"
+files "$W/base" >"$W/files"
+sort -T "$W" -zu "$W/unproven" | comm -z -12 - "$W/files" | content
+if [ -s "$W/complaints" ]; then unreadable; fi
+sort -T "$W" -zu "$W/differing" >"$W/unproven"
+"""
+
+# What differs though it did not change: it would never be the same.
+LASTING: Final = f"""
+gently
+{_COMPARING}
+walk "$T" "$W/there"
+differ "$W/base" "$W/there" >"$W/differing"
+if [ -s "$W/differing" ]; then
+  changes >"$W/numbers"
+  sort -T "$W" -zu "$W/differing" | comm -z -23 - "$W/changed"
+fi
+"""
+
+# With the jobs down: everything has to be the same. Says how many paths were listed, how many files and bytes read.
+LAST: Final = f"""
+{_COMPARING}
+STRICT=-noignore_readdir_race
+sort -T "$W" -zu "$W/changed" "$W/unproven" >"$W/doubtful"
+walk "$T" "$W/there"
+differ "$W/now" "$W/there" >"$W/differing"
+: >"$W/complaints"
+files "$W/now" >"$W/files"
+comm -z -12 "$W/doubtful" "$W/files" | content >"$W/numbers"
+if [ -s "$W/complaints" ]; then unreadable; fi
+paths <"$W/now" | comm -z -12 - "$W/doubtful" >"$W/kept"
+belongings of_list "$W/kept"
+belongings root
+echo "$(tr -dc '\\0' <"$W/now" | wc -c) $(cat "$W/numbers")"
+sort -T "$W" -zu "$W/differing"
+"""
+
+REPAIR: Final = """
+grep -zvx '[.]/*' "$W/differing" >"$W/repairing" || :
+of_list "$W/repairing" -I --no-inplace --whole-file
+root -I
+find "$T/." -xdev -type s -delete
+sync -f "$T/."
+"""
+
+# Before an agent copies by itself, the jobs down: what there is to be copied.
+BEFORE: Final = f"""
+{FLAGS}
+STRICT=-noignore_readdir_race
+list "$W/before"
+standing "$W/before" | flagged "$S" >"$W/flagging"
+"""
+
+# After it, the new disk in the old one's place. An agent's pipe of tar keeps times to the second.
+AFTER: Final = f"""
+{_COMPARING}
+{FLAGS}
+STRICT=-noignore_readdir_race
+if [ ! -e "$W/before" ] || [ ! -e "$W/before.about" ] || [ ! -e "$W/flagging" ]; then exit 0; fi
+list "$W/after"
+for name in before after; do
+  sed -z 's,^\\([^/]* -*[0-9]*\\)[.][0-9]* [.],\\1 .,' "$W/$name.about" | sort -z -T "$W" >"$W/$name.rough.about"
+done
+differ "$W/before.rough" "$W/after.rough" >"$W/differing"
+flag "$S" <"$W/flagging"
+sync -f "$S/."
+tr -dc '\\0' <"$W/before" | wc -c
+cat "$W/differing"
+"""
