@@ -202,6 +202,8 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
     if sample is not None:
         changed = f"{sample.changed_files} files with {size(sample.changed_bytes)} changed within 3 s"
         out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
+    for holder in told.held_by:
+        out.print(Text(f"held by what is no job: {holder}"), soft_wrap=True)
     if told.expected_down_seconds is None:
         out.print(f"how long the jobs will be down can not be told: {_why_unknown(told)}", soft_wrap=True)
     else:

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from cpi.contract import errors
-from cpi.migration import scripts
+from cpi.migration import holding, scripts
 from cpi.migration.disks import Site
-from cpi.migration.plan import Order, plan
+from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from cpi.migration.routine import look
 from cpi.migration.steps import STEPS
@@ -60,6 +60,8 @@ class Forecast(msgspec.Struct, frozen=True):
     sample: Sample | None = None
     expected_seconds: float | None = None
     expected_down_seconds: float | None = None
+    held_by: tuple[str, ...] = ()
+    """Processes that are no jobs and hold the disk: with the jobs down the move would wait for them, and fail."""
 
 
 def dry_run(order: Order, site: Site) -> Forecast:
@@ -75,7 +77,18 @@ def dry_run(order: Order, site: Site) -> Forecast:
         sample=sample,
         expected_seconds=expected_seconds(course.strategy, sample),
         expected_down_seconds=expected_down_seconds(course.strategy, sample),
+        held_by=_held_by(facts, site, order),
     )
+
+
+def _held_by(facts: Facts, site: Site, order: Order) -> tuple[str, ...]:
+    if facts.no_live_copy or order.old_disk_cid not in facts.mounted:
+        return ()
+    guest = site.guest(order.move_id)
+    try:
+        return tuple(str(holder) for holder in holding.strangers(guest))
+    finally:
+        guest.end_leftovers()
 
 
 def take_sample(site: Site, order: Order) -> Sample:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from cpi.contract import errors
-from cpi.migration import copying, verifying
+from cpi.migration import copying, holding, verifying
 from cpi.migration.guest import REPAIR, Guest
 from cpi.migration.moving import Move, State, Step
 from cpi.migration.report import Pass
@@ -60,7 +60,12 @@ def _verify_live(move: Move) -> State:
     faults = guest.faults()
     if faults:
         raise errors.CloudError(f"the filesystem on {move.order.old_disk_cid} knows of errors ({faults}); what to do: {REPAIR}")
-    return _after_verifying(move.state, verified, _made_by("verify_live", passes))
+    held = holding.strangers(guest)
+    state = _after_verifying(move.state, verified, _made_by("verify_live", passes))
+    if not held:
+        return state
+    note = f"when the jobs were about to be stopped, the disk was held by what is no job: {holding.told(held)}"
+    return msgspec.structs.replace(state, notes=(*state.notes, note))
 
 
 def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
@@ -81,8 +86,12 @@ def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[P
 
 
 def _copy_last(move: Move) -> State:
-    made = copying.copy_last(_guest(move), len(move.state.passes) + 1)
-    return msgspec.structs.replace(move.state, passes=(*move.state.passes, *_made_by("copy_last", (made,))))
+    guest = _guest(move)
+    writable = holding.freeze(guest)
+    notes = (f"the old disk could be written to until the swap: {writable}",) if writable else ()
+    made = copying.copy_last(guest, len(move.state.passes) + 1)
+    passes = (*move.state.passes, *_made_by("copy_last", (made,)))
+    return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
 def _verify_last(move: Move) -> State:

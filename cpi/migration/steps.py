@@ -27,6 +27,9 @@ def _start_jobs(move: Move) -> State:
 
 
 def _start_jobs_again(move: Move) -> None:
+    # the last pass of a live copy makes the old disk read-only, a try before this one may have, and the jobs are to write to it
+    if not move.facts.no_live_copy and move.order.old_disk_cid in move.site.agent.list_disk() and not _thawed(move):
+        move.site.remount(move.order.old_disk_cid)
     # beside the store there may be the disk that a live copy has been filling
     _start_on(move, move.order.old_disk_cid, beside=move.state.disk_cid)
 
@@ -112,6 +115,9 @@ def _attach_new_disk(move: Move) -> State:
 
 def _take_new_disk_away(move: Move) -> None:
     move.site.detach(move.disk_cid)
+    if not move.facts.no_live_copy:
+        with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody
+            move.site.guest(move.order.move_id).end_leftovers()
     if not _thawed(move):
         move.site.remount(move.order.old_disk_cid)
 
@@ -126,8 +132,6 @@ def _thawed(move: Move) -> bool:
         guest.remember(move.order.old_disk_cid)
     except errors.Error:
         return False
-    with contextlib.suppress(errors.Error):
-        guest.end_leftovers()
     return True
 
 
