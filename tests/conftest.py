@@ -1,27 +1,37 @@
 """What every test is run with: suites that this machine can not run are skipped by name, and told at the end."""
 
+import contextlib
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures.clouds.openstack import ControlPlane, running
+from fixtures.clouds.openstack import ControlPlane, begun
 from fixtures.postgresql import postgresql, program
 from tests import costs
 
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
 _CANNOT = "can not run here: "
+_PLANE = pytest.StashKey[Callable[[], ControlPlane]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to start OpenStack if a test will need it: that takes long, and other tests can run meanwhile."""
+    wanted = any("openstack_plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        opened = contextlib.ExitStack()
+        session.config.add_cleanup(opened.close)
+        session.config.stash[_PLANE] = opened.enter_context(begun())
 
 
 @pytest.fixture(scope="session")
-def openstack_plane() -> Iterator[ControlPlane]:
+def openstack_plane(pytestconfig: pytest.Config) -> ControlPlane:
     """A real OpenStack; the processes of a parallel run share one. It stops with the last of them."""
-    with running() as plane:
-        yield plane
+    return pytestconfig.stash[_PLANE]()
 
 
 @pytest.fixture(scope="session")
