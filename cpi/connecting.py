@@ -6,6 +6,7 @@ from cpi import config, registry
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import CallContext
+from cpi.kit.redaction import remember, secrets_in
 
 
 def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
@@ -14,6 +15,9 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     Raises CpiError listing every fault of the configuration, or what to install.
     """
     document = config.read_document(source)
+    remember(secrets_in(document))
+    if context is not None:
+        remember(secrets_in(context.properties))
     cloud_class = registry.load(config.plugin_of(document))
     read, faults = config.read_cloud_config(document, cloud_class.block or cloud_class.name, context)
     try:

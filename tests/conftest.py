@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cpi.kit import redaction
 from fixtures.clouds.openstack import ControlPlane, begun
 from fixtures.postgresql import postgresql, program
 from tests import costs
@@ -41,6 +42,12 @@ def postgres() -> Iterator[str]:
         pytest.skip(f"{_CANNOT}needs the Debian package postgresql")
     with postgresql() as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process masks what it ever learned to be a secret: here each test begins without."""
+    monkeypatch.setattr(redaction, "_known", redaction._Known())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

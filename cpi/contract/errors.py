@@ -16,9 +16,17 @@ A driver may subclass any of the ten: the name on the wire is inherited, so no o
 Which one is safe where is decided by the director's reaction; docs/errors.md has the table.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 WIRE_PREFIX: Final = "Bosh::Clouds::"
+
+_cleaning: list[Callable[[str], str]] = []
+
+
+def clean_messages_with(scrub: Callable[[str], str]) -> None:
+    """From now on the message of every error goes through scrub: cpi.kit.redaction asks for it once it knows a secret."""
+    _cleaning[:] = [scrub]
 
 
 class Error(Exception):
@@ -29,6 +37,8 @@ class Error(Exception):
     def __init__(self, message: str) -> None:
         if not self.wire_name:
             raise TypeError(f"{type(self).__name__} is abstract: raise one of the director's ten errors")
+        for clean in _cleaning:
+            message = clean(message)
         super().__init__(message)
         self.message = message
         self.ok_to_retry = False

@@ -15,6 +15,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
 from cpi.contract.model import Overlaid
+from cpi.kit.redaction import remember
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -28,6 +29,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        remember((value,))
 
     def reveal(self) -> str:
         """The secret."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.redaction import remember
 
 _FILE: Final = "from_file"
 _ENV: Final = "from_env"
@@ -17,7 +18,9 @@ def resolved(value: Any) -> Any:
     """A copy of a document with the secrets in it. Raises CpiError naming what can not be read."""
     reference = _reference(value)
     if reference is not None:
-        return _read(*reference)
+        secret = _read(*reference)
+        remember((secret,))
+        return secret
     if isinstance(value, Mapping):
         return {key: resolved(item) for key, item in value.items()}
     return [resolved(item) for item in value] if isinstance(value, list | tuple) else value

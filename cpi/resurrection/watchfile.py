@@ -13,7 +13,7 @@ from cpi.agent.reaching import faults_of as faults_of_reach
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.model import Network
-from cpi.kit.redaction import secrets_in
+from cpi.kit.redaction import remember, secrets_in
 from cpi.kit.settings import read_settings
 from cpi.kit.yaml_file import read_yaml
 from cpi.resurrection.instance import Instance
@@ -121,6 +121,7 @@ class _Reader:
 
     def _see_who_may_read(self) -> None:
         written = secrets_in(without_references(self._document))
+        remember(written)
         if written and self._path.stat().st_mode & _OTHERS:
             self.faults.append(f"{fault_of_file(str(self._path))}, or put its secrets into files of their own (from_file)")
 

@@ -24,17 +24,16 @@ class CallLog(logging.Handler):
         super().__init__(logging.DEBUG)
         self._live_level = live_level
         self.request_id = request_id
-        self._secrets: tuple[str, ...] = ()
         self._lines = _Bounded()
 
     def hide(self, *documents: object) -> None:
         """From now on no secret of the documents shows."""
-        found = frozenset[str]().union(*(redaction.secrets_in(document) for document in documents))
-        self._secrets = tuple({*self._secrets, *redaction.spellings(found)})
+        for document in documents:
+            redaction.remember(redaction.secrets_in(document))
 
     def scrub(self, text: str) -> str:
         """Text as people may read it."""
-        return redaction.scrubbed(text, self._secrets).encode("utf-8", "replace").decode()
+        return redaction.scrubbed(text).encode("utf-8", "replace").decode()
 
     def text(self) -> str:
         """Everything that was logged, its middle left out where it was too much."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cpi.kit import private_files
+from cpi.kit.redaction import remember
 
 # The SDK renews credentials a quarter of an hour before their end.
 LEAST_SECONDS_LEFT: Final = 16 * 60
@@ -25,12 +26,15 @@ class KeptCredentials:
         kept = private_files.read(self._path)
         try:
             left = dt.datetime.fromisoformat(kept["expiry_time"]) - dt.datetime.now(dt.UTC)
-            return {key: str(kept[key]) for key in _KEYS} if left.total_seconds() >= LEAST_SECONDS_LEFT else None
+            found = {key: str(kept[key]) for key in _KEYS}
         except (ValueError, TypeError, KeyError):
             return None
+        remember((found["secret_key"], found["token"]))
+        return found if left.total_seconds() >= LEAST_SECONDS_LEFT else None
 
     def write(self, credentials: dict[str, str]) -> None:
         """Keep them."""
+        remember((credentials["secret_key"], credentials["token"]))
         private_files.keep(self._path, credentials)
 
     def drop(self) -> None:

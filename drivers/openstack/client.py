@@ -20,7 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
 from cpi.kit import private_files
-from cpi.kit.redaction import scrubbed
+from cpi.kit.redaction import remember, scrubbed
 from cpi.kit.retrying import repeated
 from drivers.openstack import connection_options, token_cache
 from drivers.openstack.errors import AnswerLost, Passing, refusal, tells_of_quota, words_of
@@ -237,12 +237,18 @@ class Client:
         except _SPOILT as error:
             _log.warning("the token that was kept is not used: %s", type(error).__name__)
             self._auth.invalidate()
+        self._hide_token()
         return self._auth.auth_ref
+
+    def _hide_token(self) -> None:
+        if self._auth.auth_ref is not None:
+            remember((str(self._auth.auth_ref.auth_token),))
 
     def _keep_token(self) -> None:
         if self._auth.auth_ref is self._kept:
             return
         self._kept = self._auth.auth_ref
+        self._hide_token()
         state = self._auth.get_auth_state()
         if state is None:
             self._cache.drop()

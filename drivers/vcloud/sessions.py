@@ -14,6 +14,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
 from cpi.kit import private_files
+from cpi.kit.redaction import remember
 from drivers.vcloud import documents
 from drivers.vcloud.settings import VcloudSettings
 
@@ -67,6 +68,7 @@ class Sessions:
         """As kept, or a new one."""
         with self._lock:
             self._session = self._fresh(self._session) or self._fresh(self._kept()) or self._new()
+            remember((self._session.value.removeprefix("Bearer "),))
             return self._session
 
     def refused(self, session: Session) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cpi.kit import private_files
+from cpi.kit.redaction import remember
 
 _FORM: Final = "2"
 """Of what a file holds: a file of another form is left alone."""
@@ -22,10 +23,14 @@ class SessionCache:
     def read(self) -> Mapping[str, Any] | None:
         """What was kept."""
         kept = private_files.read(self._path)
-        return kept if isinstance(kept, dict) and {"cookie", "version", "content"} <= kept.keys() else None
+        if not isinstance(kept, dict) or not {"cookie", "version", "content"} <= kept.keys():
+            return None
+        _hide(kept)
+        return kept
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep it."""
+        _hide(state)
         private_files.keep(self._path, dict(state))
 
     def drop(self, state: Mapping[str, Any]) -> None:
@@ -33,3 +38,8 @@ class SessionCache:
         kept = self.read()
         if kept is not None and kept["cookie"] == state["cookie"]:
             private_files.forget(self._path)
+
+
+def _hide(state: Mapping[str, Any]) -> None:
+    """The value of the cookie, which has a name and attributes too."""
+    remember((str(state["cookie"]).partition(";")[0].partition("=")[2].strip('"'),))

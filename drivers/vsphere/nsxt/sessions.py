@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from cpi.contract import errors
 from cpi.kit import private_files
+from cpi.kit.redaction import remember
 from drivers.vsphere.nsxt.errors import NsxRefused
 from drivers.vsphere.nsxt.settings import Nsxt
 
@@ -44,6 +45,7 @@ class Sessions:
         """Logs in if no session is kept. Raises CloudError if NSX does not let the user in."""
         if self._rights is None:
             self._rights = self._found(send)
+            remember(value.rpartition("=")[2] for value in self._rights.headers.values())
         return self._rights
 
     def renew(self, refused: Rights) -> None:
