@@ -1,9 +1,11 @@
 """What the databases tell about disks: the moves, for those who recreate; the instances files, for those who move or delete."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cpi.cli.stopping import give_up
 from cpi.contract.ids import DiskCid
 from cpi.durable.database import database as database_of
 from cpi.durable.succession import Succession
@@ -35,7 +37,7 @@ class KeptMoves:
         from cpi.migration.durable.workflow import open_book
 
         if self._book is None:
-            self._book = open_book(self._kept)
+            self._book = open_book(self._kept, self._on_lost)
         return succession_of(self._book.moves())
 
     def hold(self, name: str) -> bool:
@@ -73,11 +75,8 @@ def _rows(url: str | None, name: str) -> "list[Row]":
     kept = database_of(url, "resurrections")
     if not kept.exists():
         return []
-    works = works_of(kept)
-    try:
+    with contextlib.closing(kept.locks(give_up)), contextlib.closing(works_of(kept)) as works:
         return works.rows(name)
-    finally:
-        works.close()
 
 
 def who_names(disk_cid: DiskCid, url: str | None) -> list[str]:

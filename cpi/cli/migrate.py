@@ -13,7 +13,7 @@ from cpi.cli.disk_records import who_names
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
-from cpi.cli.stopping import Stopping
+from cpi.cli.stopping import Stopping, give_up
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.durable.database import database as database_of
@@ -154,7 +154,7 @@ def _take_back(move_id: str, url: str | None) -> None:
     """Ctrl-C wishes first for a move to be given up, and then leaves it: who resumes it wants it made."""
     from cpi.migration.durable.workflow import open_book
 
-    book = open_book(database_of(url))
+    book = open_book(database_of(url), give_up)
     try:
         book.take_back(move_id)
     finally:

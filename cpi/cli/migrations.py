@@ -11,7 +11,7 @@ from rich.text import Text
 from cpi.cli import pictures, screen
 from cpi.cli.following import ENDED, age, follow, show_outcome, until, words_of
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
-from cpi.cli.stopping import Stopping
+from cpi.cli.stopping import Stopping, give_up
 from cpi.contract.encoding import to_plain
 from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import MoveRecord, Standing
@@ -44,6 +44,8 @@ def every(context: typer.Context, *, follow: Following = False, json: AsJson = F
             _follow(book)
         else:
             screen.out().print(_table(book.moves()))
+        for work_id, reason in book.unreadable.items():
+            screen.show_fault(f"not shown: {work_id} cannot be read: {reason}")
     finally:
         book.close()
 
@@ -129,7 +131,7 @@ def _undo_here(move_id: str, url: str | None) -> None:
 def _book(url: str | None) -> "Book":
     from cpi.migration.durable.workflow import open_book
 
-    return open_book(database_of(url))
+    return open_book(database_of(url), give_up)
 
 
 def _follow(book: "Book") -> None:

@@ -18,6 +18,7 @@ from cpi.cli.disk_records import known_files, resurrections
 from cpi.cli.following import age
 from cpi.cli.migration_options import AsJson, DatabaseUrl
 from cpi.cli.options import ConfigFile
+from cpi.cli.stopping import give_up
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import to_plain
@@ -96,7 +97,7 @@ def _found(config: Path, url: str | None, cloud: Cloud) -> list[Orphan]:
 def _records(url: str | None) -> list[MoveRecord]:
     from cpi.migration.durable.workflow import open_book
 
-    book = open_book(database_of(url))
+    book = open_book(database_of(url), give_up)
     try:
         return book.moves()
     finally:

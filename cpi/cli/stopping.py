@@ -27,9 +27,14 @@ class Stopping:
         self.asked = True
 
 
-def leave(message: str) -> NoReturn:
+def leave(message: str, status: int = INTERRUPTED_STATUS) -> NoReturn:
     """End at once: the threads of a move under way are not waited for, another process takes it up."""
     try:
         screen.show_at_once(message)
     finally:
-        os._exit(INTERRUPTED_STATUS)
+        os._exit(status)
+
+
+def give_up(message: str) -> NoReturn:
+    """End at once, for the database does not answer and nothing is under way here."""
+    leave(message, screen.FAULT_STATUS)

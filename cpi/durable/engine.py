@@ -7,6 +7,7 @@ processes ask for it at the same time.
 """
 
 import contextlib
+import logging
 import os
 import threading
 import uuid
@@ -29,11 +30,21 @@ try:
         WorkflowSerializationFormat,
         error,
     )
+    from dbos._serialization import DefaultSerializer
     from sqlalchemy.exc import SQLAlchemyError
 except ImportError as missing:
     raise errors.CpiError("durable work needs DBOS; install it with: pip install 'multicpi[migration]'") from missing
 
 T = TypeVar("T")
+
+
+def _refuse_pickle(_serializer: DefaultSerializer, _kept: str) -> Any:
+    """A row says by itself how it is read, and pickle runs what it holds: whoever can write the database would run code here."""
+    raise ValueError("it is pickled, and a pickle is not read")
+
+
+DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]  # DBOS picks it for a row that asks for it
+logging.getLogger("dbos").setLevel(logging.CRITICAL)  # rows that cannot be read are told by those who list them
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 """From plain values to plain values. Everything it does to the world it does in steps."""
@@ -177,9 +188,9 @@ class _Asked:
 def _readable(kept: Database) -> Iterator[None]:
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
-        raise errors.CpiError(f"{kept.path or 'the database'} can not be used: {reason}") from error
+        raise errors.CpiError(f"{kept.path or 'the database'} cannot be used: {reason}") from error
 
 
 def _launch(kept: Database, executor_id: str, version: str, queues: Sequence[str], *, works: bool) -> None:

@@ -4,8 +4,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -137,7 +138,8 @@ class PostgresLocks:
         import psycopg
 
         try:
-            row = self._session.execute(statement, values).fetchone()
+            with _hung_up_after(self._session, _ANSWER_SECONDS):
+                row = self._session.execute(statement, values).fetchone()
         except psycopg.Error as error:
             message = f"the database does not answer: {error}"
             if not self._closing.is_set():
@@ -150,6 +152,25 @@ class PostgresLocks:
             while not self._closing.wait(_HEARTBEAT_SECONDS):
                 with self._guard:
                     self._asked("SELECT 1")
+
+
+@contextlib.contextmanager
+def _hung_up_after(session: Any, seconds: float) -> Iterator[None]:
+    """A question has a deadline: what lies between may take it and never answer, and the kernel sees nothing wrong in that."""
+    timer = threading.Timer(seconds, _hang_up, [session])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(session: Any) -> None:
+    import psycopg
+
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(session.fileno())) as way:
+        way.shutdown(socket.SHUT_RDWR)
 
 
 def _session(url: str) -> Any:

@@ -1,9 +1,12 @@
 """The works that a database knows, read and marked; runs nothing."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 PENDING: Final = "PENDING"
 ENQUEUED: Final = "ENQUEUED"
@@ -39,6 +42,8 @@ class Works:
     def __init__(self, source: Any) -> None:
         """source is DBOS or its client: both have the same words for what is asked here."""
         self._source = source
+        self.unreadable: dict[str, str] = {}
+        """The works that are none, by their ids: they were left out of what was asked for. Why."""
 
     def rows(
         self, name: str | None = None, *, ids: Sequence[str] | None = None, prefix: str | None = None, open_only: bool = False
@@ -50,12 +55,22 @@ class Works:
             workflow_id_prefix=prefix,
             status=list(_OPEN) if open_only else None,
         )
-        return [_row(one) for one in found]
+        return self.read(found, lambda one: str(one.workflow_id), _row)
+
+    def read(self, found: Iterable[K], id_of: Callable[[K], str], reader: Callable[[K], T]) -> list[T]:
+        """What can be read of them; the others are unreadable from now on. Whoever can write the database may have made them."""
+        readable = []
+        for one in found:
+            try:
+                readable.append(reader(one))
+            except (msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+                self.unreadable[id_of(one)] = str(error)
+        return readable
 
     def attributes(self, work_id: str) -> Mapping[str, Any]:
         """What a work was marked with; nothing if there is none of that id."""
         found = self._source.list_workflows(workflow_ids=[work_id], load_input=False, load_output=False)
-        return next((one.attributes or {} for one in found), {})
+        return next((_mapping(one.attributes, "attributes") for one in found), {})
 
     def mark(self, work_id: str, attributes: Mapping[str, Any]) -> None:
         """Add to what it was marked with."""
@@ -74,12 +89,25 @@ class Works:
 def _row(kept: Any) -> Row:
     return Row(
         work_id=kept.workflow_id,
-        argument=kept.input["args"][0] if kept.input else {},
+        argument=_argument(kept.input),
         executor_id=str(kept.executor_id or ""),
         created=(kept.created_at or 0) / 1000,
         is_open=kept.status in _OPEN,
-        answer=kept.output,
+        answer=None if kept.output is None else _mapping(kept.output, "output"),
         fault=str(kept.error or ""),
         is_queued=kept.status == ENQUEUED,
-        attributes=kept.attributes or {},
+        attributes=_mapping(kept.attributes, "attributes"),
     )
+
+
+def _argument(given: Any) -> Mapping[str, Any]:
+    """What a work was begun with. What cannot be read is given as the text that is kept."""
+    if not given:
+        return {}
+    return _mapping(_mapping(given, "inputs")["args"][0], "inputs")
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"its {what} cannot be read")
+    return value or {}

@@ -1,5 +1,6 @@
 """The moves that a database knows, read and marked."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from cpi.contract import errors
@@ -24,19 +25,33 @@ class Book:
 
     def moves(self) -> list[MoveRecord]:
         """All of them, in the order of their making."""
-        return [self._record(row) for row in self._works.rows(MOVE)]
+        return self._works.read(self._works.rows(MOVE), lambda row: row.work_id, self._record)
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """What is in the database and cannot be read, by its id, and why: it was left out of what was asked for."""
+        return self._works.unreadable
 
     def move(self, move_id: str) -> MoveRecord:
         """One of them, or the newest try of it. Raises CpiError if there is none."""
         rows = [row for row in self._works.rows(MOVE, prefix=move_id) if _is_try_of(move_id, row.work_id)]
         if not rows:
+            reason = self.unreadable.get(move_id)
+            if reason is not None:
+                raise errors.CpiError(f"the move {move_id} cannot be read: {reason}")
             raise errors.CpiError(f"there is no move {move_id} in this database; `cpi migrations` shows those there are")
-        return self._record(rows[-1])
+        read = self._works.read(rows[-1:], lambda row: row.work_id, self._record)
+        if not read:
+            raise errors.CpiError(f"the move {rows[-1].work_id} cannot be read: {self.unreadable[rows[-1].work_id]}")
+        return read[0]
 
     def standing(self, move_id: str) -> Standing | None:
         """How a move ended; None while it has not."""
-        (row,) = self._works.rows(ids=[move_id])
-        return None if row.is_open else outcome_of(row.answer, row.fault, was_cancelled=False).standing
+        rows = self._works.rows(ids=[move_id])
+        if rows and rows[0].is_open:
+            return None
+        read = self._works.read(rows, lambda row: row.work_id, lambda row: outcome_of(row.answer, row.fault, was_cancelled=False))
+        return read[0].standing if read else Standing.FAILED
 
     def has_ended(self, work_id: str) -> bool:
         """Whether a move or a fleet is over, however it ended."""
@@ -45,8 +60,9 @@ class Book:
 
     def fleet_report(self, fleet_id: str) -> FleetReport | None:
         """How a fleet ended; None if it has not, is unknown, or ended by a fault."""
-        rows = self._works.rows(FLEET, ids=[fleet_id])
-        return from_plain(rows[0].answer, FleetReport) if rows and rows[0].answer is not None else None
+        rows = [row for row in self._works.rows(FLEET, ids=[fleet_id]) if row.answer is not None]
+        read = self._works.read(rows, lambda row: row.work_id, lambda row: from_plain(row.answer, FleetReport))
+        return read[0] if read else None
 
     def fleets(self) -> set[str]:
         """The ids of all fleets."""
@@ -90,10 +106,10 @@ class Book:
             created=row.created,
             fleet_id=row.attributes.get("fleet"),
             executor_id=row.executor_id or None,
-            events=tuple(row.attributes.get("events") or ()),
+            events=tuple(event for event in row.attributes.get("events") or () if {"serial", "kind", "message"} <= event.keys()),
             cancelling=cancelling,
             outcome=outcome,
-            claims=row.attributes.get("claims"),
+            claims=None if row.attributes.get("claims") is None else str(row.attributes["claims"]),
         )
 
     def _standing(self, row: Row) -> Standing:

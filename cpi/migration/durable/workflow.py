@@ -40,12 +40,12 @@ _CLAIM_SECONDS: Final = 60.0
 _FOR_EVER: Final = float("inf")
 
 
-def open_book(kept: Database) -> Book:
-    """The moves of a database, to look at. Raises CpiError if it can not be read."""
+def open_book(kept: Database, on_lost: Callable[[str], None] = lambda _: None) -> Book:
+    """The moves of a database, to look at. Raises CpiError if it can not be read. on_lost is told when it answers no more."""
     if not kept.exists():
         raise errors.CpiError(f"{kept.path} does not exist: no move was ever made with it")
     with contextlib.ExitStack() as made:
-        locks = kept.locks(lambda _: None)
+        locks = kept.locks(on_lost)
         made.callback(locks.close)
         book = Book(durable.works_of(kept), locks)
         made.pop_all()

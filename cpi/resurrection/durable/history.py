@@ -51,9 +51,15 @@ class History:
     """All tries that a database knows."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
+        self.unreadable: dict[str, str] = {}
+        """What is no try, by its id, and why."""
         self._tries: dict[tuple[str, str], list[Try]] = {}
         for row in rows:
-            one = _try(row)
+            try:
+                one = _try(row)
+            except msgspec.ValidationError as error:
+                self.unreadable[row.work_id] = str(error)
+                continue
             self._tries.setdefault((one.order.plugin, str(one.order.vm)), []).append(one)
 
     def present(self, instance: Instance, plugin: str) -> Present:

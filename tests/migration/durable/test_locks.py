@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from cpi.contract import errors
 from cpi.durable.database import Database, database
 from cpi.durable.locks import PostgresLocks
 from cpi.kit.waiting import wait_until
+from fixtures.hanging_relay import Relay, hanging_relay
 
 pytestmark = pytest.mark.slow
 
@@ -89,3 +91,39 @@ def test_who_loses_the_way_to_the_server_gives_up_before_the_server_gives_the_lo
     mine = int(locks._session.info.get_parameters()["tcp_user_timeout"]) / 1000
     locks.close()
     assert 0 < mine < idle + interval * count == unconfirmed / 1000
+
+
+@pytest.fixture
+def relay(postgres: str) -> Iterator[Relay]:
+    """Between who locks and the server; the kernel sees nothing wrong when it hangs."""
+    with hanging_relay(urlsplit(postgres).port or 0) as made:
+        yield made
+
+
+def _through(relay: Relay, url: str) -> str:
+    address = urlsplit(url)
+    return address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{relay.port}").geturl()
+
+
+def test_who_gets_no_answer_is_told_though_the_way_looks_whole(postgres: str, relay: Relay) -> None:
+    """Others may have the locks by then."""
+    told: list[str] = []
+    locks = PostgresLocks(_through(relay, postgres), told.append)
+    assert locks.hold("a")
+    relay.hang()
+    wait_until(lambda: bool(told), "it is told", deadline_seconds=_SECONDS)
+    locks.close()
+    assert "the database does not answer" in told[0]
+
+
+def test_a_question_about_a_lock_is_not_waited_for_for_ever(postgres: str, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks gets an error, and so does who wants a session now."""
+    monkeypatch.setattr("cpi.durable.locks._HEARTBEAT_SECONDS", _SECONDS)
+    monkeypatch.setattr("cpi.durable.locks._ANSWER_SECONDS", 2)
+    locks = PostgresLocks(_through(relay, postgres), lambda _: None)
+    relay.hang()
+    with pytest.raises(errors.CloudError, match="the database does not answer"):
+        locks.hold("a")
+    with pytest.raises(errors.CloudError, match="the database can not be reached"):
+        PostgresLocks(_through(relay, postgres), pytest.fail)
+    locks.close()
