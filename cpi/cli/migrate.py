@@ -14,7 +14,6 @@ from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
 from cpi.cli.stopping import Stopping, give_up
-from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.durable.database import database as database_of
 from cpi.migration.durable.records import Standing
@@ -145,7 +144,11 @@ def _resume(move_id: str, url: str | None, end: End) -> None:
     with engine_of(url, works=True) as engine:
         record = engine.book.move(move_id)
         if record.standing is Standing.MOVED:
-            raise errors.CpiError(f"the move {move_id} has been made: there is nothing to resume")
+            screen.err().print(f"the move {record.move_id} was made before")
+            finish_others(engine, "what was taken up is left as it is")
+            pictures.draw(record, end.picture)
+            show_outcome(record, as_json=end.as_json)
+            return
         again = engine.start_again(record) if record.standing.is_over else record.move_id
         _to_its_end(engine, again, url, end)
 

@@ -1,8 +1,11 @@
 """A YAML file that an operator wrote, as plain values."""
 
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors
+
+_MOST_VALUES: Final = 1_000_000
+"""With every alias written out: more is no file that anybody wrote, but one that is made to keep its reader busy."""
 
 
 def read_yaml(path: str, who: str) -> Any:
@@ -11,10 +14,38 @@ def read_yaml(path: str, who: str) -> Any:
         import yaml
     except ImportError as missing:
         raise errors.CpiError(f"{who} PyYAML; install it with: pip install 'multicpi[migration]'") from missing
+
+    class Loader(yaml.SafeLoader):
+        """Merge keys (`<<`) are written out while it reads, so they are counted then."""
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_VALUES:
+                raise _too_large(path)
+
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - the path is a plain string
-            return yaml.safe_load(file)
+            document = yaml.load(file, Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise errors.CpiError(f"{path} can not be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise errors.CpiError(f"{path} is not YAML: {error}") from error
+    _refuse_too_large(document, path)
+    return document
+
+
+def _refuse_too_large(document: Any, path: str) -> None:
+    count, ahead = 0, [document]
+    while ahead:
+        count += 1
+        if count > _MOST_VALUES:
+            raise _too_large(path)
+        value = ahead.pop()
+        if isinstance(value, dict):
+            ahead += value.values()
+        elif isinstance(value, list):
+            ahead += value
+
+
+def _too_large(path: str) -> errors.CpiError:
+    return errors.CpiError(f"{path} has more than {_MOST_VALUES} values when its aliases (*name) are written out")

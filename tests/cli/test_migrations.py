@@ -141,6 +141,9 @@ def test_a_killed_move_is_shown_as_left_and_resumed(
     assert resumed.returncode == 0, resumed.stderr
     vm.disk_cid = json.loads(resumed.stdout)["disk_cid"]
     vm.assert_well()
+    again = cpi("migrate", "--resume", move_id, "--json")
+    assert (again.returncode, json.loads(again.stdout)) == (0, json.loads(resumed.stdout))
+    assert "was made before" in again.stderr
 
 
 @pytest.fixture
