@@ -7,6 +7,7 @@ where there is no SSH server.
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import selectors
@@ -34,6 +35,9 @@ _KEPT_BYTES: Final = 64 * 2**20
 _DEFAULT_PORT: Final = 22
 _CLEANUP_ATTEMPTS: Final = 3
 _PREFIX: Final = "cpi-ssh-"
+_USERS: Final = "bosh_cpi_"
+"""What every user begins with that we have made in a guest: an operator's own are called otherwise."""
+
 _SHORT: Final = "/tmp"  # noqa: S108 - private folders are made in it; by name: a socket's path has 107 bytes, TMPDIR may be long
 _IN_USE: Final = "in-use"
 _MADE_SECONDS: Final = 10.0
@@ -162,13 +166,16 @@ def shell_by_login(login: Login) -> Iterator[Shell]:
 
 
 @contextlib.contextmanager
-def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
+def shell_by_agent(agent: Agent, host: str | None = None, *, move_id: str | None = None) -> Iterator[Shell]:
     """The agent's guest, until the block ends; the user made for it is removed then, whatever happened.
 
-    host is where the guest is reached if not at the address that the agent names. Raises AgentUnknownMessage if the agent
-    offers no shell.
+    host is where the guest is reached if not at the address that the agent names. A move has a disk, and so its guest, in hand
+    alone: with its id its user is the same each time, and whatever users killed callers have left there are removed first.
+    Raises AgentUnknownMessage if the agent offers no shell.
     """
-    user = f"bosh_{os.urandom(8).hex()}"
+    user = f"{_USERS}look_{os.urandom(6).hex()}" if move_id is None else user_of(move_id)
+    if move_id is not None:
+        remove_users(agent)
     with _private_folder() as folder:
         public_key = _fresh_key(folder / "key")
         try:
@@ -184,6 +191,20 @@ def shell_by_agent(agent: Agent, host: str | None = None) -> Iterator[Shell]:
         finally:
             # also if no answer came: the user may have been made
             _let_out(agent, user)
+
+
+def user_of(move_id: str) -> str:
+    """Who a move is in its guest."""
+    return f"{_USERS}{hashlib.sha256(move_id.encode()).hexdigest()[:16]}"
+
+
+def remove_users(agent: Agent) -> None:
+    """Remove every user that a caller of ours has left in the guest, and end what it left running."""
+    repeated(
+        lambda: agent.ssh("cleanup", {"user_regex": f"^{_USERS}"}),
+        on=(AgentTimeout, AgentUnreachable),
+        attempts=_CLEANUP_ATTEMPTS,
+    )
 
 
 def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:

@@ -124,9 +124,10 @@ def _swap_disks(move: Move) -> State:
 def _swap_back(move: Move) -> None:
     new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
     mounted = agent.list_disk()
-    for cid in (new, old):
-        if cid in mounted:
-            agent.unmount_disk(cid)
+    if old in mounted:
+        return  # the new one is taken away first, so the old one never ceased to be the store
+    if new in mounted:
+        agent.unmount_disk(new)
     agent.mount_disk(old)
 
 

@@ -106,6 +106,50 @@ def test_a_killed_caller_keeps_nobody_out(there: Reached, tmp_path: Path) -> Non
     wait_until(lambda: not _running(*_SLEEP), "the end of its command", deadline_seconds=_SOON)
 
 
+@pytest.mark.parametrize(("transport", "has_server"), [way for way in _WAYS if way.values[0] == "https"])
+def test_however_often_a_move_is_killed_nobody_of_it_stays(there: Reached, tmp_path: Path) -> None:
+    """Two moves, each killed twice while it had a shell: the next set-up removes them all, whichever move it is of."""
+    (tmp_path / "settings.json").write_text(json.dumps(there.settings()))
+    program = (
+        "import json, sys; from cpi.agent.https import from_settings; from cpi.agent.shell import shell_by_agent\n"
+        "agent = from_settings(json.load(open(sys.argv[1])))\n"
+        "with shell_by_agent(agent, move_id=sys.argv[2]) as shell:\n"
+        "  shell.run(['true'], deadline_seconds=20); print('in', flush=True); sys.stdin.read()"
+    )
+    for move_id in ("one", "one", "two", "two"):
+        command = [sys.executable, "-c", program, str(tmp_path / "settings.json"), move_id]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as caller:
+            assert caller.stdout is not None
+            assert caller.stdout.readline() == b"in\n"
+            os.killpg(caller.pid, signal.SIGKILL)
+        assert len(_let_in(there)) <= 1
+    with shell_by_agent(there.agent, move_id="three") as shell:
+        assert shell.run(["true"], deadline_seconds=_SOON).status == 0
+        assert len(_let_in(there)) <= 1
+    assert _let_in(there) == []
+    assert _is_shut(shell)
+
+
+def _let_in(there: Reached) -> list[Path]:
+    """The keys of those who are let in by SSH."""
+    return list((there.vm.path / "state" / "ssh").glob("*.keys"))
+
+
+@pytest.mark.parametrize("has_server", [pytest.param(True, marks=pytest.mark.root), False])
+def test_who_was_let_in_and_has_no_session_is_let_out_in_time(tmp_path: Path, has_server: bool) -> None:  # noqa: FBT001 - a case
+    """Whoever let them in may have died; who has a session stays, however long."""
+    with reached("https", tmp_path, isolated=has_server, ssh_server=has_server, ssh_idle_seconds=2) as there:
+        with shell_by_agent(there.agent) as shell:
+            assert shell.run(["sleep", "6"], deadline_seconds=60).status == 0
+            if isinstance(shell, SshShell):
+                assert len(_let_in(there)) == 1
+                shell.close()  # the connection that it keeps for its next command is a session
+            log = "has had no session since: removed"
+            wait_until(lambda: log in there.vm.log(), "the idle one is let out", deadline_seconds=60)
+            assert _is_shut(shell)
+        assert _let_in(there) == []
+
+
 def _running(*command: str) -> list[int]:
     """Where it runs in a VM: the SSH client's own process has more words."""
     found = []

@@ -72,6 +72,19 @@ def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(
     _assert_undone(vm, failed.value)
 
 
+def test_an_old_disk_that_stays_busy_is_left_where_it_is(make_vm: MakeVm) -> None:
+    """It is still the store: nothing is tried again, the jobs are started, and nothing is left to do."""
+    vm = make_vm(96, 4)
+    busy = _Says("unmount_disk", AgentTaskFailed("umount: target is busy"), times=tuple(range(3, 30)))
+    with pytest.raises(MoveFailed, match="target is busy") as failed:
+        vm.move(128, busy, strategy="live_copy", shell=vm.shell())
+    undone = [step.name for step in failed.value.report.steps if step.undone]
+    assert undone[:2] == ["swap_disks", "stop_jobs"]
+    assert failed.value.left == ()
+    assert busy.count == 3
+    _assert_undone(vm, failed.value)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_can_not_be_made_fails_the_move(tmp_path: Path, strategy: str) -> None:

@@ -8,7 +8,8 @@ from cpi import connecting
 from cpi.agent.errors import AgentUnknownMessage
 from cpi.agent.protocol import Agent, Deadlines
 from cpi.agent.reaching import reached
-from cpi.agent.shell import Shell, shell_by_agent
+from cpi.agent.shell import Shell, remove_users, shell_by_agent
+from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.migration.disks import Site
@@ -19,8 +20,10 @@ from cpi.migration.report import Progress
 class EntrySite(Site):
     """The VM of an entry. A configuration that can not be read is told by whoever asks first."""
 
-    def __init__(self, entry: Entry, deadlines: Deadlines | None = None) -> None:
+    def __init__(self, entry: Entry, deadlines: Deadlines | None = None, move_id: str | None = None) -> None:
+        """With the id of a move, no user that any of its processes made in the guest is left there at its end."""
         self._entry = entry
+        self._move_id = move_id and move_id.partition(".")[0]
         self._deadlines = deadlines
         self._made = contextlib.ExitStack()
         self._parts: tuple[Cloud, Agent] | None = None
@@ -52,13 +55,17 @@ class EntrySite(Site):
         """A root shell in the guest; None if the agent offers none."""
         if not self._shells:
             with contextlib.suppress(AgentUnknownMessage):
-                self._shells.append(self._made.enter_context(shell_by_agent(self.agent)))
+                self._shells.append(self._made.enter_context(shell_by_agent(self.agent, move_id=self._move_id)))
         return self._shells[0] if self._shells else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None and self._move_id is not None and self._parts is not None and not self._shells:
+            # a process that was killed may have left one, and no step has needed the shell since
+            with contextlib.suppress(errors.Error):
+                remove_users(self.agent)
         self._made.close()
 
 

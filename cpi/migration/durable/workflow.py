@@ -155,7 +155,7 @@ def _move(kept: dict[str, Any]) -> dict[str, Any]:
     entry = from_plain(kept, Entry)
     engine.begin(move_id)
     try:
-        with EntrySite(entry, engine.deadlines) as site:
+        with EntrySite(entry, engine.deadlines, move_id) as site:
             outcome = _claimed(engine, move_id, entry, site)
     finally:
         engine.end(move_id)

@@ -20,6 +20,11 @@ class Executing:
         self._commands = commands
         self._running: set[str] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command runs."""
+        return bool(self._running)
+
     async def run(self, command: Any, stdin: Any) -> dict[str, Any]:
         """The command's exit status and output; bytes that are no UTF-8 are lone surrogates."""
         if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):

@@ -12,6 +12,7 @@ from drivers.local.agent.layout import VmFolder
 _DEFAULT_PORT = 6868
 _LOOPBACK = "127.0.0.1"
 _HEARTBEAT_SECONDS = 30
+_SSH_IDLE_SECONDS = 3600
 _BUS_SCHEMES = ("nats", "tls")
 _UPDATES = "update_settings"
 _log = logging.getLogger(__name__)
@@ -101,6 +102,11 @@ class Settings:
         return self._own.get("ssh_server") is not False
 
     @property
+    def ssh_idle_seconds(self) -> float:
+        """How long somebody who was let in may leave no session open: env.bosh.agent.settings.ssh_idle_seconds."""
+        return self._seconds("ssh_idle_seconds", _SSH_IDLE_SECONDS)
+
+    @property
     def address(self) -> str:
         """The VM's own, on the loopback interface: that of its HTTPS endpoint, if the driver named no other."""
         endpoint = self.endpoint
@@ -109,9 +115,12 @@ class Settings:
     @property
     def heartbeat_seconds(self) -> float:
         """How often the bus is told that the VM lives: env.bosh.agent.settings.heartbeat_seconds."""
-        seconds = self._own.get("heartbeat_seconds", _HEARTBEAT_SECONDS)
+        return self._seconds("heartbeat_seconds", _HEARTBEAT_SECONDS)
+
+    def _seconds(self, key: str, default: float) -> float:
+        seconds = self._own.get(key, default)
         if not isinstance(seconds, int | float) or seconds <= 0:
-            raise Fault(f"env.bosh.agent.settings.heartbeat_seconds must be a positive number, got {seconds!r}")
+            raise Fault(f"env.bosh.agent.settings.{key} must be a positive number, got {seconds!r}")
         return float(seconds)
 
     @property

@@ -54,6 +54,11 @@ class SshServer:
         self._accepting = asyncio.create_task(self._accept(self._socket), name=self._mark)
         return int(self._socket.getsockname()[1])
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anybody has a session open."""
+        return bool(self._starting) or any(process.returncode is None for process in self._processes)
+
     async def stop(self) -> None:
         """Lets nobody in any more, and ends every session with all its processes."""
         if self._accepting is not None:
