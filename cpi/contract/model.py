@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, TypeAlias
 import msgspec
 
 from cpi.contract import errors
-from cpi.contract.encoding import from_plain
+from cpi.contract.encoding import from_plain, to_plain
 from cpi.contract.ids import NetworkCid, VmCid
 from cpi.contract.units import MiB
 
@@ -47,14 +47,16 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Raises msgspec.ValidationError where a known key has the wrong type."""
-        known = {key: value for key, value in document.items() if key in _NETWORK_KEYS}
-        extra = {key: value for key, value in document.items() if key not in _NETWORK_KEYS}
+        """Raises msgspec.ValidationError where a known key has the wrong type. Null is absent, numbers become strings."""
+        present = {key: value for key, value in document.items() if value is not None}
+        known = {key: value for key, value in present.items() if key in _NETWORK_KEYS}
+        known.update({key: str(known[key]) for key in ("prefix", "nic_group") if type(known.get(key)) is int})
+        extra = {key: value for key, value in present.items() if key not in _NETWORK_KEYS}
         return from_plain({**known, "extra": extra}, cls)
 
     def to_document(self) -> dict[str, Any]:
         """The wire's shape: absent keys stay absent, type and cloud_properties are always there."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
+        document: dict[str, Any] = to_plain(self)
         extra = document.pop("extra", {})
         return {"type": self.type, "cloud_properties": {}, **document, **extra}
 
@@ -115,7 +117,8 @@ class DiskHint(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_wire(self) -> str | dict[str, Any]:
         """A string or a hash of strings, as attach_disk answers and add_persistent_disk takes."""
-        return self.device or msgspec.to_builtins(self)
+        wire: str | dict[str, Any] = to_plain(self.device or self)
+        return wire
 
 
 class NetworkDefinition(msgspec.Struct, frozen=True, omit_defaults=True):

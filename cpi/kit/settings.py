@@ -8,7 +8,7 @@ import difflib
 import logging
 import types
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -18,6 +18,28 @@ from cpi.contract.model import Overlaid
 from cpi.kit.redaction import remember
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+STEMCELL_KEYS: Final = frozenset(
+    {
+        "architecture",
+        "auto_disk_config",
+        "boot_mode",
+        "container_format",
+        "disk",
+        "disk_format",
+        "hypervisor",
+        "infrastructure",
+        "name",
+        "os_distro",
+        "os_type",
+        "root_device_name",
+        "version",
+    }
+)
+"""What the stemcell.MF of any cloud may say: it means something to one cloud or another, and is no mistake for the others."""
+
+DISK_KEYS: Final = frozenset({"name"})
+"""What the director says of every dynamic disk."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +83,21 @@ def read_settings(kind: type[T], document: Any, where: str, *, meaningless: froz
     return settings
 
 
-def read_cloud_properties(kind: type[T], document: Any, where: str = "cloud_properties", *, strict: bool = False) -> T:
+def read_cloud_properties(
+    kind: type[T],
+    document: Any,
+    where: str = "cloud_properties",
+    *,
+    strict: bool = False,
+    meaningless: frozenset[str] = frozenset(),
+) -> T:
     """cloud_properties as kind; unknown keys are logged with the nearest known one, and refused only if strict.
 
-    Several CPIs share VM types and extensions, so a key that another cloud knows is normal here.
+    Several CPIs share VM types and extensions, so a key that another cloud knows is normal here. Keys in meaningless are taken
+    where kind does not have them: STEMCELL_KEYS for stemcells, DISK_KEYS for disks.
     """
     reader = _Reader()
-    settings = reader.struct(kind, document, where)
+    settings = reader.struct(kind, document, where, meaningless)
     for unknown in () if strict else reader.unknown:
         _log.info("%s", unknown)
     faults = [*(reader.unknown if strict else ()), *reader.faults]

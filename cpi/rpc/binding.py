@@ -170,9 +170,8 @@ def _size(argument: Any) -> MiB:
 def _networks(argument: Any) -> Networks:
     networks: dict[str, Network] = {}
     for name, document in from_plain(argument, dict[str, dict[str, Any]]).items():
-        present = {key: value for key, value in document.items() if value is not None}
         try:
-            networks[name] = Network.from_document(present)
+            networks[name] = Network.from_document(document)
         except msgspec.ValidationError as error:
             raise msgspec.ValidationError(str(error).replace("`$", f"`$.{name}")) from None
     return networks

@@ -32,7 +32,7 @@ def takes_stemcell_tags(version: int) -> bool:
 
 def networks_to_wire(networks: Networks) -> dict[str, Any]:
     """Networks as create_vm takes and answers them."""
-    return {name: to_plain(network.to_document()) for name, network in networks.items()}
+    return {name: network.to_document() for name, network in networks.items()}
 
 
 def result_to_wire(value: object, version: int) -> Any:

@@ -1,11 +1,15 @@
 """Load balancers: joined by a VM when it runs, left before it is deleted."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cpi.contract.ids import VmCid
 from drivers.aws import errors, tags
 from drivers.aws.account import Account
+
+_log = logging.getLogger(__name__)
 
 _NO_GROUP: Final = "TargetGroupNotFound"
 _GONE: Final = frozenset({"LoadBalancerNotFound", _NO_GROUP, "InvalidInstance", "InvalidTarget"})
@@ -41,25 +45,26 @@ def join(account: Account, vm_cid: VmCid, elbs: Sequence[str], groups: Sequence[
 
 
 def leave(account: Account, vm_cid: VmCid, vm_tags: Mapping[str, str]) -> None:
-    """Deregister the VM from what its tags name; what is gone is left already.
+    """Deregister the VM from what its tags name, so that it gets no more requests; what is gone is left already.
 
-    A VM of the official CPI has no such tags: its balancers drop it when their health check fails.
+    A refusal is logged and keeps no VM alive: balancers drop a VM that is gone when their health check fails, as they do one
+    of the official CPI, which has no such tags.
     """
     for name in vm_tags.get(tags.BALANCERS, "").split():
-        try:
+        with _unless_refused(vm_cid, f"load balancer {name}"):
             account.client.call(
                 "DeregisterInstancesFromLoadBalancer", LoadBalancerName=name, Instances=[{"InstanceId": str(vm_cid)}]
             )
-        except errors.Refusal as error:
-            _pass_if_gone(error)
     for name in vm_tags.get(tags.TARGET_GROUPS, "").split():
-        try:
+        with _unless_refused(vm_cid, f"target group {name}"):
             for arn in target_groups(account, [name]):
                 account.client.call("DeregisterTargets", TargetGroupArn=arn, Targets=[{"Id": str(vm_cid)}])
-        except errors.Refusal as error:
-            _pass_if_gone(error)
 
 
-def _pass_if_gone(error: errors.Refusal) -> None:
-    if error.code not in _GONE:
-        raise error
+@contextlib.contextmanager
+def _unless_refused(vm_cid: VmCid, what: str) -> Iterator[None]:
+    try:
+        yield
+    except errors.Refusal as error:
+        if error.code not in _GONE:
+            _log.warning("the VM %s is deleted without leaving the %s first: %s", vm_cid, what, error.message)

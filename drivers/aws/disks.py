@@ -11,7 +11,7 @@ from cpi.contract import errors as contract_errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from drivers.aws import errors, tags, vms
 from drivers.aws.account import Account
@@ -26,7 +26,7 @@ _LARGEST_GIB: Final = 65536
 
 def read_properties(account: Account, cloud_properties: CloudProperties) -> DiskProperties:
     """Raises CpiError listing the faults."""
-    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties)
+    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties, meaningless=DISK_KEYS)
 
 
 def describe(account: Account, disk_cid: DiskCid) -> Item:

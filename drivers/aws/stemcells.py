@@ -9,7 +9,7 @@ from typing import Any, Final
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import SnapshotCid, StemcellCid
 from cpi.contract.model import CloudProperties, Metadata
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from drivers.aws import errors, snapshots, tags
 from drivers.aws.account import Account
@@ -26,7 +26,9 @@ _MISSING: Final = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", 
 
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
     """A stemcell that VMs can be made of at once."""
-    properties = read_cloud_properties(StemcellProperties, cloud_properties, strict=account.config.strict_properties)
+    properties = read_cloud_properties(
+        StemcellProperties, cloud_properties, strict=account.config.strict_properties, meaningless=STEMCELL_KEYS
+    )
     if not Path(image_path).is_file():
         raise contract_errors.CpiError(f"the stemcell's image {image_path} is no file that can be read")
     if properties.ami is not None:

@@ -11,6 +11,8 @@ from drivers.aws.settings import AwsSettings
 from drivers.aws.vm_types import VmType
 
 EPHEMERAL: Final = "/dev/sdb"
+"""Where the ephemeral disk is mapped, and what the agent is told, with NVMe too: NVMe devices are numbered anew at each start."""
+
 _EPHEMERAL_SIZE: Final = MiB(10240)
 _GP3_IOPS: Final = 3000
 _GP3_THROUGHPUT: Final = 125
@@ -36,7 +38,7 @@ def born_disks(properties: VmProperties, root: RootDisk, kind: VmType, settings:
     mappings = volumes + [mapping for _, mapping in stores if mapping]
     if on_store:
         return BornDisks(mappings, stores[0][0], [])
-    ephemeral = None if wish.use_root_disk else _ephemeral_path(kind)
+    ephemeral = None if wish.use_root_disk else EPHEMERAL
     return BornDisks(mappings, ephemeral, [path for path, _ in stores])
 
 
@@ -87,12 +89,11 @@ def _ephemeral(wish: EphemeralDisk, kind: VmType, settings: AwsSettings) -> dict
     return {"DeviceName": EPHEMERAL, "Ebs": {**keys, "VolumeSize": gib_from_mib(size), "DeleteOnTermination": True}}
 
 
-def _ephemeral_path(kind: VmType) -> str:
-    return "/dev/nvme1n1" if kind.nvme else EPHEMERAL
-
-
 def _stores(kind: VmType, volumes: int, *, first_is_ephemeral: bool) -> list[tuple[str, dict[str, Any] | None]]:
-    """Path in the guest and mapping of each instance store. NVMe ones appear by themselves, after the EBS volumes on Nitro."""
+    """Path in the guest and mapping of each instance store.
+
+    NVMe ones have no mapping, and no name but a number or one with their serial: after the EBS volumes on Nitro, as a rule.
+    """
     if kind.nvme_stores:
         first = volumes if kind.nvme else 0
         return [(f"/dev/nvme{first + index}n1", None) for index in range(kind.stores)]

@@ -50,7 +50,8 @@ class Attachments:
     def _attached(self, vm: Document, volume: Document, vm_cid: VmCid, disk_cid: DiskCid) -> Document:
         what = f"attach_disk: disk {disk_cid} at VM {vm_cid}"
         try:
-            made = self._client.run("attachVolume", what, "attach_volume", id=volume["id"], virtualmachineid=vm["id"])
+            ids = {"id": volume["id"], "virtualmachineid": vm["id"]}
+            attached: Document = self._client.run("attachVolume", what, "attach_volume", **ids)["volume"]
         except (Refused, AnswerLost) as error:
             if isinstance(error, AnswerLost):
                 late(lambda: self._inventory.existing_disk(disk_cid).get("virtualmachineid") == vm["id"])
@@ -59,7 +60,6 @@ class Attachments:
                 return now
             _refuse_held(now, disk_cid)
             raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
-        attached: Document = made["volume"]
         return attached
 
 

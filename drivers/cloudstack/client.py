@@ -47,6 +47,27 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
+class Answer(dict[str, Any]):
+    """What was answered. What it lacks is told as such, and never as a KeyError."""
+
+    def __init__(self, asked: str, told: Mapping[str, Any]) -> None:
+        super().__init__({key: _answer(asked, value) for key, value in told.items()})
+        self._asked = asked
+
+    def __missing__(self, key: str) -> Any:
+        lacking = f"{self._asked}: the answer has no {key!r}"
+        if self._asked.startswith(_READS):
+            raise errors.CloudError(lacking)
+        raise AnswerLost(f"{lacking}; it may have been done")
+
+
+def _answer(asked: str, told: Any) -> Any:
+    """The same as deep as it goes."""
+    if isinstance(told, list):
+        return [_answer(asked, item) for item in told]
+    return Answer(asked, told) if isinstance(told, Mapping) else told
+
+
 class Client:
     """One set of credentials. Any number of threads may call it."""
 
@@ -110,7 +131,7 @@ class Client:
             return None if told.get("jobstatus", _PENDING) == _PENDING else told
 
         told = self.until(what, timeout, look)
-        made: Document = told.get("jobresult") or {}
+        made: Document = _answer(what, told.get("jobresult") or {})
         if told["jobstatus"] == _FAILED:
             raise refusal(what, int(made.get("errorcode", 530)), str(made.get("errortext", "the job failed and says nothing")))
         return made
@@ -300,7 +321,7 @@ def _document(command: str, answer: _AsItCame, secrets: frozenset[str], *, safe:
         place = scrubbed(str(answer.headers.get("location", "?")), secrets)
         raise errors.CpiError(f"{command}: {status}, a redirect to {place}: not followed, since the call is signed; see endpoint")
     try:
-        document = json.loads(body)
+        document = _answer(command, json.loads(body))
         inner: Document = next(iter(document.values()))
         code = int(inner.get("errorcode", status))
     except (ValueError, AttributeError, StopIteration, TypeError):

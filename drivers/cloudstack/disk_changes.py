@@ -6,7 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.waiting import late
 from drivers.cloudstack.client import Client, Document
 from drivers.cloudstack.errors import AnswerLost, QuotaReached, Refused
@@ -41,7 +41,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and offering when this returns, on other storage if the offering asks for it; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         volume = self._free(disk_cid, size, "update")
         if wish.disk_offering is None or wish.disk_offering in {volume.get("diskofferingid"), volume.get("diskofferingname")}:
             self.resize(disk_cid, size)

@@ -7,7 +7,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.kit import private_files
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from drivers.cloudstack import naming, tags
@@ -37,7 +37,7 @@ class Disks:
         """A disk; CloudStack gives it storage when it is attached first."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", token):
             found = self._inventory.disk(name) if token else None
@@ -81,7 +81,8 @@ class Disks:
     def _make(self, body: dict[str, Any]) -> Document:
         name = str(body["name"])
         try:
-            made = self._client.run("createVolume", f"create_disk: disk {name}", "create_volume", **body, **self._inventory.scope)
+            what = f"create_disk: disk {name}"
+            volume: Document = self._client.run("createVolume", what, "create_volume", **body, **self._inventory.scope)["volume"]
         except AnswerLost:
             if late(lambda: self._inventory.disk(name)) is None:
                 raise
@@ -90,7 +91,6 @@ class Disks:
             raise errors.NoDiskSpace(f"no disk of {body.get('size', 'this')} GiB: the account's limit: {error.said}") from error
         except NoCapacity as error:
             raise errors.NoDiskSpace(f"no disk: the cloud has no room: {error.said}", ok_to_retry=True) from error
-        volume: Document = made["volume"]
         return volume
 
     def _settled(self, name: str) -> Document:

@@ -20,12 +20,12 @@ class Launching:
     def launch(self, name: str, parameters: Mapping[str, Any]) -> Document:
         """The VM, running, or placed and stopped if it shall not start yet. Raises Refused, AnswerLost, Overdue."""
         try:
-            made = self._client.run("deployVirtualMachine", f"create_vm: VM {name}", "create_vm", **parameters)
+            what = f"create_vm: VM {name}"
+            vm: Document = self._client.run("deployVirtualMachine", what, "create_vm", **parameters)["virtualmachine"]
         except AnswerLost:
             if late(lambda: self._inventory.vm(name)) is None:
                 raise
             return self.running(name, stopped=parameters.get("startvm") is False)
-        vm: Document = made["virtualmachine"]
         return vm
 
     def running(self, name: str, *, stopped: bool = False) -> Document:

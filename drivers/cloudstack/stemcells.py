@@ -8,7 +8,7 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from drivers.cloudstack import naming, tags
@@ -42,7 +42,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, given: Metadata, context: CallContext) -> StemcellCid:
         """Ready to be booted from."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
         if wish.light_template:
             return self._light(wish)
         body = self._body(wish)

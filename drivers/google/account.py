@@ -41,6 +41,8 @@ class Account:
     settings: GoogleSettings
     config: CloudConfig
     patience: Patience = Patience()
+    unlabelled: set[str] = dataclasses.field(default_factory=set, compare=False)
+    """Kinds of things that the role was found not to allow to be labelled."""
 
     @property
     def project(self) -> str:

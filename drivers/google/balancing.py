@@ -1,6 +1,7 @@
 """Load balancers: joined by a VM when it runs, left before it is deleted."""
 
 import json
+import logging
 from typing import Any, Final
 
 from cpi.kit.tagging import MADE_BY
@@ -8,6 +9,8 @@ from cpi.kit.undo import Undo
 from drivers.google import errors, naming
 from drivers.google.account import Account
 from drivers.google.properties import BackendService, VmProperties
+
+_log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
@@ -43,7 +46,17 @@ def join(account: Account, properties: VmProperties, zone: str, name: str, undo:
 
 
 def leave(account: Account, item: Item) -> None:
-    """What the VM's record names. A VM of the official CPI has none: the target pools are looked through for it."""
+    """What the VM's record names. A VM of the official CPI has none: the target pools are looked through for it.
+
+    A role that does not allow it is logged and keeps no VM alive: balancers drop what is gone when their health check fails.
+    """
+    try:
+        _leave(account, item)
+    except errors.Denied as error:
+        _log.warning("the VM %s is deleted without leaving its load balancers first: %s", item["name"], error.message)
+
+
+def _leave(account: Account, item: Item) -> None:
     zone = naming.last(item["zone"])
     body = {"instances": [{"instance": f"projects/{account.project}/zones/{zone}/instances/{item['name']}"}]}
     if MADE_BY not in item.get("labels", {}):

@@ -9,9 +9,9 @@ from cpi.contract import errors as contract_errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
-from drivers.google import errors, labels, naming, vms
+from drivers.google import errors, labelling, labels, naming, vms
 from drivers.google.account import Account
 from drivers.google.properties import DiskProperties
 
@@ -23,7 +23,7 @@ _DEFAULT_TYPE: Final = "pd-standard"
 
 def read_properties(account: Account, cloud_properties: CloudProperties) -> DiskProperties:
     """Raises CpiError listing the faults."""
-    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties)
+    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties, meaningless=DISK_KEYS)
 
 
 def describe(account: Account, disk_cid: DiskCid) -> Item:
@@ -100,8 +100,12 @@ def _made(account: Account, zone: str, body: Item, request: str, undo: Undo) -> 
     def ours() -> None:
         undo.push(f"disk {disk_cid}", lambda: remove(account, disk_cid))
 
+    def insert(wanted: Item) -> Item:
+        its = request if wanted == body else naming.request_id(request, wanted)
+        return beginning(lambda: account.client.call("disks.insert", wanted, zone=zone, requestId=its), ours)
+
     try:
-        told = beginning(lambda: account.client.call("disks.insert", body, zone=zone, requestId=request), ours)
+        told = labelling.made(account, "disks", body, insert)
     except errors.Exists:
         return is_ready(account, disk_cid)
     except errors.QuotaReached as error:
@@ -168,7 +172,7 @@ def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> Non
         with _naming(disk_cid):
             account.client.do("disks.setLabels", body, zone=naming.last(item["zone"]), resource=str(disk_cid))
 
-    account.anew(change)
+    labelling.changed(account, "disks", lambda: account.anew(change))
 
 
 def _zone(account: Account, properties: DiskProperties, vm_cid: VmCid | None) -> str:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from cpi.contract import errors as contract_errors
 from cpi.contract.model import CloudProperties
 from cpi.contract.operator import Finding
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from drivers.google import errors, naming, stemcells
 from drivers.google.account import Account
-from drivers.google.methods import permissions
+from drivers.google.methods import COURTESIES, permissions
 from drivers.google.properties import StemcellProperties
 
 _SOURCE: Final = re.compile(r"https?://storage\.googleapis\.com/([^/]+)/(.+)")
@@ -56,7 +56,7 @@ def examine(account: Account) -> Iterable[Finding]:
 def examine_stemcell(account: Account, cloud_properties: CloudProperties) -> Iterator[Finding]:
     """Whether the image that a light stemcell names, or the disk in Cloud Storage, is there and may be read."""
     try:
-        properties = read_cloud_properties(StemcellProperties, cloud_properties)
+        properties = read_cloud_properties(StemcellProperties, cloud_properties, meaningless=STEMCELL_KEYS)
         if properties.image_url:
             yield _image(account, properties.image_url)
         elif properties.source_url:
@@ -104,7 +104,12 @@ def _permissions(account: Account) -> Iterator[Finding]:
         allowed |= set(told.get("permissions", []))
     missing = [one for one in wanted if one not in allowed]
     if missing:
-        yield Finding("permissions", "fault", f"not allowed: {', '.join(missing)}; the least role is told below")
+        needed = [one for one in missing if one not in COURTESIES]
+        named = [f"{one} ({COURTESIES[one]})" if one in COURTESIES else one for one in missing]
+        what = "not allowed" if needed else "not allowed, and done without"
+        yield Finding(
+            "permissions", "fault" if needed else "warning", f"{what}: {', '.join(named)}; the least role is told below"
+        )
     else:
         yield Finding("permissions", "good", f"all {len(wanted)} are allowed")
 

@@ -75,6 +75,18 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
 """The permissions that each method needs, with what Google checks on its behalf."""
 
 
+COURTESIES: Final[dict[str, str]] = {
+    "compute.disks.setLabels": "labels of disks",
+    "compute.images.setLabels": "labels of stemcells",
+    "compute.instances.setLabels": "labels of VMs, by which a repeat of create_vm finds its VM in any zone",
+    "compute.snapshots.list": "update_disk to another type",
+    "compute.snapshots.setLabels": "labels of snapshots",
+    "compute.zoneOperations.list": "telling a VM that is being deleted from one that stops",
+    "storage.buckets.delete": "removing the bucket that a heavy stemcell passed through",
+}
+"""What each permission buys that the driver can do without: a refusal is logged."""
+
+
 def permissions() -> list[str]:
     """All of them, sorted."""
     return sorted({permission for needed in METHODS.values() for permission in needed})

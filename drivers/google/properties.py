@@ -35,7 +35,7 @@ class VmProperties(msgspec.Struct, frozen=True):
     machine_series: Annotated[str, Described(description="series of a custom machine type")] = "n1"
     name: Annotated[str | None, Described(description="the VM's name, else vm- and a UUID")] = None
     root_disk_size_gb: Annotated[
-        int | None, Described(description="else as the configuration says, else the stemcell's size")
+        int | None, Described(description="else as the configuration says, else 10, or the stemcell's size if that is larger")
     ] = None
     root_disk_type: Annotated[str | None, Described(description="else as the configuration says, else pd-standard")] = None
     root_disk_iops: Annotated[int | None, Described(description="for hyperdisks and pd-extreme (ours)")] = None

@@ -11,7 +11,7 @@ from typing import Any
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.kit.tagging import MADE_BY
-from drivers.google import disks, labels, naming, snapshots, vms
+from drivers.google import disks, errors, labels, naming, snapshots, vms
 from drivers.google.account import Account
 from drivers.google.properties import DiskProperties
 
@@ -31,9 +31,12 @@ def find(account: Account, disk_cid: DiskCid) -> DiskCid | None:
 def replace(account: Account, item: Item, body: Item, properties: DiskProperties) -> DiskCid:
     """The CID of the copy. The old disk goes last, and that it can not go hides nothing."""
     old = DiskCid(item["name"])
-    new = _made_before(account, item, body)
-    if new is None:
-        new = _copy(account, item, body, properties)
+    try:
+        new = _made_before(account, item, body) or _copy(account, item, body, properties)
+    except errors.Denied as error:
+        _remove_snapshots(account, old)
+        told = f"the role does not allow {old} to be replaced in a way that a killed call could finish: {error.message}"
+        raise contract_errors.NotSupported(f"{told}; copy it to a new disk") from error
     _remove(account, old, new)
     return new
 
@@ -92,6 +95,10 @@ def _remove(account: Account, old: DiskCid, new: DiskCid) -> None:
     except contract_errors.Error as error:
         _log.error("%s was replaced by %s and could not be removed: %s", old, new, error.message)
         _mark(account, old, new)
+    _remove_snapshots(account, old)
+
+
+def _remove_snapshots(account: Account, old: DiskCid) -> None:
     try:
         for found in _snapshots_of(account, old):
             snapshots.delete(account, SnapshotCid(found["name"]))

@@ -52,7 +52,7 @@ class GoogleSettings(msgspec.Struct, frozen=True):
     default_zone: Annotated[str | None, Described(description="zone of VMs and disks that name none (ours)")] = None
     user_agent_prefix: Annotated[str, Described(description="before our own user agent")] = ""
     default_root_disk_size_gb: Annotated[
-        int, Described(description="root disk of VMs that name none; 0: the stemcell's size")
+        int, Described(description="root disk of VMs that name none; 0: 10, or the stemcell's size if that is larger")
     ] = 0
     default_root_disk_type: Annotated[str, Described(description="type of root disks; empty: pd-standard")] = ""
     snapshot_storage_location: Annotated[

@@ -8,7 +8,7 @@ from cpi.contract import errors as contract_errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import Metadata
 from cpi.kit.undo import Undo
-from drivers.google import disks, errors, labels, naming
+from drivers.google import disks, errors, labelling, labels, naming
 from drivers.google.account import Account
 
 Item = dict[str, Any]
@@ -39,7 +39,8 @@ def take(account: Account, disk_cid: DiskCid, snapshot_cid: SnapshotCid, descrip
     with Undo() as undo:
         place = {"zone": disks.zone_of(account, disk_cid), "disk": str(disk_cid)}
         undo.push(f"snapshot {snapshot_cid}", lambda: delete(account, snapshot_cid))
-        account.do("disks.createSnapshot", body, deadline_seconds=account.patience.snapshot, **place)
+        wait = {"deadline_seconds": account.patience.snapshot}
+        labelling.made(account, "snapshots", body, lambda wanted: account.do("disks.createSnapshot", wanted, **wait, **place))
 
 
 def wait_until_ready(account: Account, snapshot_cid: SnapshotCid) -> None:

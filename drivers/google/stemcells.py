@@ -10,9 +10,9 @@ from typing import Any, Final
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CloudProperties, Metadata
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
-from drivers.google import errors, labels, naming
+from drivers.google import errors, labelling, labels, naming
 from drivers.google.account import Account
 from drivers.google.images import check_packed_disk
 from drivers.google.properties import StemcellProperties
@@ -28,7 +28,9 @@ _OBJECT: Final = "stemcell.tar.gz"
 
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
     """A stemcell that VMs can be made of at once."""
-    properties = read_cloud_properties(StemcellProperties, cloud_properties, strict=account.config.strict_properties)
+    properties = read_cloud_properties(
+        StemcellProperties, cloud_properties, strict=account.config.strict_properties, meaningless=STEMCELL_KEYS
+    )
     if properties.architecture not in _ARCHITECTURES:
         raise contract_errors.CpiError(f"cloud_properties.architecture: {properties.architecture!r} is neither x86_64 nor arm64")
     if not Path(image_path).is_file():
@@ -89,7 +91,7 @@ def _imported(account: Account, properties: StemcellProperties, env_tags: Metada
     }
     with Undo() as undo:
         undo.push(f"stemcell {stemcell_cid}", lambda: delete(account, stemcell_cid))
-        told = account.client.call("images.insert", body)
+        told = labelling.made(account, "images", body, lambda wanted: account.client.call("images.insert", wanted))
         account.client.finished("images.insert", told, deadline_seconds=account.patience.stemcell)
     return stemcell_cid
 

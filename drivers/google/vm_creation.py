@@ -3,14 +3,14 @@
 import itertools
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Vm
 from cpi.kit.undo import Undo
-from drivers.google import balancing, disks, errors, labels, naming, placement, vm_request, vms
+from drivers.google import balancing, disks, errors, labelling, labels, naming, placement, vm_request, vms
 from drivers.google import networks as interfaces
 from drivers.google.account import Account
 from drivers.google.vm_wish import Candidate, Wish, candidates
@@ -101,10 +101,12 @@ def _begun(account: Account, wish: Wish, candidate: Candidate, body: Item, reque
     def ours() -> None:
         undo.push(f"VM {wish.name}", lambda: _remove_ours(account, wish, candidate.zone))
 
+    def insert(wanted: Item) -> Item:
+        its = request if wanted == body else naming.request_id(request, wanted)
+        return disks.beginning(lambda: account.client.call("instances.insert", wanted, zone=candidate.zone, requestId=its), ours)
+
     try:
-        told = disks.beginning(
-            lambda: account.client.call("instances.insert", body, zone=candidate.zone, requestId=request), ours
-        )
+        told = _inserted(account, wish, body, insert)
     except errors.Exists:
         return True, _taken_up(account, wish, candidate)
     if told["status"] == "DONE" and (wish.token or not told.get("error")):
@@ -112,6 +114,17 @@ def _begun(account: Account, wish: Wish, candidate: Candidate, body: Item, reque
     ours()
     account.client.finished("instances.insert", told, deadline_seconds=account.patience.vm_running)
     return False, None
+
+
+def _inserted(account: Account, wish: Wish, body: Item, insert: Callable[[Item], Item]) -> Item:
+    """With the labels that the role allows, and a root disk as large as the image where that is larger than the usual one."""
+    try:
+        return labelling.made(account, "instances", body, insert)
+    except errors.Refusal as error:
+        if "diskSizeGb" not in error.message or not vm_request.has_usual_root_disk(account, wish):
+            raise
+        _log.info("the root disk is as large as its image: %s", error.message)
+        return labelling.made(account, "instances", vm_request.as_large_as_its_image(body), insert)
 
 
 def _made_before(account: Account, wish: Wish) -> Item | None:
@@ -128,15 +141,17 @@ def _taken_up(account: Account, wish: Wish, candidate: Candidate) -> Item | None
     item = _until_running(account, wish, candidate.zone)
     if item is None:
         return None
-    if not _is_ours(item, wish):
+    if not _is_ours(account, item, wish):
         raise errors.Exists(f"there is another VM named {wish.name} in {candidate.zone}")
     _log.info("%s was made by an earlier call", wish.name)
     return item
 
 
-def _is_ours(item: Item, wish: Wish) -> bool:
+def _is_ours(account: Account, item: Item, wish: Wish) -> bool:
+    """By its label. One that may have none is known by its name, unless an operator chose that."""
     found: str | None = item.get("labels", {}).get(labels.TOKEN)
-    return found == labels.spelled_token(wish.seed)
+    nameless = found is None and "instances" in account.unlabelled and not wish.properties.name
+    return nameless or found == labels.spelled_token(wish.seed)
 
 
 def _remove_ours(account: Account, wish: Wish, zone: str) -> None:
@@ -145,7 +160,7 @@ def _remove_ours(account: Account, wish: Wish, zone: str) -> None:
         item = account.client.call("instances.get", zone=zone, instance=wish.name)
     except errors.VmMissing:
         return
-    if _is_ours(item, wish):
+    if _is_ours(account, item, wish):
         vms.remove(account, zone, wish.name)
 
 

@@ -14,6 +14,7 @@ Item = dict[str, Any]
 _CLOUD_PLATFORM: Final = "cloud-platform"
 _SCOPE: Final = "https://www.googleapis.com/auth/"
 _DEFAULT_TYPE: Final = "pd-standard"
+_USUAL_ROOT_GB: Final = 10
 _TAGS: Final = 64
 _TAG_LENGTH: Final = 63
 
@@ -64,13 +65,25 @@ def _root_disk(account: Account, wish: Wish, place: str, born: dict[str, str]) -
     wanted = {
         "sourceImage": naming.partial(image) if "/" in image else f"projects/{account.project}/global/images/{image}",
         "diskType": f"{place}/diskTypes/{properties.root_disk_type or settings.default_root_disk_type or _DEFAULT_TYPE}",
-        "diskSizeGb": _number(properties.root_disk_size_gb or settings.default_root_disk_size_gb),
+        "diskSizeGb": str(properties.root_disk_size_gb or settings.default_root_disk_size_gb or _USUAL_ROOT_GB),
         "provisionedIops": _number(properties.root_disk_iops),
         "provisionedThroughput": _number(properties.root_disk_throughput),
         "labels": born,
     }
     params = {key: value for key, value in wanted.items() if value}
     return {"boot": True, "autoDelete": True, "type": "PERSISTENT", "mode": "READ_WRITE", "initializeParams": params}
+
+
+def has_usual_root_disk(account: Account, wish: Wish) -> bool:
+    """Whether nothing is said of its size."""
+    return not (wish.properties.root_disk_size_gb or account.settings.default_root_disk_size_gb)
+
+
+def as_large_as_its_image(body: Item) -> Item:
+    """The body of a VM whose root disk has the image's size, which Google knows."""
+    root, *others = body["disks"]
+    params = {key: value for key, value in root["initializeParams"].items() if key != "diskSizeGb"}
+    return {**body, "disks": [{**root, "initializeParams": params}, *others]}
 
 
 def _number(value: int | None) -> str | None:

@@ -1,11 +1,14 @@
 """VMs that exist: found, rebooted, labelled, deleted."""
 
+import logging
 from typing import Any, Final
 
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import Metadata
-from drivers.google import balancing, errors, labels, naming, placement
+from drivers.google import balancing, errors, labelling, labels, naming, placement
 from drivers.google.account import Account
+
+_log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
@@ -79,7 +82,7 @@ def set_metadata(account: Account, vm_cid: VmCid, metadata: Metadata) -> None:
             body = {"labels": wanted, "labelFingerprint": item["labelFingerprint"]}
             account.client.do("instances.setLabels", body, **place(item))
 
-    account.anew(change)
+    labelling.changed(account, "instances", lambda: account.anew(change))
 
 
 def persistent_disks(item: Item) -> list[DiskCid]:
@@ -117,9 +120,12 @@ def _off(account: Account, vm_cid: VmCid) -> Item | None:
 
 
 def _is_being_deleted(account: Account, item: Item) -> bool:
-    """A VM that stops and one that is deleted look alike."""
+    """A VM that stops and one that is deleted look alike. Where operations may not be listed, it is taken for one that stops."""
     wanted = f'targetLink = "{item["selfLink"]}"'
-    for page in account.client.pages("zoneOperations.list", zone=naming.last(item["zone"]), filter=wanted):
-        if any(one["operationType"] == "delete" and one["status"] != "DONE" for one in page.get("items", [])):
-            return True
+    try:
+        for page in account.client.pages("zoneOperations.list", zone=naming.last(item["zone"]), filter=wanted):
+            if any(one["operationType"] == "delete" and one["status"] != "DONE" for one in page.get("items", [])):
+                return True
+    except errors.Denied as error:
+        _log.warning("whether the VM %s is being deleted can not be told from its stopping: %s", item["name"], error.message)
     return False

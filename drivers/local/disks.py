@@ -8,7 +8,7 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from drivers.local.backings import BACKINGS, Name
 from drivers.local.layout import remove_folder
 from drivers.local.links import Links
@@ -99,7 +99,7 @@ class Disks:
             self._register.state.change("UPDATE disks SET size = :size WHERE cid = :cid", {"cid": disk["cid"], "size": size})
 
     def _read(self, cloud_properties: CloudProperties) -> DiskProperties:
-        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         if wanted.backing == "loop":
             check_loop("cloud_properties.backing")
         return wanted

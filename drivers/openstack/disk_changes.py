@@ -7,7 +7,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, gib_from_mib
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import AnswerLost, Refused
 from drivers.openstack.properties import DiskProperties
@@ -37,7 +37,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and type when this returns; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         volume = self._volumes.settled(disk_cid, "update_disk")
         refuse_attached(volume, "update it")
         gib = _growth(volume, size)

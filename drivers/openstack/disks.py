@@ -7,7 +7,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
 from cpi.kit import private_files
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
 from drivers.openstack import naming
@@ -39,7 +39,7 @@ class Disks:
         """A disk that is ready."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         body: dict[str, Any] = {
             "size": max(1, gib_from_mib(size)),
             "name": wish.name or naming.name_of("volume", token),

@@ -7,7 +7,7 @@ from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.kit.redaction import scrubbed
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from drivers.openstack import naming
 from drivers.openstack.client import Client, segment
@@ -31,7 +31,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata, context: CallContext) -> StemcellCid:
         """Ready to be booted from."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
         if wish.image_id:
             return self._light(wish.image_id)
         path = Path(image_path)

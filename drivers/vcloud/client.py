@@ -83,6 +83,12 @@ class Client:
         """
         return self._call("POST", href, body, kind, safe=twice)
 
+    def made(self, href: str, body: Element, kind: str) -> Element:
+        """As post, of what has an address then: the thing, the task that makes it, or the entity in a catalog item."""
+        answer = self.post(href, body, kind)
+        documents.address_of(answer, f"POST {urlsplit(href).path}")
+        return answer
+
     def run(self, href: str, what: str, body: Element | None = None, kind: str = "", *, twice: bool = False) -> None:
         """A call that begins a task, which has succeeded when this returns."""
         self.finished(self.post(href, body, kind, twice=twice), what)
@@ -152,6 +158,8 @@ class Client:
     def _call(self, method: str, href: str, body: Element | None = None, kind: str = "", *, safe: bool) -> Element:
         sent = documents.written(body) if body is not None else b""
         asked = f"{method} {urlsplit(href).path}"
+        if not urlsplit(href).path.startswith("/"):
+            raise errors.CloudError(f"{asked}: an answer before gave no address to go on with; what was asked may have been done")
         extra = {"Content-Type": f"application/vnd.vmware.{kind}+xml"} if kind else {}
 
         def attempts() -> Element:

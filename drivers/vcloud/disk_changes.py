@@ -6,7 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from drivers.vcloud import documents
 from drivers.vcloud.client import Client
 from drivers.vcloud.disks import DISK, set_size
@@ -32,7 +32,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and storage profile when this returns; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         disk = self._free(disk_cid, size, "update")
         present = documents.one(disk, "StorageProfile")
         other = wish.storage_profile is not None and (present is None or present.get("name") != wish.storage_profile)

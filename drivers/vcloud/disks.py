@@ -7,7 +7,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit import private_files
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from drivers.vcloud import documents, metadata, naming
@@ -39,7 +39,7 @@ class Disks:
         """A disk, near a VM if one is named."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "vcloud-call", token):
             href = self._found(name) if token else None
@@ -108,7 +108,7 @@ class Disks:
     def _make(self, name: str, size: MiB, body: Element) -> str:
         what = f"create_disk: disk {name}"
         try:
-            made = self._client.post(f"{self._inventory.vdc_href}/disk", body, "vcloud.diskCreateParams")
+            made = self._client.made(f"{self._inventory.vdc_href}/disk", body, "vcloud.diskCreateParams")
             self._client.finished(made, what)
         except AnswerLost:
             return self._settled(name, what)

@@ -7,6 +7,8 @@ from typing import Any, Final
 from defusedxml import ElementTree as SafeReader
 from defusedxml.common import DefusedXmlException
 
+from drivers.vcloud.errors import AnswerLost
+
 Element = ET.Element
 
 VCLOUD: Final = "http://www.vmware.com/vcloud/v1.5"
@@ -81,6 +83,14 @@ def link(element: Element, rel: str, kind: str = "") -> str | None:
         if found.get("rel") == rel and (not kind or kind in found.get("type", "")):
             return found.get("href")
     return None
+
+
+def address_of(made: Element | None, what: str) -> str:
+    """Of what a call has made. Raises AnswerLost if the answer does not say."""
+    href = made.get("href") if made is not None else None
+    if href is None:
+        raise AnswerLost(f"{what}: the answer does not say what was made; it may have been done")
+    return href
 
 
 def attribute(element: Element, name: str) -> str:

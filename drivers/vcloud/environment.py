@@ -112,15 +112,13 @@ class Discs:
     def _announced(self, catalog: str, name: str, wish: Element, what: str) -> str:
         """Where the cloud waits for it."""
         try:
-            entity = documents.one(self._client.post(f"{catalog}/action/upload", wish, "vcloud.media"), "Entity")
+            item = self._client.made(f"{catalog}/action/upload", wish, "vcloud.media")
+            return documents.address_of(documents.one(item, "Entity"), what)
         except AnswerLost:
             found = late(lambda: next(self._client.records("media", *equal(name=name)), None))
             if found is None:
                 raise
             return found["href"]
-        if entity is None:
-            raise errors.CloudError(f"{what}: the catalog took it and does not say where it is")
-        return str(entity.get("href"))
 
     def _send(self, href: str, content: bytes, what: str) -> None:
         media = self._client.get(href)

@@ -10,7 +10,7 @@ from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.kit import ovf_image
 from cpi.kit.ovf_image import OvfImage
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from drivers.vcloud import documents, images, metadata, naming
@@ -42,7 +42,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> StemcellCid:
         """Usable when this returns."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
         if wish.vapp_template is not None:
             return StemcellCid(self._item_there(wish.vapp_template, wish.catalog) + naming.LIGHT)
         with ovf_image.opened(image_path) as image:
@@ -104,7 +104,7 @@ class Stemcells:
     def _announced(self, catalog: str, name: str, body: Element, what: str) -> Element:
         """The catalog item that waits for its files."""
         try:
-            return self._client.post(f"{catalog}/action/upload", body, _UPLOAD)
+            return self._client.made(f"{catalog}/action/upload", body, _UPLOAD)
         except AnswerLost:
             item = late(lambda: self._item_named(name))
             if item is None:

@@ -162,7 +162,7 @@ class VmCreation:
         )
         what = f"create_vm: VM {wish.name} from the stemcell {order.stemcell_cid}"
         try:
-            made = self._client.post(where, body, composing.kind(shared))
+            made = self._client.made(where, body, composing.kind(shared))
             self._client.finished(made, what)
         except AnswerLost:
             return self._settled(wish, what)

@@ -6,7 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from drivers.vsphere import naming, policies
 from drivers.vsphere.disks import Disks
 from drivers.vsphere.errors import Refused
@@ -35,7 +35,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size, type and place when this returns; the CID changes with the place that it remembers."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         if naming.fcd_id(disk_cid):
             return self._first_class.update(disk_cid, size, wish)
         vmdks, vmdk = self._disks.existing(disk_cid)

@@ -10,7 +10,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit import private_files
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.tagging import Limits, birth_tags, fitted
 from cpi.kit.undo import Undo
 from drivers.vsphere import naming, policies
@@ -58,7 +58,7 @@ class Disks:
         """An empty disk on the roomiest datastore that is meant."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
         vmdks, stores = self._near(vm_cid)
         vcenter, client = vmdks.site.vcenter, vmdks.site.client
         is_first_class = not wish.name and (vcenter.fcd if wish.fcd is None else wish.fcd)

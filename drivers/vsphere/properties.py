@@ -15,8 +15,8 @@ Positive = Annotated[int, msgspec.Meta(gt=0)]
 class Place(msgspec.Struct, frozen=True):
     """A datacenter, as an AZ names it."""
 
-    name: str
-    """The name of a datacenter of the configuration."""
+    name: str | None = None
+    """A datacenter of the configuration. Default: the first. If there is only one, any other name means it, and is logged."""
 
     clusters: Clusters = ()
     """The clusters that VMs may lie in. Default: those of the configuration."""

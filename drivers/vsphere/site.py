@@ -40,9 +40,16 @@ class Site:
         if self._reference is None:
             found = self.client.find(self.datacenter.name)
             if not isinstance(found, vim.Datacenter):
-                raise errors.CloudError(f"{self.client.where.url} has no datacenter {self.datacenter.name!r}")
+                raise errors.CloudError(
+                    f"{self.client.where.url} has no datacenter {self.datacenter.name!r}, or {self.vcenter.user} may not see it: "
+                    "the configuration's `datacenters` name it by its path from the root folder on"
+                )
             self._reference = found
         return self._reference
+
+    def refuse_missing(self) -> None:
+        """Before anything is said to be gone: who can not see the datacenter sees nothing in it. Raises CloudError."""
+        _ = self.reference
 
     def is_in(self, found: Iterable[Reference]) -> None:
         """What was found besides other things is this datacenter: it need not be asked for."""
@@ -65,6 +72,8 @@ class Site:
         """Those that are there."""
         paths = dict.fromkeys((self.template_folder, self.datacenter.template_folder))
         found = [self.client.find(f"{self.datacenter.name}/vm/{path}") for path in paths]
+        if not any(found):
+            self.refuse_missing()
         return [folder for folder in found if folder is not None]
 
     def _vm_in(self, folders: Iterable[str], name: str) -> Reference | None:
@@ -76,9 +85,9 @@ class Site:
 
     def _make_folder(self, path: str) -> Reference:
         above, _, name = path.strip("/").rpartition("/")
+        if not above:
+            self.refuse_missing()
         parent = self.folder(above) if above else self.client.find(f"{self.datacenter.name}/vm")
-        if parent is None:
-            raise errors.CloudError(f"{self.client.where.url} has no datacenter {self.datacenter.name!r}")
         try:
             return self.client.call(parent, "CreateFolder", name=name)
         except Refused as error:

@@ -1,5 +1,6 @@
 """All datacenters of the configuration, of one vCenter or of several."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from drivers.vsphere.site import Site
 
 if TYPE_CHECKING:
     from drivers.vsphere.nsxt.client import Nsx
+
+_log = logging.getLogger(__name__)
 
 
 class Sites:
@@ -32,20 +35,31 @@ class Sites:
         """Where things lie that nothing else is said of."""
         return self._sites[0]
 
-    def named(self, name: str) -> Site:
-        """A datacenter by its name. Raises CloudError naming those that there are."""
-        for site in self._sites:
-            if site.datacenter.name == name:
-                return site
+    def named(self, name: str | None) -> Site:
+        """A datacenter by its name or its path; the first without one. Raises CloudError naming those that there are."""
+        if not name:
+            return self.first
+        meant = [site for site in self._sites if site.datacenter.name == name] or [
+            site for site in self._sites if _last(site.datacenter.name) == name or site.datacenter.name == _last(name)
+        ]
+        if len(meant) == 1:
+            return meant[0]
+        if len(self._sites) == 1:
+            _log.warning(
+                "the AZ names the datacenter %r; the one of the configuration is used: %r", name, self.first.datacenter.name
+            )
+            return self.first
         known = ", ".join(site.datacenter.name for site in self._sites)
         raise errors.CloudError(f"the configuration has no datacenter {name!r}, it has: {known}")
 
     def vm(self, cid: str) -> tuple[Site, Reference] | None:
-        """Where a VM is."""
+        """Where a VM is; None if it is nowhere. Raises CloudError where that can not be known."""
         for site in self._sites:
             found = site.vm(cid)
             if found is not None:
                 return site, found
+        for site in self._sites:
+            site.refuse_missing()
         return None
 
     def existing_vm(self, cid: str) -> tuple[Site, Reference]:
@@ -61,6 +75,10 @@ class Sites:
             client.close()
         for nsx in filter(None, self._managers):
             nsx.close()
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _manager(vcenter: VCenter, client: Client) -> "Nsx | None":

@@ -66,6 +66,7 @@ class Stemcells:
             found = other.stemcell(stemcell_cid)
             if found is not None:
                 return found
+        site.refuse_missing()
         raise errors.CloudError(f"the stemcell {stemcell_cid} does not exist in {site.client.where.url}")
 
     # ------------------------------------------------------------------

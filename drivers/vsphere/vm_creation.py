@@ -115,7 +115,7 @@ class VmCreation:
     def create(self, order: Order) -> Vm:
         """The VM, running."""
         properties = read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict)
-        site = self._sites.named(properties.datacenters[0].name) if properties.datacenters else self._sites.first
+        site = self._sites.named(properties.datacenters[0].name if properties.datacenters else None)
         name = naming.name_of("vm", order.token)
         if site.vcenter.enable_human_readable_name:
             name = naming.readable_name(order.env, name)

@@ -1,6 +1,7 @@
 """What operators already have is taken: whole configurations, null keys anywhere, and contexts with keys of tomorrow."""
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -123,10 +124,15 @@ def kinds() -> list[type[msgspec.Struct]]:
 
 def connect(driver: str, properties: dict[str, Any], **around: Any) -> None:
     """With a call's context of these properties, and a configuration that has what is needed."""
+    connected(driver, properties, **around).close()
+
+
+def connected(driver: str, properties: dict[str, Any], **around: Any) -> cpi.Cloud:
+    """The same, to go on with."""
     key = KEYS.get(driver, driver)
     block = [BLOCKS[driver]] if driver == "vsphere" else BLOCKS[driver]
     document = {"cloud": {"plugin": driver, "properties": {key: block, **around}}}
-    cpi.connect(document, CallContext(properties=properties)).close()
+    return cpi.connect(document, CallContext(properties=properties))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
@@ -186,3 +192,46 @@ def test_a_key_of_the_configuration_that_no_driver_knows_is_still_refused(driver
     document = {"cloud": {"plugin": driver, "properties": {KEYS.get(driver, driver): [block] if driver == "vsphere" else block}}}
     with pytest.raises(cpi.CpiError, match=r"cloud\.properties\.\S+\.colour: is not known here"):
         cpi.connect(document, CallContext(properties={"colour": "blue"}))
+
+
+# ---------------------------------------------------------------------- strict_properties
+
+
+def _unknown(cloud: cpi.Cloud, call: Callable[[cpi.Cloud], object]) -> list[str]:
+    with cloud, pytest.raises(cpi.CpiError) as caught:
+        call(cloud)
+    return [line.strip() for line in caught.value.message.splitlines() if "is not known here" in line]
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS))
+def test_strict_properties_know_the_name_that_the_director_gives_a_disk(driver: str) -> None:
+    """And refuse what no director says."""
+    wish = {"name": "disk-1", "colour": "red"}
+    cloud = connected(driver, {}, strict_properties=True)
+    assert _unknown(cloud, lambda cloud: cloud.create_disk(cpi.MiB(1024), wish)) == ["cloud_properties.colour: is not known here"]
+
+
+@pytest.mark.parametrize("driver", sorted(BLOCKS.keys() - {"local", "vsphere"}))  # these two read nothing of a stemcell's
+def test_strict_properties_know_what_a_stemcell_says_of_itself(driver: str, tmp_path: Path) -> None:
+    """Whichever cloud it was built for."""
+    image = tmp_path / "image"
+    image.touch()
+    usual = {
+        "name": "bosh-stemcell",
+        "version": "1.1",
+        "infrastructure": driver,
+        "hypervisor": "kvm",
+        "disk": 5120,
+        "disk_format": "raw",
+        "container_format": "bare",
+        "os_type": "linux",
+        "os_distro": "ubuntu",
+        "architecture": "x86_64",
+        "root_device_name": "/dev/sda1",
+        "boot_mode": "uefi-preferred",
+        "auto_disk_config": True,
+    }
+    cloud = connected(driver, {}, strict_properties=True)
+    assert _unknown(cloud, lambda cloud: cloud.create_stemcell(str(image), {**usual, "colour": "red"}, {})) == [
+        "cloud_properties.colour: is not known here"
+    ]

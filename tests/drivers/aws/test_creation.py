@@ -14,6 +14,7 @@ from cpi.contract.ids import AgentId, DiskCid
 from cpi.contract.model import Network
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
+from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
 from tests.drivers.aws.conftest import Helper
@@ -268,6 +269,27 @@ def test_balancers_addresses_and_routes_are_joined_and_balancers_left(aws: Lab, 
     assert aws.proxy.counts()["DeregisterTargets"] == 1
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "ValidationError", "InternalFailure"])
+def test_a_refusal_of_the_balancers_keeps_no_vm_alive(
+    aws: Lab, helper: Helper, cloud: Cloud, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    """The official policy has no Deregister*: each balancer is logged, and the VM is terminated."""
+    listener = [{"Protocol": "tcp", "LoadBalancerPort": 80, "InstancePort": 80}]
+    aws.elb.create_load_balancer(LoadBalancerName="classic", Listeners=listener, AvailabilityZones=[ZONES[0]])
+    vpc = aws.ec2.describe_subnets()["Subnets"][0]["VpcId"]
+    aws.elbv2.create_target_group(Name="targets", Protocol="HTTP", Port=80, VpcId=vpc)
+    vm = helper.vm(elbs=["classic"], lb_target_groups=["targets"])
+    for action in ("DeregisterInstancesFromLoadBalancer", "DeregisterTargets"):
+        aws.proxy.inject(Rule(action, effects.decided(lambda _: refusal(code))))
+    caplog.clear()
+    with cpi.connect(aws.config(max_retries=0)) as hasty:
+        hasty.delete_vm(vm.cid)
+    assert not cloud.has_vm(vm.cid)
+    for what in ("load balancer classic", "target group targets"):
+        [told] = [message for message in caplog.messages if f"without leaving the {what} first" in message]
+        assert code in told
+
+
 def test_delete_vm_keeps_persistent_disks_and_frees_the_address(aws: Lab, helper: Helper, cloud: Cloud) -> None:
     """At once: a new VM takes both."""
     networks = helper.manual()
@@ -293,11 +315,12 @@ def test_fast_path_delete_renames_and_does_not_wait(aws: Lab, helper: Helper) ->
 @pytest.mark.parametrize(
     ("vm_type", "properties", "ephemeral", "raw"),
     [
-        ("m5.large", {}, "/dev/nvme1n1", []),
+        ("m5.large", {}, "/dev/sdb", []),
+        ("m5d.large", {}, "/dev/sdb", []),
         ("t2.medium", {}, "/dev/sdb", []),
         ("m5d.large", {"ephemeral_disk": {"use_instance_storage": True}}, "/dev/nvme1n1", []),
         ("m1.small", {"ephemeral_disk": {"use_instance_storage": True}}, "/dev/sdb", []),
-        ("m5d.large", {"raw_instance_storage": True}, "/dev/nvme1n1", ["/dev/nvme2n1"]),
+        ("m5d.large", {"raw_instance_storage": True}, "/dev/sdb", ["/dev/nvme2n1"]),
         ("i3.8xlarge", {"raw_instance_storage": True}, "/dev/sdb", [f"/dev/nvme{n}n1" for n in range(4)]),
         ("m1.large", {"raw_instance_storage": True}, "/dev/sdb", ["/dev/xvdba", "/dev/xvdbb"]),
         ("m5.large", {"ephemeral_disk": {"use_root_disk": True}}, None, []),
@@ -325,7 +348,7 @@ def test_the_agent_gets_the_whole_settings(helper: Helper, asked: list[Request],
     assert settings["agent_id"] == "agent-1"
     assert settings["networks"]["default"]["use_dhcp"] is True
     assert settings["dns"] == {"nameserver": ["10.0.0.2"]}
-    assert settings["disks"] == {"system": "/dev/sda1", "ephemeral": "/dev/nvme1n1", "persistent": {}}
+    assert settings["disks"] == {"system": "/dev/sda1", "ephemeral": "/dev/sdb", "persistent": {}}
     assert settings["env"] == {"bosh": {"group": "g"}}
     assert settings["ntp"] == ["time.example"]
     assert isinstance(cloud, ShowsAgentSettings)

@@ -63,6 +63,67 @@ def test_what_comes_late_is_waited_for(
     cloud.delete_disk(disk)
 
 
+def _without(told: Any, key: str) -> Any:
+    if isinstance(told, dict):
+        return {name: _without(value, key) for name, value in told.items() if name != key}
+    return [_without(item, key) for item in told] if isinstance(told, list) else told
+
+
+def lacking(command: str, key: str) -> Rule:
+    """Answers to a command come without a key, at whatever depth."""
+
+    def cut(_: Request, answer: Answer) -> Answer:
+        return Answer(answer.status, json.dumps(_without(json.loads(answer.body), key)).encode(), answer.headers)
+
+    return Rule(command, effects.rewritten(cut))
+
+
+@pytest.mark.parametrize(
+    ("method", "command", "key"),
+    [
+        (_create_disk, "createVolume", "jobid"),
+        (_create_disk, "queryAsyncJobResult", "jobresult"),
+        (_create_disk, "queryAsyncJobResult", "volume"),
+        (_attach, "attachVolume", "jobid"),
+        (_attach, "queryAsyncJobResult", "jobresult"),
+        (_snapshot, "queryAsyncJobResult", "snapshot"),
+        (_resize, "resizeVolume", "jobid"),
+    ],
+)
+def test_an_answer_that_lacks_what_it_should_say_is_one_that_was_lost(
+    cloudstack: Lab, cloud: Cloud, helper: Helper, method: Callable[[Cloud, VmCid, DiskCid], None], command: str, key: str
+) -> None:
+    """What was made is looked for, and found."""
+    vm, disk = helper.vm(cloud).cid, cloud.create_disk(_GIB, {})
+    with cloudstack.rule(lacking(command, key)) as rule:
+        method(cloud, vm, disk)
+    assert rule.met
+    cloud.delete_vm(vm)
+    cloud.delete_disk(disk)
+
+
+def test_a_vm_of_which_the_job_does_not_tell_is_found(cloudstack: Lab, cloud: Cloud, helper: Helper) -> None:
+    """It runs, and is one."""
+    before = cloudstack.census()["listVirtualMachines"]
+    with cloudstack.rule(lacking("queryAsyncJobResult", "virtualmachine")):
+        assert helper.seen(helper.vm(cloud))["state"] == "Running"
+    assert cloudstack.census()["listVirtualMachines"] == before + 1
+
+
+def test_what_an_answer_lacks_and_no_look_tells_is_named_with_the_call(cloudstack: Lab, cloud: Cloud, helper: Helper) -> None:
+    """And that it may have been done; a repeat answers."""
+    vm, disk = helper.vm(cloud).cid, cloud.create_disk(_GIB, {})
+    with cloudstack.rule(lacking("queryAsyncJobResult", "deviceid")), pytest.raises(errors.CloudError) as caught:
+        cloud.attach_disk(vm, disk)
+    assert caught.value.message == (f"attach_disk: disk {disk} at VM {vm}: the answer has no 'deviceid'; it may have been done")
+    assert cloud.attach_disk(vm, disk).to_wire()
+    with cloudstack.rule(lacking("listVolumes", "deviceid")), pytest.raises(errors.CloudError) as caught:
+        cloud.attach_disk(vm, disk)
+    assert caught.value.message == "listVolumes: the answer has no 'deviceid'"
+    cloud.delete_vm(vm)
+    cloud.delete_disk(disk)
+
+
 @pytest.mark.parametrize(
     ("command", "wish"),
     [

@@ -13,7 +13,7 @@ from cpi.contract.units import MiB
 from fixtures.clouds.vcloud.lab import Lab
 from fixtures.clouds.vcsim.images import image
 from fixtures.hanging_up import hanging_up
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Answer, Rule, effects
 from tests.drivers.vcloud.conftest import Connect, Helper
 
 pytestmark = pytest.mark.slow
@@ -101,3 +101,46 @@ def test_a_cloud_that_hangs_up_while_tls_is_agreed_on_is_asked_again(connect: Co
         connect(url=f"https://127.0.0.1:{port}", control={"retry_max": 2}).has_vm(VmCid("urn:vcloud:vm:" + str(uuid.UUID(int=1))))
     assert len(said) == 2
     assert "not trusted" not in caught.value.message
+
+
+def _nothing(action: str) -> Rule:
+    """A success without a word, though the cloud does what it was asked for."""
+    return Rule(action, effects.rewritten(lambda _, answer: Answer(200, b"", answer.headers)), times=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "action"),
+    [
+        (_compose, "POST */action/composeVApp"),
+        (_compose, "POST */action/upload"),
+        (_recompose, "POST */action/recomposeVApp"),
+    ],
+)
+def test_what_create_vm_is_not_told_of_is_found(
+    vcloud: Lab, cloud: Cloud, helper: Helper, make: Callable[[Cloud, Helper], None], action: str
+) -> None:
+    """A success that says nothing is an answer that was lost."""
+    with vcloud.rule(_nothing(action)) as rule:
+        make(cloud, helper)
+    assert rule.met == 1
+
+
+def test_a_disk_and_a_stemcell_of_which_nothing_is_said_are_found(vcloud: Lab, cloud: Cloud, tmp_path: Path) -> None:
+    """By their names."""
+    with vcloud.rule(_nothing("POST */disk")) as rule:
+        disk = cloud.create_disk(_SIZE, {})
+    assert (rule.met, cloud.has_disk(disk)) == (1, True)
+    with vcloud.rule(_nothing("POST */action/upload")) as rule:
+        stemcell = cloud.create_stemcell(str(image(tmp_path / "image")), {}, {})
+    assert rule.met == 1
+    cloud.delete_disk(disk)
+    cloud.delete_stemcell(stemcell)
+
+
+def test_a_disk_of_which_nothing_is_said_and_that_is_not_there_is_told(vcloud: Lab, cloud: Cloud) -> None:
+    """With the call, and that it may have been done."""
+    silent = Rule("POST */disk", effects.decided(lambda _: Answer(200, b"", {})))
+    before = vcloud.census()
+    with vcloud.rule(silent), pytest.raises(errors.CloudError, match=r"create_disk: disk disk-.*no answer came"):
+        cloud.create_disk(_SIZE, {})
+    assert vcloud.census() == before

@@ -57,7 +57,7 @@ def test_a_session_that_was_terminated_is_replaced_in_the_file(vcenter: Lab, clo
     with cpi.connect(vcenter.config()) as another:
         assert counted(lambda: another.create_disk(MiB(10), {}))["Login"] == 1
     with cpi.connect(vcenter.config()) as third:
-        assert counted(lambda: third.has_vm(_VM)) == {"FindByInventoryPath": 1}
+        assert counted(lambda: third.has_vm(_VM)) == {"FindByInventoryPath": 2}
 
 
 def test_a_wrong_password_is_told_without_it(vcenter: Lab) -> None:

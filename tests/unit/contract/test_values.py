@@ -1,6 +1,7 @@
 """Ids, sizes and the values that pass through the contract."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from cpi.contract import errors, units
 from cpi.contract.encoding import from_json, from_plain, to_json, to_plain
-from cpi.contract.ids import Cid, DiskCid, VmCid
+from cpi.contract.ids import Cid, DiskCid, NetworkCid, VmCid
 from cpi.contract.model import CreatedNetwork, DiskHint, Info, Network, NetworkAddresses, Vm, VmResources
 from cpi.contract.units import MiB
 
@@ -85,6 +86,31 @@ def test_a_hint_that_the_agent_could_not_use_is_refused(hint: object) -> None:
     """A number makes it panic, an empty one makes the director fail."""
     with pytest.raises(errors.CpiError, match="hint"):
         DiskHint.from_wire(hint)
+
+
+def test_cids_in_hints_and_networks_are_strings_on_the_wire() -> None:
+    """Drivers have them at hand: an id of a disk, a network that create_network made."""
+    for hint in (DiskHint(id=DiskCid("disk-1"), path="/dev/x"), DiskHint(device=DiskCid("disk-1"))):
+        wire = hint.to_wire()
+        assert from_json(json.dumps(wire), type(wire)) == wire
+        assert {type(value) for value in (wire.values() if isinstance(wire, dict) else [wire])} == {str}
+    network = Network(cloud_properties={"network": NetworkCid("network-1")}, dns=("10.0.0.2",), extra={"cid": VmCid("vm-1")})
+    document = network.to_document()
+    assert document == json.loads(json.dumps(document))
+    assert type(document["cloud_properties"]["network"]) is type(document["cid"]) is str
+
+
+def test_numbers_that_people_write_are_taken_for_their_strings() -> None:
+    """A manifest says `nic_group: 1`, the director sends "1"; true is no number."""
+    assert Network.from_document({"nic_group": 1, "prefix": 24}) == Network(nic_group="1", prefix="24")
+    for key in ("nic_group", "prefix"):
+        with pytest.raises(msgspec.ValidationError, match=key):
+            Network.from_document({key: True})
+
+
+def test_a_key_of_a_network_that_is_null_is_absent() -> None:
+    """In process as on the wire."""
+    assert Network.from_document({"type": None, "cloud_properties": None, "dns": None, "further": None}) == Network()
 
 
 def test_a_hint_can_not_be_both_a_device_and_more() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.model import Overlaid
-from cpi.kit.settings import Secret, read_cloud_properties, read_settings
+from cpi.kit.settings import STEMCELL_KEYS, Secret, read_cloud_properties, read_settings
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -174,6 +174,17 @@ def test_unknown_cloud_properties_are_refused_where_that_is_wished(caplog: pytes
     with caplog.at_level(logging.INFO), pytest.raises(errors.CpiError, match=r"cloud_properties.endpont: is not known here"):
         read_cloud_properties(Settings, {"endpoint": "x", "endpont": "y"}, strict=True)
     assert caplog.messages == []
+
+
+def test_keys_that_some_cloud_knows_are_passed_over_where_that_is_wished(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of a stemcell, say: neither told nor refused."""
+    document = {"endpoint": "x", "os_type": "linux", "os_tpe": "linux"}
+    with caplog.at_level(logging.INFO):
+        assert read_cloud_properties(Settings, document, meaningless=STEMCELL_KEYS) == Settings("x")
+    assert caplog.messages == ["cloud_properties.os_tpe: is not known here"]
+    with pytest.raises(errors.CpiError) as caught:
+        read_cloud_properties(Settings, document, strict=True, meaningless=STEMCELL_KEYS)
+    assert "os_type" not in caught.value.message
 
 
 @pytest.mark.parametrize("document", [None, [], {"endpoint": 1}])
