@@ -1,61 +1,58 @@
-"""Processes that die where a test wants them to: children of a process that has imported what they need."""
+"""Processes that die where a test wants them to: forked starts of a module that answers by tests.dying."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-DIED: Final = 77
-"""The exit status of one that died where it was asked to."""
+from cpi.testing.fork_server import ForkServer, fork_server
+from tests.dying import DIED as DIED  # noqa: PLC0414 - a test needs it beside what it is the status of
 
 _ROOT = Path(__file__).resolve().parents[1]
+_SECONDS = 150.0
+"""Longer than any of them waits."""
 
 
 @contextmanager
 def dying_processes(module: str) -> Iterator["DyingProcesses"]:
-    """Processes that do what the module does, gone at the end of the block."""
-    made = DyingProcesses(module)
-    try:
-        yield made
-    finally:
-        made.end()
+    """Processes that run the module, gone at the end of the block."""
+    with fork_server(["-W", "error"]) as server:
+        yield DyingProcesses(server, module)
 
 
 class DyingProcesses:
-    """Has processes do things. A server that was left in the middle of an answer is replaced: the next must not get that."""
+    """Starts them, one after another."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
-        self._process = _started(module)
-        self._waits = False
+    def __init__(self, server: ForkServer, module: str) -> None:
+        self._server = server
+        self._command = [sys.executable, "-m", module]
 
-    def run(self, **request: Any) -> dict[str, Any]:
-        """One process: how it ended, and the outcome if it did."""
-        if self._waits:
-            self.end()
-            self._process = _started(self._module)
-        if self._process.stdin is None or self._process.stdout is None:
-            raise ValueError("the server was started without pipes")
-        self._waits = True
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        self._waits = False
-        return answer
-
-    def end(self) -> None:
-        """It ends when its input does, unless it still has a child."""
-        if self._waits:
-            self._process.kill()
-        if self._process.stdin and self._process.stdout:
-            self._process.stdin.close()
-            self._process.wait(60)
-            self._process.stdout.close()
+    def run(self, *, folder: str, kill_after: float | None = None, **request: Any) -> dict[str, Any]:
+        """One process: how it ended, the outcome if there is one, and what it said if it failed."""
+        answer, said = Path(folder) / "answer.json", Path(folder) / "said"
+        answer.unlink(missing_ok=True)
+        with said.open("wb") as written:
+            process = self._server.start(
+                self._command, cwd=_ROOT, new_session=False, stdout=subprocess.DEVNULL, stderr=written.fileno()
+            )
+        with process:
+            try:
+                _send(process.stdin, {**request, "folder": folder, "answer": str(answer)})
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_SECONDS if kill_after is None else kill_after)
+            finally:
+                process.kill()
+        told: dict[str, Any] = {"status": process.returncode}
+        if answer.exists():
+            told["outcome"] = json.loads(answer.read_bytes())
+        if process.returncode not in {0, DIED}:
+            told["said"] = said.read_text(encoding="utf-8", errors="replace")
+        return told
 
 
-def _started(module: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "error", "-m", module]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+def _send(stdin: Any, request: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError), stdin:
+        stdin.write(json.dumps(request).encode())
