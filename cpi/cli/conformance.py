@@ -19,7 +19,7 @@ from cpi.contract import errors
 
 if TYPE_CHECKING:
     from cpi.testing.harness import Harness
-    from cpi.testing.running import Result, Verdict
+    from cpi.testing.suite_run import Result, Verdict
 
 _STYLES: Final[Mapping[str, str]] = {"proven": "green", "refused": "cyan", "not proven": "yellow", "broken": "red"}
 _FACES: Final = ("in-process", "executable")
@@ -66,8 +66,8 @@ def conformance(
 
 
 def _harness(config: Path | None, executable: Path | None, profile: Path | None, folder: Path) -> "Harness":
-    from cpi.testing.from_profile import harness_of
     from cpi.testing.profile import Profile, read_profile, shipped_profile
+    from cpi.testing.profile_harness import harness_of
 
     document: Mapping[str, Any] = configuration.read_document(config) if config else {}
     if profile is not None:
@@ -84,7 +84,7 @@ def _command(executable: Path | None) -> Sequence[str] | None:
 
 
 def _run(harness: "Harness", only: str, *, by_library: bool) -> "list[Result]":
-    from cpi.testing.running import run
+    from cpi.testing.suite_run import run
 
     console = screen.err()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
@@ -99,7 +99,7 @@ def _run(harness: "Harness", only: str, *, by_library: bool) -> "list[Result]":
 
 
 def _show(results: "list[Result]") -> None:
-    from cpi.testing.running import clause_of, in_order
+    from cpi.testing.suite_run import clause_of, in_order
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("clause", overflow="fold")
@@ -119,7 +119,7 @@ def _show(results: "list[Result]") -> None:
 
 
 def _verdict(results: "list[Result]") -> Text:
-    from cpi.testing.running import WORST_FIRST
+    from cpi.testing.suite_run import WORST_FIRST
 
     found: list[Verdict] = [verdict for verdict in WORST_FIRST if any(result.verdict == verdict for result in results)]
     return Text(found[0], style=_STYLES[found[0]]) if found else Text("")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from cpi.testing import forking
+from cpi.testing import fork_server_process
 
 _END_SECONDS: Final = 60.0
 
@@ -85,11 +85,11 @@ class ForkServer:
     def __init__(self, options: Sequence[str] = (), *, learn_from: int = 20) -> None:
         self._to_learn_from = learn_from
         self._control, theirs = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name not in forking.LOCALE}
+        environment = {name: value for name, value in os.environ.items() if name not in fork_server_process.LOCALE}
         given = {"control": theirs.fileno(), "names": sorted(environment)}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, *options, str(Path(forking.__file__)), json.dumps(given)],
+                [sys.executable, *options, str(Path(fork_server_process.__file__)), json.dumps(given)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,

@@ -64,7 +64,7 @@ class Harness(msgspec.Struct, frozen=True, kw_only=True):
     """The executable to speak to. None: this package's own, with config in a file."""
 
     start: child.Start = child.start
-    """Who starts this package's own executable; a ForkServer's start costs a tenth. The wire clauses have it started as it is."""
+    """Who starts this package's own executable; a ForkServer's starts import nothing again. The wire clauses start it cold."""
 
     capabilities: frozenset[Capability] | None = None
     """The powers to expect. None: those that the driver's class declares."""

@@ -14,7 +14,7 @@ from cpi.resurrection.sequence import STEPS, Recreation
 from cpi.testing.conformance.fixtures import ContractFixtures
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 
 
 class _Obliging:

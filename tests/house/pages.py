@@ -16,7 +16,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import from_plain
 from cpi.migration.picture import picture
 from cpi.migration.report import Report
-from cpi.testing import matrix
+from cpi.testing import clause_table
 from tests.house import property_tables
 from tests.house.source import ROOT
 
@@ -38,7 +38,7 @@ def generated() -> dict[str, str]:
     suite = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
     return {
         "docs/contract.md": contract_page(),
-        "docs/conformance.md": _CLAUSES.sub(lambda _: matrix.as_markdown(), suite),
+        "docs/conformance.md": _CLAUSES.sub(lambda _: clause_table.as_markdown(), suite),
         "README.md": _TABLE.sub(lambda _: driver_table(), readme),
         **property_tables.generated(),
         **{f"docs/pictures/{name}-move.svg": picture(_recorded(name)) for name in ("live", "failed")},

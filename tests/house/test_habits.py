@@ -16,7 +16,7 @@ _MAY_USE_STREAMS = (
     "cpi/__main__.py",
     "cpi/rpc/process.py",
     "cpi/rpc/log.py",
-    "cpi/testing/forking.py",
+    "cpi/testing/fork_server_process.py",
 )
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/[\w.]")
 _TEXT = re.compile(r"\.(py|md|toml|txt|yml|yaml|json|jsonl|cfg|ini)$|(^|/)(Makefile|run)$")

@@ -9,9 +9,9 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.capability import Capability
-from cpi.testing.from_profile import harness_of
 from cpi.testing.harness import Harness
 from cpi.testing.profile import Profile, read_profile, shipped_profile
+from cpi.testing.profile_harness import harness_of
 
 CONFIG: dict[str, Any] = {"cloud": {"plugin": "any", "properties": {"any": {"region": "eu-9", "password": "hunter-22"}}}}
 

@@ -8,7 +8,7 @@ from cpi.contract.ids import VmCid
 from cpi.testing.conformance.fixtures import ContractFixtures, allowed, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker, at_once
+from cpi.testing.maker import Maker, at_once
 
 
 class AttachmentClauses(ContractFixtures):

@@ -6,12 +6,12 @@ from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
+from cpi.testing.config_variants import UNKNOWN_KEYS, block_replaced, with_unknown_keys
 from cpi.testing.conformance.fixtures import ContractFixtures, Lost, Reconfigured, refused
+from cpi.testing.faces import opened
 from cpi.testing.harness import Face, Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker, at_once
-from cpi.testing.opening import opened
-from cpi.testing.other_config import UNKNOWN_KEYS, block_replaced, with_unknown_keys
+from cpi.testing.maker import Maker, at_once
 
 
 class ConnectingClauses(ContractFixtures):

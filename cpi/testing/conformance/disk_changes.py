@@ -6,7 +6,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.testing.conformance.fixtures import ContractFixtures, SizeOf, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 from cpi.testing.powers import powered, prove_declared_or_refused
 
 

@@ -8,7 +8,7 @@ from cpi.contract.units import MiB
 from cpi.testing.conformance.fixtures import ContractFixtures, Lost, SizeOf, allowed, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker, at_once, fresh_token
+from cpi.testing.maker import Maker, at_once, fresh_token
 
 
 class DiskClauses(ContractFixtures):

@@ -13,11 +13,11 @@ from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.redaction import secrets_in
 from cpi.testing.census import Census
+from cpi.testing.faces import opened
 from cpi.testing.guest import Guest
 from cpi.testing.harness import Document, Face, Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
-from cpi.testing.opening import opened
+from cpi.testing.maker import Maker
 from cpi.testing.powers import lacking_power, prove_refused
 
 _ANSWERS = (errors.VMNotFound, errors.DiskNotFound, errors.NetworkNotFound, errors.NotImplemented, errors.NotSupported)

@@ -9,7 +9,7 @@ from cpi.testing.conformance.fixtures import ContractFixtures, Enter
 from cpi.testing.guest import Guest
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 from cpi.testing.powers import powered
 
 _PROOF = 4711

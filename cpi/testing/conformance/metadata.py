@@ -8,7 +8,7 @@ from cpi.contract.ids import VmCid
 from cpi.testing.conformance.fixtures import ContractFixtures, TagsOf, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 from cpi.testing.powers import powered, prove_declared_or_refused
 
 _METADATA: Final = {"director": "suite", "deployment": "contract", "id": "i-1", "name": "db/i-1", "created_at": "2026-01-01"}

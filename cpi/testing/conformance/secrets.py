@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import pytest
 
 from cpi.contract import errors
+from cpi.testing.config_variants import with_unknown_keys
 from cpi.testing.conformance.fixtures import ContractFixtures, Reconfigured, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
-from cpi.testing.other_config import with_unknown_keys
+from cpi.testing.maker import Maker
 
 _CANARY = "canary-4e1f-never-shown"
 _ENV = {

@@ -6,7 +6,7 @@ from cpi.contract.ids import SnapshotCid, VmCid
 from cpi.testing.conformance.fixtures import ContractFixtures, Lost, TagsOf, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 from cpi.testing.powers import powered, prove_declared_or_refused
 
 _METADATA = {"deployment": "suite", "job": "contract", "index": 0, "director_uuid": "d-1", "agent_id": "a-1"}

@@ -9,7 +9,7 @@ from cpi.contract.ids import StemcellCid
 from cpi.testing.conformance.fixtures import ContractFixtures, Lost, TagsOf, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 
 
 class StemcellClauses(ContractFixtures):

@@ -14,7 +14,7 @@ from cpi.contract.operator import ShowsAgentSettings
 from cpi.testing.conformance.fixtures import ContractFixtures, allowed, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker, at_once, fresh_agent_id, fresh_token
+from cpi.testing.maker import Maker, at_once, fresh_agent_id, fresh_token
 from cpi.testing.powers import powered, prove_declared_or_refused
 
 SettingsOf = Callable[[VmCid], Mapping[str, Any]]

@@ -5,7 +5,7 @@ from cpi.contract.ids import VmCid
 from cpi.testing.conformance.fixtures import ContractFixtures, Lost, allowed, refused, uncertain
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker
+from cpi.testing.maker import Maker
 
 
 class VmClauses(ContractFixtures):

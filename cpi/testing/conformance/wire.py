@@ -11,10 +11,10 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.testing.census import Census
 from cpi.testing.conformance.fixtures import ContractFixtures, kept
+from cpi.testing.faces import command_of
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.making import Maker, fresh_agent_id, fresh_token
-from cpi.testing.opening import command_of
+from cpi.testing.maker import Maker, fresh_agent_id, fresh_token
 from cpi.testing.wire import Wire
 
 _SECRET = "secret-of-a-request-5c2b"  # noqa: S105 - it is none

@@ -1,7 +1,6 @@
 """The CloudStack driver keeps the contract, in this process and through the executable."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Ledger, Stemcell
-from cpi.testing.making import Maker
-from fixtures.clouds.cloudstack.lab import Lab, lab
+from cpi.testing.maker import Maker
+from fixtures.clouds.cloudstack.lab import Lab
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
@@ -35,13 +34,13 @@ class TestCloudStack(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
-        """A cloud of its own."""
+    def harness(cls, running_lab: Lab, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Harness:
+        """Of what others made in it nothing is left."""
         folder = tmp_path_factory.mktemp("cloudstack")
         image = folder / "image"
         image.write_bytes(b"QFI\xfb" + bytes(1 << 16))
-        with lab() as cloud:
-            yield _harness(cloud, fork_servers("cloudstack").start, image, str(folder))
+        running_lab.proxy.withdraw_all()
+        return _harness(running_lab, fork_servers("cloudstack").start, image, str(folder))
 
 
 class _MakerOfUsedDisks(Maker):

@@ -14,9 +14,9 @@ import psutil
 from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB, mib_from_bytes
 from cpi.testing import Harness
-from cpi.testing.from_profile import harness_of
-from cpi.testing.other_config import with_settings
+from cpi.testing.config_variants import with_settings
 from cpi.testing.profile import shipped_profile
+from cpi.testing.profile_harness import harness_of
 from fixtures.local_cloud import local_config
 
 _KINDS = ("stemcells", "vms", "disks", "snapshots")

@@ -244,7 +244,7 @@ def test_what_stays_busy_is_given_up_in_our_time(vcloud: Lab, connect: Connect) 
 
 def test_calls_at_once_wait_for_each_other(vcloud: Lab, connect: Connect, helper: Helper) -> None:
     """The cloud lets one task work on a VM at a time; those of other machines are refused until then."""
-    from cpi.testing.making import at_once
+    from cpi.testing.maker import at_once
 
     first, second = connect(), connect(cache_folder=None)
     vm, disks = helper.vm(first).cid, [first.create_disk(_SIZE, {}) for _ in range(2)]

@@ -10,7 +10,7 @@ import cpi
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId
 from cpi.contract.units import MiB
-from cpi.testing.making import at_once
+from cpi.testing.maker import at_once
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
 from tests.drivers.vsphere.conftest import Helper

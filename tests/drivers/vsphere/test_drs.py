@@ -8,7 +8,7 @@ from pyVmomi import vim
 
 import cpi
 from cpi.contract import errors
-from cpi.testing.making import at_once
+from cpi.testing.maker import at_once
 from drivers.vsphere import drs
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects

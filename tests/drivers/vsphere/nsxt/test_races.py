@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import cpi
-from cpi.testing.making import at_once
+from cpi.testing.maker import at_once
 from drivers.vsphere.nsxt import groups, pools
 from drivers.vsphere.nsxt.errors import NsxConflict
 from drivers.vsphere.nsxt.naming import POLICY

@@ -23,9 +23,9 @@ from cpi.contract.ids import VmCid
 from cpi.contract.model import Network, Networks
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
+from cpi.testing.config_variants import with_settings
 from cpi.testing.guest import AgentGuest, Guest
 from cpi.testing.harness import Document, Harness, Stemcell, dynamic_network, network_without_address
-from cpi.testing.other_config import with_settings
 from cpi.testing.profile import Profile, StemcellProfile
 
 ADDRESS: Final = "{address}"

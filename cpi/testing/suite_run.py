@@ -9,7 +9,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.kit.redaction import scrubbed, secrets_in
-from cpi.testing import by_harness, matrix
+from cpi.testing import clause_table, collected_tests
 from cpi.testing.harness import Harness
 
 Verdict = Literal["proven", "refused", "not proven", "broken"]
@@ -43,7 +43,7 @@ class Recorder:
 
     @pytest.fixture(scope="session")
     def harness_of_the_command(self) -> Harness:
-        """What by_harness asks for."""
+        """What collected_tests asks for."""
         return self._harness
 
     @pytest.hookimpl(trylast=True)
@@ -90,14 +90,14 @@ def run(harness: Harness, on_result: OnResult, *, by_library: bool = True, only:
     by_library: whether the cloud is also called in this process. Raises CpiError if pytest itself fails.
     """
     recorder = Recorder(harness, on_result)
-    chosen = by_harness.TestCloud if by_library else by_harness.TestExecutable
+    chosen = collected_tests.TestCloud if by_library else collected_tests.TestExecutable
     with tempfile.TemporaryDirectory(prefix="cpi-conformance-") as folder:
         status = pytest.main(
             [
                 *("--disable-plugin-autoload", "-p", "no:cacheprovider", "--tb=short"),
                 *("-c", os.devnull, f"--rootdir={folder}", f"--basetemp={folder}/base"),
                 *(("-k", only) if only else ()),
-                *("--pyargs", f"{by_harness.__name__}::{chosen.__name__}"),
+                *("--pyargs", f"{collected_tests.__name__}::{chosen.__name__}"),
             ],
             plugins=[recorder],
         )
@@ -108,12 +108,12 @@ def run(harness: Harness, on_result: OnResult, *, by_library: bool = True, only:
 
 def clause_of(test: str) -> str:
     """What was tested, as people read it."""
-    owner = matrix.clause_of(test)
-    return f"{owner[0]} {owner[1].lower()}: {matrix.words(test)}" if owner else f"wire: {matrix.words(test)}"
+    owner = clause_table.clause_of(test)
+    return f"{owner[0]} {owner[1].lower()}: {clause_table.words(test)}" if owner else f"wire: {clause_table.words(test)}"
 
 
 def in_order(results: list[Result]) -> dict[str, list[Result]]:
     """The results by test, in the order of the contract's page."""
-    tests = [test for clause in matrix.clauses() for test in clause.tests] + matrix.wire_tests()
+    tests = [test for clause in clause_table.clauses() for test in clause.tests] + clause_table.wire_tests()
     found = {test: [result for result in results if result.test == test] for test in tests}
     return {test: of_test for test, of_test in found.items() if of_test}
