@@ -34,6 +34,11 @@ def sdk_documents() -> Iterator[None]:
 def aws(running_lab: Lab, tmp_path: str, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """An empty region."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return emptied(running_lab)
+
+
+def emptied(running_lab: Lab) -> Lab:
+    """As when it was started."""
     moto.reset(running_lab.moto_url)
     running_lab.proxy.withdraw_all()
     running_lab.proxy.inject(*truth.rules(running_lab.ec2))

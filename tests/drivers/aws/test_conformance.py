@@ -1,7 +1,6 @@
 """The AWS driver keeps the contract, in this process and through the executable; moto is the cloud."""
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.aws.images import bootable_image
-from fixtures.clouds.aws.lab import ZONES, Lab, lab
+from fixtures.clouds.aws.lab import ZONES, Lab
+from tests.drivers.aws.conftest import emptied
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
@@ -32,11 +32,10 @@ class TestAws(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
+    def harness(cls, running_lab: Lab, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Harness:
         """A region of moto's."""
         image = bootable_image(tmp_path_factory.mktemp("image") / "image")
-        with lab() as aws:
-            yield _harness(aws, fork_servers("aws").start, image)
+        return _harness(emptied(running_lab), fork_servers("aws").start, image)
 
 
 def _harness(aws: Lab, start: Start, image: Path) -> Harness:

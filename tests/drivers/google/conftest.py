@@ -1,11 +1,11 @@
 """A Google Cloud for one worker, emptied before each test."""
 
 import json
-import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid
 from cpi.contract.model import Network, Networks, Vm
 from cpi.contract.units import MiB
+from cpi.rpc import child
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import ZONE, Lab, lab
 from fixtures.proxy import Answer, Request, Rule, effects
+from tests.drivers.conftest import ForkServers
 
 GIB = MiB(1024)
 WAIT = "POST operations/{name}/wait"
 
+AtOnce = Callable[..., list[Any]]
 Counted = Callable[[Callable[[], object]], Counter[str]]
 
 
@@ -149,28 +152,28 @@ def meeting(action: str, processes: int = 2) -> Rule:
     return Rule(action, effects.decided(held), times=processes)
 
 
-def at_once(google: Lab, folder: Path, *requests: tuple[str, list[Any]], token: str | None = None) -> list[Any]:
+@pytest.fixture
+def at_once(google: Lab, tmp_path: Path, fork_servers: ForkServers) -> AtOnce:
     """What processes of the executable answer that are started together, one for each request: results, once all went well."""
-    file = folder / "cpi.json"
+    file = tmp_path / "cpi.json"
     file.write_text(json.dumps(google.config()))
     command = [sys.executable, "-m", "cpi", "rpc", "--config", str(file)]
-    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in requests]
-    for process, (method, arguments) in zip(running, requests, strict=True):
+
+    def answered(request: tuple[str, list[Any]], token: str | None) -> dict[str, Any]:
         context = {"director_uuid": "d", "request_id": "cpi-1", **({"token": token} if token else {})}
-        request = {"method": method, "arguments": arguments, "context": context, "api_version": 2}
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(request).encode())
-        process.stdin.close()
-    answers = [_answer_of(process) for process in running]
-    assert [answer["error"] for answer in answers] == [None] * len(requests)
-    return [answer["result"] for answer in answers]
-
-
-def _answer_of(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    with process:
-        assert process.stdout is not None
-        answer: dict[str, Any] = json.load(process.stdout)
+        document = {"method": request[0], "arguments": request[1], "context": context, "api_version": 2}
+        start = fork_servers("google").start
+        done = child.run(command, json.dumps(document).encode(), None, deadline_seconds=120, grace_seconds=10, start=start)
+        answer: dict[str, Any] = json.loads(done.stdout)
         return answer
+
+    def answers(*requests: tuple[str, list[Any]], token: str | None = None) -> list[Any]:
+        with ThreadPoolExecutor(len(requests)) as pool:
+            told = list(pool.map(answered, requests, [token] * len(requests)))
+        assert [answer["error"] for answer in told] == [None] * len(requests)
+        return [answer["result"] for answer in told]
+
+    return answers
 
 
 def balanced(google: Lab) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The Google driver keeps the contract, in process and through the executable; a fake held to Google's schemas is the cloud."""
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.google.images_to_upload import packed_image
-from fixtures.clouds.google.lab import REGION, ZONE, Lab, lab
+from fixtures.clouds.google.lab import REGION, ZONE, Lab
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
@@ -34,11 +33,12 @@ class TestGoogle(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
+    def harness(cls, running_lab: Lab, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Harness:
         """A project of the fake's."""
         image = packed_image(tmp_path_factory.mktemp("image") / "image")
-        with lab() as google:
-            yield _harness(google, fork_servers("google").start, image)
+        running_lab.proxy.withdraw_all()
+        running_lab.reset()
+        return _harness(running_lab, fork_servers("google").start, image)
 
 
 def _harness(google: Lab, start: Start, image: Path) -> Harness:

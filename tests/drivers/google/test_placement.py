@@ -1,7 +1,6 @@
 """VMs of an instance group kept apart: a spread placement policy for each group, made and removed as it is needed."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
-from tests.drivers.google.conftest import Counted, Helper, at_once, meeting, refusal
+from tests.drivers.google.conftest import AtOnce, Counted, Helper, meeting, refusal
 from tests.drivers.google.failing import each_call
 
 pytestmark = pytest.mark.slow
@@ -76,13 +75,13 @@ def test_a_vm_of_no_instance_group_has_no_policy(google: Lab, helper: Helper) ->
 
 
 @pytest.mark.slow
-def test_two_processes_make_one_policy(google: Lab, helper: Helper, tmp_path: Path) -> None:
+def test_two_processes_make_one_policy(google: Lab, helper: Helper, at_once: AtOnce) -> None:
     """Both found none and make it at the same time."""
     google.proxy.inject(meeting("POST resourcePolicies"))
     wish = {"machine_type": "n1-standard-1", "zone": ZONE, "availability_domains": 3}
     networks = [{name: network.to_document() for name, network in helper.manual().items()} for _ in range(2)]
     requests = [("create_vm", ["agent", helper.stemcell, wish, network, [], _ENV]) for network in networks]
-    made = at_once(google, tmp_path, *requests)
+    made = at_once(*requests)
     policy = google.see("resourcePolicies")["selfLink"]
     assert [google.see("instances", cid)["resourcePolicies"] for cid, _ in made] == [[policy], [policy]]
     assert [call.status for call in google.proxy.calls].count(409) == 1

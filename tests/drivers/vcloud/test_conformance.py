@@ -1,7 +1,7 @@
 """The vCloud driver keeps the contract, in this process and through the executable."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from cpi.contract.model import Network, Networks, VmResources
 from cpi.contract.units import MiB
 from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Stemcell
-from fixtures.clouds.vcloud.lab import Lab, lab
+from fixtures.clouds.vcloud.lab import Lab
 from fixtures.clouds.vcsim.images import image
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
@@ -26,11 +26,12 @@ class TestVcloud(GuestlessContract, RecreationClauses):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Iterator[Harness]:
-        """A cloud of its own."""
+    def harness(cls, running_lab: Lab, tmp_path_factory: pytest.TempPathFactory, fork_servers: ForkServers) -> Harness:
+        """Of what others made in it nothing is left."""
         folder = tmp_path_factory.mktemp("vcloud")
-        with lab() as cloud:
-            yield _harness(cloud, fork_servers("vcloud").start, image(folder / "image"), str(folder))
+        running_lab.settle()
+        running_lab.proxy.withdraw_all()
+        return _harness(running_lab, fork_servers("vcloud").start, image(folder / "image"), str(folder))
 
 
 def _harness(cloud: Lab, start: Start, stemcell: Path, folder: str) -> Harness:
