@@ -14,8 +14,6 @@ differ() {
     perl -0ne 's{//.*\\0}{\\0}s; print' | sort -T "$W" -zu >"$W/unlike"
   if grep -zq '^d .* [.]/lost+found//$' "$1.about"; then cat "$W/unlike"; else grep -zvxF ./lost+found "$W/unlike" || :; fi
 }
-# $1 a listing: its regular files
-files() { { grep -z '^f' "$1" || :; } | paths; }
 # Those named on stdin, byte by byte. Says how many files and bytes that were; what vanished is what differs.
 content() {
   $G perl -e '
@@ -159,7 +157,7 @@ REPAIR: Final = """
 grep -zvx '[.]/*' "$W/differing" >"$W/repairing" || :
 of_list "$W/repairing" -I --no-inplace --whole-file
 root -I
-find "$T/." -xdev -type s -delete
+away_with_sockets
 sync -f "$T/."
 """
 

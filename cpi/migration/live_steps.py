@@ -60,12 +60,23 @@ def _verify_live(move: Move) -> State:
     faults = guest.faults()
     if faults:
         raise errors.CloudError(f"the filesystem on {move.order.old_disk_cid} knows of errors ({faults}); what to do: {REPAIR}")
+    _check_worth(move, passes)
     held = holding.strangers(guest)
     state = _after_verifying(move.state, verified, _made_by("verify_live", passes))
     if not held:
         return state
     note = f"when the jobs were about to be stopped, the disk was held by what is no job: {holding.told(held)}"
     return msgspec.structs.replace(state, notes=(*state.notes, note))
+
+
+def _check_worth(move: Move, passes: tuple[Pass, ...]) -> None:
+    """A first pass that went on where an earlier try was tells nothing of how long copying everything takes."""
+    took, everything = passes[-1].seconds, passes[0].seconds
+    if move.facts.new_disk_cid is None and took > max(everything, move.order.limits.down_seconds):
+        raise errors.CloudError(
+            f"a pass over what changes takes {took:.1f} s, and copying everything took {everything:.1f} s: a live copy would keep"
+            " the jobs down for longer than a plain one, so they were not stopped; use --strategy copy, or wait for a calmer time"
+        )
 
 
 def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:

@@ -1,18 +1,23 @@
 """How full the store is: from what an agent tells of it, and by asking the guest."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from cpi.agent.protocol import AgentState
 from cpi.contract.units import MiB, bytes_from_mib
+from cpi.migration import scripts
 from cpi.migration.disks import Site
-from cpi.migration.plan import Facts, Order
+from cpi.migration.foretelling import Sample, sample_from
+from cpi.migration.plan import Facts, Order, has_to_choose
 
 # Agents round percentages, and the filesystem is somewhat smaller than its disk: what is told from them is never too much.
 _ROUNDING_PERCENT: Final = 1
 _LEAST_FILESYSTEM: Final = 0.9
+_SAMPLED_SECONDS: Final = 3
+_NOTHING: Final = ":\n"
 
 
 def used_bytes_at_least(state: AgentState, disk_size: MiB | None) -> int | None:
@@ -45,7 +50,7 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
     room = guest.room(guest.store)
     if room.used_bytes > bytes_from_mib(order.size):
         room = guest.room(guest.store, exact=True)
-    return msgspec.structs.replace(
+    facts = msgspec.structs.replace(
         facts,
         no_live_copy="",
         used_bytes_at_least=room.used_bytes,
@@ -53,3 +58,21 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
         filesystem=room.filesystem,
         filesystem_faults=guest.faults(),
     )
+    return msgspec.structs.replace(facts, sample=take_sample(site, order)) if has_to_choose(order, facts) else facts
+
+
+def take_sample(site: Site, order: Order) -> Sample:
+    """Look at the store for some seconds."""
+    guest = site.guest(order.move_id)
+    try:
+        found = sample_from(guest.run(scripts.SAMPLE, str(_SAMPLED_SECONDS)).stdout)
+        answer, task = _timed(lambda: guest.run(_NOTHING)), _timed(site.agent.list_disk)
+    finally:
+        guest.end_leftovers()
+    return msgspec.structs.replace(found, answer_seconds=answer, task_seconds=task)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began

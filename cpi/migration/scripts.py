@@ -13,6 +13,8 @@ complains of ends the script, but for what vanished under it while the jobs run.
 
 from typing import Final
 
+from cpi.migration.mending import MEND
+
 _HEAD: Final = "set -eu; umask 077; export LC_ALL=C\n"
 
 # $1 the folder of notes, $2 the store, $3 the place beside it; the lock is held by every process that this one starts.
@@ -68,7 +70,19 @@ unreadable() {
   sort -u "$W/complaints" | head -n 20 >&2
   exit 74
 }
-sum() { tr '\\0\\n' '\\n?' <"$1" | awk '$1 == "f" { n++; s += $3 } END { printf "%d %.0f\\n", n, s }'; }
+# How many files there are, and what is allocated for them; a hole is no work.
+sum() {
+  files "$1" | perl -0e '
+    my ($top, $files, $bytes) = (shift, 0, 0);
+    while (<STDIN>) {
+      chomp;
+      my @status = lstat "$top/$_" or next;
+      $files++;
+      $bytes += $status[12] * 512 < $status[7] ? $status[12] * 512 : $status[7];
+    }
+    print "$files $bytes\\n"' "$S"
+}
+files() { { grep -z '^f' "$1" || :; } | paths; }
 copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 "$@"; }
 # the root folder itself is never in a list: named there, it would stand for all that is in it
 of_list() { list=$1; shift; copy --from0 --files-from="$list" --delete-missing-args --force "$@" "$S/" "$T/"; }
@@ -84,6 +98,13 @@ below() {
     NR == FNR { gone[$0]; next }
     { path = $0; for (n = 0; n < 6; n++) sub(/^[^ ]* /, "", path); sub("/[^/]*$", "", path); if (!(path in gone)) print }
   ' "$W/vanished.lines" - | tr '\\n\\001' '\\0\\n'
+}
+# Sockets are left out. What they lay in keeps its time.
+away_with_sockets() {
+  find "$T/." -xdev -type s -printf '%P\\0' | sort -z >"$W/sockets"
+  perl -0pe 's{/?[^/]*\\0$}{\\0}s' "$W/sockets" | sort -zu >"$W/around"
+  (cd "$T/." && xargs -0 -r -a "$W/sockets" rm -f --)
+  xargs -0 -r -n 1 -a "$W/around" sh -c 'touch -r "$1/$3" "$2/$3"' sh "$S" "$T"
 }
 root() { copy -r --exclude='/*' "$@" "$S/" "$T/"; }
 paths() { cut -z -d ' ' -f 7- | sort -T "$W" -z; }
@@ -186,7 +207,8 @@ sum "$W/base"
 """
 
 # $1 the limit in KiB a second. cp keeps up with the disk where rsync does not, but it can only fill what is empty.
-BULK: Final = """
+BULK: Final = f"""
+{MEND}
 gently
 status=0
 if [ "$1" = 0 ] && [ -z "$(find "$T/." -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit)" ]; then
@@ -199,9 +221,11 @@ if [ "$1" = 0 ] && [ -z "$(find "$T/." -mindepth 1 -maxdepth 1 ! -name lost+foun
   $G xargs -0 -r -a "$W/top" cp -ax -t "$T/." -- || status=23
   kill "$watch"
 else
+  files "$W/base" | mend "$1" sparse
+  xargs -0 -r -n 1 -a "$W/mended" sh -c 'touch -r "$1/$3" "$2/$3"' sh "$S" "$T" || status=23
   copy -r --delete --filter='protect /lost+found' --bwlimit="$1" --info=progress2 --no-human-readable "$S/" "$T/" || status=$?
 fi
-find "$T/." -xdev -type s -delete
+away_with_sockets
 sync -f "$T/."
 root
 exit "$status"
@@ -217,9 +241,14 @@ fi
 
 # In place and by differences: a large file that changes a little is not written anew, and needs no room twice.
 # Times are not believed: a page mapped into memory can change without them.
-_TAKE: Final = """
+_TAKE: Final = f"""
+{MEND}
 status=0
-of_list "$W/changed" -I --inplace --no-whole-file --bwlimit="$1" || status=$?
+mend "$1" <"$W/changed"
+if [ -n "$STRICT" ] && [ -s "$W/complaints" ]; then unreadable; fi
+comm -z -23 "$W/changed" "$W/mended" >"$W/plain"
+if [ -s "$W/mended" ]; then of_list "$W/mended" --size-only --inplace --no-whole-file --bwlimit="$1" || status=$?; fi
+if [ -s "$W/plain" ]; then of_list "$W/plain" -I --inplace --no-whole-file --bwlimit="$1" || status=$?; fi
 root
 sync -f "$T/."
 """
@@ -256,7 +285,7 @@ comm -z -13 "$W/base" "$W/now" >"$W/new"
 sum "$W/new"
 echo $(($(date +%s%N) - began))
 began=$(date +%s%N)
-find . -xdev -type f -size +1M -print0 | head -z -n 8 |
+find . -xdev -type f -size +1M -printf '%S %p\\0' | grep -zE '^(0[.]9|[1-9])' | cut -z -d ' ' -f 2- | head -z -n 8 |
   xargs -0 -r -n 1 sh -c 'dd if="$1" iflag=direct bs=1M count=16 2>/dev/null || head -c 16M "$1"' sh | wc -c
 echo $(($(date +%s%N) - began))
 """

@@ -32,6 +32,10 @@ def _sparse(top: Path) -> None:
             file.seek(512 * MEGA + 4096)
             file.write(os.urandom(5000))
             file.truncate(1024 * MEGA)
+    with (top / "more than can be read").open("wb") as file:
+        file.seek(1 << 39)
+        file.write(b"middle")
+        file.truncate(1 << 40)
     with (top / "only a hole").open("wb") as file:
         file.truncate(300 * MEGA)
     with (top / "a few of many").open("wb") as file:

@@ -1,12 +1,13 @@
 """Disks copied while a real job writes to them."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cpi.agent.shell import Output
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB
@@ -14,6 +15,7 @@ from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Str
 from cpi.migration.disks import Site
 from cpi.migration.forecast import dry_run
 from cpi.migration.plan import Order
+from cpi.migration.stopping import Limits
 from fixtures.local_cloud import local_config
 from tests.migration.call_faults import assert_no_row_is_lost, calls_of
 from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
@@ -186,6 +188,24 @@ def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(make_vm: Ma
         assert vm.disks() == before | {report.disk_cid}
 
 
+def test_a_pass_longer_than_copying_everything_ends_the_try_while_the_job_runs(make_vm: MakeVm) -> None:
+    """The guest is slowed down from the second pass on: the jobs are not stopped for what takes longer than a plain copy."""
+    vm = make_vm(96, 2)
+    real = vm.shell()
+
+    class _Slower:
+        root = real.root
+
+        def run(self, command: Sequence[str], **more: Any) -> Output:
+            slow = ["sleep 4"] if any('mv "$W/now" "$W/base"' in word for word in command) else []
+            return real.run(["sh", "-c", "; ".join([*slow, 'exec "$@"']), "sh", *command], **more)
+
+    with pytest.raises(MoveFailed, match="a live copy would keep the jobs down for longer than a plain one") as failed:
+        vm.move(128, strategy="live_copy", shell=_Slower(), limits=Limits(down_seconds=0.5, most_passes=3))
+    assert failed.value.report.jobs_down_seconds == 0
+    _assert_undone(vm, failed.value)
+
+
 def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(make_vm: MakeVm) -> None:
     """The plan, its reason, and what was measured in the guest."""
     vm = make_vm(96, 8)
@@ -197,6 +217,7 @@ def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(make_vm: MakeV
     assert told.sample.size > 8 << 20
     assert told.sample.changed_files >= 1
     assert told.expected_down_seconds is not None
-    assert told.expected_down_seconds > 0
+    assert told.expected_seconds is not None
+    assert 0 < told.expected_down_seconds <= told.expected_seconds
     vm.assert_well()
     assert vm.disks() == {vm.disk_cid}

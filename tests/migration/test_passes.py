@@ -13,6 +13,8 @@ from cpi.migration import copying, scripts, verifying
 from cpi.migration.guest import Guest, NoRoom
 from cpi.migration.report import Pass, Progress
 from cpi.migration.stopping import Limits
+from tests.migration import hostile
+from tests.migration.checker import judge, picture
 from tests.migration.guest_shells import FolderShell
 from tests.migration.trees import CHANGES, MEGA, plant, told
 
@@ -101,6 +103,33 @@ def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, change:
     copying.copy_last(guest, 3)
     assert verifying.verify_changes(guest).differing == 0
     assert told(target) == told(store)
+
+
+@pytest.mark.parametrize("limit", [0, 500_000], ids=["cp", "rsync"])
+def test_holes_are_no_work(guest: Guest, kind: str, limit: int) -> None:
+    """A file of a TiB with a few bytes in it: to read it takes longer than a test may. A pass counts what is allocated."""
+    if kind == "folder":
+        return
+    store, target = Path(guest.store), Path(guest.target)
+    hostile.TREES["sparse"](store)
+    os.link(store / "apparent0", store / "apparent too")
+    _, files, size = copying.skipped(guest)
+    assert (files, size < 16 * MEGA) == (6, True)
+    copying.copy_all(guest, Limits(bandwidth_kib=limit), files, size, _nobody)
+    for name, at in (("more than can be read", 1 << 38), ("apparent0", 7)):
+        with (store / name).open("r+b") as file:
+            file.seek(at)
+            file.write(os.urandom(5000))
+    (store / "new").mkdir()
+    hostile.TREES["sparse"](store / "new")
+    changed = copying.copy_changes(guest, _LIMITS, 2, _nobody)
+    assert changed.changed_bytes < 16 * MEGA
+    assert verifying.verify_all(guest).size < 16 * MEGA
+    with (store / "apparent0").open("r+b") as file:
+        file.truncate(700 * MEGA)
+    copying.copy_last(guest, 3)
+    assert verifying.verify_changes(guest).differing == 0
+    assert judge(picture(store), picture(target)) == []
 
 
 def test_what_differs_though_nobody_changed_it_is_found_and_copied_again(guest: Guest) -> None:

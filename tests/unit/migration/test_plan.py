@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
-from cpi.migration.plan import Facts, Order, Plan, plan
+from cpi.migration.foretelling import Sample
+from cpi.migration.plan import Facts, Order, Plan, has_to_choose, plan
 from cpi.migration.report import MoveRefused, Strategy
 from cpi.migration.steps import STEPS
 
@@ -168,6 +170,26 @@ def test_what_can_not_be_is_refused_with_the_reason(order: Order, facts: Facts, 
     """Before anything is changed."""
     with pytest.raises(MoveRefused, match=reason):
         plan(order, facts)
+
+
+def test_auto_takes_the_way_that_keeps_the_jobs_down_for_less_by_forecast() -> None:
+    """A store of which much changes all the time is not copied live; the figures of both are in the reason."""
+    order = _order()
+    calm = Sample(files=10, size=10**9, changed_files=1, changed_bytes=10**5, listing_seconds=0.1, rate=10**8)
+    busy = msgspec.structs.replace(calm, changed_bytes=10**9)
+    assert [has_to_choose(order, _facts(no_live_copy=why)) for why in ("", "no shell")] == [True, False]
+    live = plan(order, _facts(no_live_copy="", sample=calm))
+    assert (live.strategy, "about 0.2 s by forecast, by a plain copy 15 s" in live.reason) == (Strategy.LIVE_COPY, True)
+    copy = plan(order, _facts(no_live_copy="", sample=busy))
+    assert (copy.strategy, "jobs down for 40 s, a plain copy for 15 s" in copy.reason) == (Strategy.COPY, True)
+    assert plan(order, _facts(no_live_copy="", sample=msgspec.structs.replace(busy, rate=None))).strategy is Strategy.LIVE_COPY
+
+
+def test_a_filesystem_that_knows_of_errors_is_not_moved() -> None:
+    """Whatever the strategy; the advice is in the message."""
+    for strategy in (Strategy.COPY, Strategy.LIVE_COPY, Strategy.NATIVE_RESIZE):
+        with pytest.raises(MoveRefused, match=r"2 errors.*fsck -f"):
+            plan(_order(strategy=strategy), _facts(no_live_copy="", filesystem_faults="2 errors"))
 
 
 def test_a_snapshot_comes_first() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.migration.copying import told_bytes, why_no_room
-from cpi.migration.forecast import Sample, expected_down_seconds, expected_seconds, sample_from
+from cpi.migration.foretelling import Sample, expected_down_seconds, expected_seconds, sample_from
 from cpi.migration.guest import Room, room_from, rsync_version, unreadable
 from cpi.migration.report import Strategy
 from cpi.migration.verifying import told as names_told
@@ -62,14 +62,19 @@ def test_a_sample_foretells_the_time() -> None:
     """What changes has to be read four times, what does not change costs no time with the jobs down."""
     sample = sample_from(b"10 1000000\n1 500\n2000000000\n100000\n100000000\n")
     assert sample == Sample(10, 1_000_000, 1, 500, 2.0, 1e6)
-    assert expected_down_seconds(Strategy.LIVE_COPY, sample) == pytest.approx(2.002)
-    assert expected_down_seconds(Strategy.COPY, sample) == 1.0
+    assert expected_down_seconds(Strategy.LIVE_COPY, sample) == pytest.approx(4.002)
+    assert expected_down_seconds(Strategy.COPY, sample) == 6.0
     assert expected_down_seconds(Strategy.NOTHING, None) == 0.0
     assert expected_down_seconds(Strategy.COPY, None) is None
-    assert expected_seconds(Strategy.LIVE_COPY, sample) == 4.0
+    assert expected_seconds(Strategy.LIVE_COPY, sample) == pytest.approx(23.002)
     slow = msgspec.structs.replace(sample, answer_seconds=1.0, task_seconds=0.5)
-    assert expected_down_seconds(Strategy.LIVE_COPY, slow) == pytest.approx(2.002 + 2 + 4)
-    assert expected_seconds(Strategy.COPY, slow) == 1.0 + 6
+    assert expected_down_seconds(Strategy.LIVE_COPY, slow) == pytest.approx(4.002 + 5 + 4)
+    assert expected_seconds(Strategy.COPY, slow) == 6.0 + 6
     assert sample_from(b"1 1 0 0 1 0 1").rate is None
+    for strategy in (Strategy.COPY, Strategy.LIVE_COPY):
+        down, in_all = expected_down_seconds(strategy, slow), expected_seconds(strategy, slow)
+        assert down is not None
+        assert in_all is not None
+        assert down <= in_all
     with pytest.raises(errors.CloudError, match="seven numbers"):
         sample_from(b"1 2")
