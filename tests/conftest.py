@@ -12,6 +12,7 @@ import pytest
 
 from cpi.kit import redaction
 from fixtures.clouds.openstack import ControlPlane, begun
+from fixtures.nats_server import NatsServer, nats_server
 from fixtures.postgresql import postgresql, program
 from tests import costs
 
@@ -48,6 +49,13 @@ def postgres() -> Iterator[str]:
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process masks what it ever learned to be a secret: here each test begins without."""
     monkeypatch.setattr(redaction, "_known", redaction._Known())
+
+
+@pytest.fixture(scope="session")
+def message_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A real NATS server that wants certificates; who joins it leaves it at the end of the test."""
+    with nats_server(tmp_path_factory.mktemp("message-bus")) as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,20 +10,21 @@ from cpi.agent.protocol import Agent
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import DiskHint
 from cpi.kit.waiting import wait_until
-from tests.agent.reached import Reached, reached
+from fixtures.nats_server import NatsServer
+from tests.agent.agents_in_reach import AgentInReach, agent_in_reach
 
 _DISK, _OTHER = DiskCid("disk-1"), DiskCid("disk-2")
 
 
 @pytest.fixture(params=["https", "nats"])
-def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reached]:
+def there(request: pytest.FixtureRequest, message_bus: NatsServer, tmp_path: Path) -> Iterator[AgentInReach]:
     """The same agent, each way."""
-    with reached(request.param, tmp_path) as agent:
+    with agent_in_reach(message_bus if request.param == "nats" else None, tmp_path) as agent:
         yield agent
 
 
 def _wait_for_job_state(agent: Agent, state: str) -> None:
-    wait_until(lambda: agent.get_state().job_state == state, f"job_state {state}", deadline_seconds=15, first_pause_seconds=0.02)
+    wait_until(lambda: agent.get_state().job_state == state, f"job_state {state}", deadline_seconds=60, first_pause_seconds=0.02)
 
 
 def _hint(folder: Path, name: str) -> DiskHint:
@@ -32,7 +33,7 @@ def _hint(folder: Path, name: str) -> DiskHint:
     return DiskHint(path=str(data))
 
 
-def test_it_tells_who_it_is_and_how_it_does(there: Reached) -> None:
+def test_it_tells_who_it_is_and_how_it_does(there: AgentInReach) -> None:
     """Vitals only when asked."""
     assert there.agent.info() == {"api_version": 1}
     state = there.agent.get_state()
@@ -41,7 +42,7 @@ def test_it_tells_who_it_is_and_how_it_does(there: Reached) -> None:
     assert set(there.agent.get_state(full=True).vitals) >= {"cpu", "disk", "load", "mem", "swap", "uptime"}
 
 
-def test_jobs_are_applied_started_drained_and_stopped(there: Reached) -> None:
+def test_jobs_are_applied_started_drained_and_stopped(there: AgentInReach) -> None:
     """What runs is what was applied."""
     agent = there.agent
     agent.prepare({})
@@ -55,7 +56,7 @@ def test_jobs_are_applied_started_drained_and_stopped(there: Reached) -> None:
     assert agent.get_state().job_state == "stopped"
 
 
-def test_disks_are_mounted_copied_and_forgotten(there: Reached, tmp_path: Path) -> None:
+def test_disks_are_mounted_copied_and_forgotten(there: AgentInReach, tmp_path: Path) -> None:
     """A whole move the old way."""
     agent = there.agent
     for cid in (_DISK, _OTHER):
@@ -73,7 +74,7 @@ def test_disks_are_mounted_copied_and_forgotten(there: Reached, tmp_path: Path) 
     assert agent.list_disk() == ()
 
 
-def test_what_fails_is_told_in_the_agents_words(there: Reached) -> None:
+def test_what_fails_is_told_in_the_agents_words(there: AgentInReach) -> None:
     """A task, a message, an unknown one; and the agent goes on."""
     with pytest.raises(AgentTaskFailed, match=r"^mount_disk: Reading persistent disk settings: .*'disk-1' could not be found"):
         there.agent.mount_disk(_DISK)
@@ -86,7 +87,7 @@ def test_what_fails_is_told_in_the_agents_words(there: Reached) -> None:
     there.agent.ping()
 
 
-def test_it_is_waited_for_while_it_boots(there: Reached) -> None:
+def test_it_is_waited_for_while_it_boots(there: AgentInReach) -> None:
     """And found again by the same client, though it lost the connection."""
     there.vm.lose()
     assert there.vm.launch().returncode == 0
@@ -94,7 +95,7 @@ def test_it_is_waited_for_while_it_boots(there: Reached) -> None:
     assert there.agent.get_state().job_state == "running"
 
 
-def test_many_questions_at_once_each_get_their_answer(there: Reached) -> None:
+def test_many_questions_at_once_each_get_their_answer(there: AgentInReach) -> None:
     """A task that takes long keeps no message waiting."""
     agent = there.agent
     drain = {"name": "slow", "command": ["sleep", "60"], "drain": {"command": ["sh", "-c", "sleep 2; echo 0"]}}

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from cpi.kit.waiting import wait_until
 from fixtures.ssh_server import SshServer, make_key, ssh_server
 
 pytestmark = pytest.mark.root
-_SOON = 20.0
+_SOON = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +53,11 @@ def test_a_command_is_run_as_root_with_its_words_unharmed(shell: Shell) -> None:
     assert shell.root == ""
 
 
-def test_the_exit_status_is_told_with_what_was_said(shell: Shell) -> None:
+def test_the_exit_status_is_told_with_what_was_said(shell: Shell, tmp_path: Path) -> None:
     """And the complaint is the end of it."""
     done = shell.run(["sh", "-c", "echo one >&2; echo two >&2; exit 3"], deadline_seconds=_SOON)
     assert (done.status, done.complaint) == (3, "one / two")
-    assert shell.run(["/nowhere"], deadline_seconds=_SOON).status == 127
+    assert shell.run([str(tmp_path / "nowhere")], deadline_seconds=_SOON).status == 127
 
 
 def test_bytes_come_and_go_unharmed(shell: Shell) -> None:
@@ -77,14 +76,12 @@ def _digest(said: bytes) -> str:
 
 def test_what_is_overdue_is_given_up(shell: Shell) -> None:
     """Not only at its end; the connection stays good."""
-    began = time.monotonic()
     with pytest.raises(AgentTimeout, match=r"sleep: it did not end within 0\.5 s in the guest"):
         shell.run(["sleep", "20"], deadline_seconds=0.5)
     with pytest.raises(AgentTimeout):
         shell.run(["sh", "-c", "while :; do echo x; sleep 0.1; done"], deadline_seconds=0.5)
     with pytest.raises(AgentTimeout):
         shell.run(["sh", "-c", "exec >&- 2>&-; sleep 20"], deadline_seconds=0.5)
-    assert time.monotonic() - began < 15
     assert shell.run(["true"], deadline_seconds=_SOON).status == 0
 
 
@@ -100,15 +97,18 @@ def test_a_listener_that_fails_ends_the_command(shell: Shell) -> None:
 
 
 _AT_A_TERMINAL = """
-import signal, sys
+import os, signal, sys
 import msgspec
 from cpi.agent.shell import Login, shell_by_login
 seen = []
-signal.signal(signal.SIGINT, lambda *_: seen.append("Ctrl-C"))
+def note(*_):
+    seen.append("Ctrl-C")
+    os.write(1, b"noted\\n")
+signal.signal(signal.SIGINT, note)
 tell = lambda chunk: print(chunk.decode(), end="", flush=True)
 with shell_by_login(msgspec.json.decode(sys.argv[1], type=Login)) as shell:
     for command in (["true"], ["sh", "-c", 'echo begun; until [ -e "$0" ]; do sleep 0.1; done; echo ended', sys.argv[2]]):
-        done = shell.run(command, deadline_seconds=20, on_output=tell)
+        done = shell.run(command, deadline_seconds=60, on_output=tell)
 print(done.status, *seen)
 """
 
@@ -121,7 +121,7 @@ def test_ctrl_c_is_the_callers_and_ends_no_command(login: Login, tmp_path: Path)
         assert caller.stdout is not None
         assert caller.stdout.readline() == "begun\n"
         os.killpg(caller.pid, signal.SIGINT)
-        time.sleep(0.3)
+        assert caller.stdout.readline() == "noted\n"
         going.touch()
         assert caller.communicate(timeout=_SOON)[0].splitlines() == ["ended", "0 Ctrl-C"]
 
@@ -169,7 +169,7 @@ def test_nothing_is_left_of_a_closed_shell(login: Login) -> None:
         assert _clients(folder)
         with contextlib.suppress(AgentTimeout):
             shell.run(["sleep", "20"], deadline_seconds=0.2)
-    wait_until(lambda: not _clients(folder), "the connection's end", deadline_seconds=5)
+    wait_until(lambda: not _clients(folder), "the connection's end", deadline_seconds=60)
     assert not folder.exists()
 
 

@@ -18,9 +18,10 @@ from cpi.agent.errors import AgentTaskFailed, AgentTimeout, AgentUnknownMessage,
 from cpi.agent.protocol import Agent
 from cpi.agent.shell import ExecShell, Shell, SshShell, shell_by_agent
 from cpi.kit.waiting import wait_until
-from tests.agent.reached import Reached, reached
+from fixtures.nats_server import NatsServer
+from tests.agent.agents_in_reach import AgentInReach, agent_in_reach
 
-_SOON = 20.0
+_SOON = 60.0
 _SLEEP = ("sleep", str(100_000 + os.getpid()))  # told from those of tests that run beside
 _WAYS = [
     pytest.param("https", True, marks=pytest.mark.root, id="https-ssh"),
@@ -31,9 +32,10 @@ _WAYS = [
 
 
 @pytest.fixture
-def there(transport: str, has_server: bool, tmp_path: Path) -> Iterator[Reached]:  # noqa: FBT001 - a parameter
+def there(transport: str, has_server: bool, message_bus: NatsServer, tmp_path: Path) -> Iterator[AgentInReach]:  # noqa: FBT001 - a parameter
     """A VM, with an SSH server or without."""
-    with reached(transport, tmp_path, isolated=has_server, ssh_server=has_server) as agent:
+    bus = message_bus if transport == "nats" else None
+    with agent_in_reach(bus, tmp_path, isolated=has_server, ssh_server=has_server) as agent:
         yield agent
 
 
@@ -51,7 +53,7 @@ def _is_shut(shell: Shell) -> bool:
 
 
 @each_way
-def test_commands_run_in_the_vm_as_root(there: Reached) -> None:
+def test_commands_run_in_the_vm_as_root(there: AgentInReach) -> None:
     """Where root is, is told; the same face whichever way it goes."""
     told: list[bytes] = []
     with shell_by_agent(there.agent) as shell:
@@ -66,7 +68,7 @@ def test_commands_run_in_the_vm_as_root(there: Reached) -> None:
 
 
 @each_way
-def test_it_is_shut_after_an_exception_too(there: Reached) -> None:
+def test_it_is_shut_after_an_exception_too(there: AgentInReach) -> None:
     """And can be opened again; what was running has ended."""
     opened: list[Shell] = []
 
@@ -86,7 +88,7 @@ def test_it_is_shut_after_an_exception_too(there: Reached) -> None:
 
 
 @pytest.mark.parametrize(("transport", "has_server"), [way for way in _WAYS if way.values[0] == "https"])
-def test_a_killed_caller_keeps_nobody_out(there: Reached, tmp_path: Path) -> None:
+def test_a_killed_caller_keeps_nobody_out(there: AgentInReach, tmp_path: Path) -> None:
     """What it left is found by cleanup, and is in nobody's way until then."""
     (tmp_path / "settings.json").write_text(json.dumps(there.settings()))
     program = (
@@ -107,7 +109,7 @@ def test_a_killed_caller_keeps_nobody_out(there: Reached, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("transport", "has_server"), [way for way in _WAYS if way.values[0] == "https"])
-def test_however_often_a_move_is_killed_nobody_of_it_stays(there: Reached, tmp_path: Path) -> None:
+def test_however_often_a_move_is_killed_nobody_of_it_stays(there: AgentInReach, tmp_path: Path) -> None:
     """Two moves, each killed twice while it had a shell: the next set-up removes them all, whichever move it is of."""
     (tmp_path / "settings.json").write_text(json.dumps(there.settings()))
     program = (
@@ -130,7 +132,7 @@ def test_however_often_a_move_is_killed_nobody_of_it_stays(there: Reached, tmp_p
     assert _is_shut(shell)
 
 
-def _let_in(there: Reached) -> list[Path]:
+def _let_in(there: AgentInReach) -> list[Path]:
     """The keys of those who are let in by SSH."""
     return list((there.vm.path / "state" / "ssh").glob("*.keys"))
 
@@ -138,7 +140,7 @@ def _let_in(there: Reached) -> list[Path]:
 @pytest.mark.parametrize("has_server", [pytest.param(True, marks=pytest.mark.root), False])
 def test_who_was_let_in_and_has_no_session_is_let_out_in_time(tmp_path: Path, has_server: bool) -> None:  # noqa: FBT001 - a case
     """Whoever let them in may have died; who has a session stays, however long."""
-    with reached("https", tmp_path, isolated=has_server, ssh_server=has_server, ssh_idle_seconds=2) as there:
+    with agent_in_reach(None, tmp_path, isolated=has_server, ssh_server=has_server, ssh_idle_seconds=2) as there:
         with shell_by_agent(there.agent) as shell:
             assert shell.run(["sleep", "6"], deadline_seconds=60).status == 0
             if isinstance(shell, SshShell):
@@ -184,7 +186,7 @@ class Through:
 
 @pytest.mark.root
 @pytest.mark.parametrize(("transport", "has_server"), _WAYS[:1])
-def test_a_server_that_is_not_the_agents_is_not_believed(there: Reached) -> None:
+def test_a_server_that_is_not_the_agents_is_not_believed(there: AgentInReach) -> None:
     """The host key is the one that the agent told, on a way that is safe already."""
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8YVJQHfd0Wv4sZzHyN3AJc4hUzvSmjXJ8hr0Wf0s3b"
     agent = Agent(Through(there.agent, {"host_public_key": key}))
@@ -194,7 +196,7 @@ def test_a_server_that_is_not_the_agents_is_not_believed(there: Reached) -> None
 
 @pytest.mark.root
 @pytest.mark.parametrize(("transport", "has_server"), _WAYS[:1])
-def test_the_guest_can_be_reached_at_another_address(there: Reached) -> None:
+def test_the_guest_can_be_reached_at_another_address(there: AgentInReach) -> None:
     """Than the one that the agent knows of itself."""
     agent = Agent(Through(there.agent, {"ip": "192.0.2.1"}))
     with shell_by_agent(agent, host="127.0.0.1") as shell:

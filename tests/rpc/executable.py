@@ -56,7 +56,7 @@ class Executable(NamedTuple):
         """Once, with arguments after `cpi` (bare without any)."""
         variables = {**os.environ, "PYTHONPATH": f"{self.plugins}{os.pathsep}{ROOT}", **environment}
         command = [sys.executable, "-m", "cpi", *arguments]
-        done = subprocess.run(command, input=data, env=variables, capture_output=True, check=False, timeout=28)
+        done = subprocess.run(command, input=data, env=variables, capture_output=True, check=False, timeout=120)
         return Ran(valid(done.stdout), done.stderr.decode(), done.returncode)
 
     def call(self, method: str, *arguments: object, version: int | None = 3, context: Mapping[str, Any] | None = None) -> Ran:
@@ -70,7 +70,7 @@ class Executable(NamedTuple):
 
     def wait_for(self, name: str) -> None:
         """Until the driver has made a file of this name."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (self.folder / name).exists():
             assert time.monotonic() < deadline, f"{name} was never made"
             time.sleep(0.01)

@@ -1,15 +1,10 @@
 """ExternalCloud: any executable, spoken to as a director does, and as strict as a director."""
 
 import json
-import os
-import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from cpi.contract import errors
@@ -17,42 +12,14 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import AgentId, DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CallContext, CloudConfig, DiskHint, Network, NetworkDefinition, Vm, VmResources
 from cpi.contract.units import MiB
-from cpi.kit.waiting import wait_until
 from cpi.rpc.client import ExternalCloud
+from tests.rpc.conftest import Script
 from tests.rpc.executable import Executable
 
 if TYPE_CHECKING:
     from cpi.rpc.calling import CallRecord
 
 VM, DISK = VmCid("vm-1"), DiskCid("disk-1")
-HEAD = """#!{python}
-import json, os, sys, time
-request = json.load(sys.stdin)
-with open({calls!r}, "a") as file:
-    file.write(json.dumps({{**request, "environment": dict(os.environ)}}) + "\\n")
-def answer(result, error=None, log=""):
-    sys.stdout.write(json.dumps({{"result": result, "error": error, "log": log}}))
-    sys.stdout.flush()
-if request["method"] == "info":
-    {info}
-    sys.exit()
-"""
-INFO = 'answer({"stemcell_formats": ["x-tar"], "api_version": 3})'
-
-Script = Callable[..., str]
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Script:
-    """Makes an executable that answers info well and everything else with a body of Python."""
-
-    def make(body: str, info: str = INFO) -> str:
-        path = tmp_path / "executable"
-        path.write_text(HEAD.format(python=sys.executable, calls=str(tmp_path / "calls"), info=info) + body)
-        path.chmod(0o755)
-        return str(path)
-
-    return make
 
 
 def calls(folder: Path) -> list[dict[str, Any]]:
@@ -267,57 +234,6 @@ def test_an_exit_status_matters_to_the_command_line_only(script: Script) -> None
     assert ExternalCloud([executable]).has_vm(VM)
     with pytest.raises(errors.CloudError, match="ended has_vm with exit status 3"):
         ExternalCloud([executable], caller="cli").has_vm(VM)
-
-
-@pytest.mark.slow
-def test_an_executable_that_hangs_is_stopped_with_all_it_started(script: Script, tmp_path: Path) -> None:
-    """At the deadline, whether it heeds SIGTERM or not."""
-    body = f"""
-import signal, subprocess
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-open({str(tmp_path / "pids")!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
-time.sleep(60)
-"""
-    began = time.monotonic()
-    with pytest.raises(errors.CloudError, match="did not end has_vm and close its output within 5 s, so it was stopped"):
-        ExternalCloud([script(body)], deadline_seconds=5, grace_seconds=0.2).has_vm(VM)
-    assert time.monotonic() - began < 25
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
-        wait_until(lambda pid=pid: _is_dead(pid), f"the end of {pid}", deadline_seconds=10)  # type: ignore[misc]  # the default binds pid
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-@pytest.mark.slow
-def test_an_executable_that_heeds_sigterm_has_time_to_undo(executable: Executable) -> None:
-    """It is asked to stop before it is killed."""
-    executable.configure(misbehave={"create_disk": "wait"})
-    with pytest.raises(errors.CloudError, match=r"so it was stopped: .*interrupted by SIGTERM"):
-        ExternalCloud(executable.command, deadline_seconds=6, grace_seconds=20).create_disk(MiB(1), {})
-    assert (executable.folder / "waiting").exists()
-    assert not (executable.folder / "thing").exists()
-
-
-@pytest.mark.slow
-def test_a_process_left_behind_that_keeps_the_pipe_is_late(script: Script, tmp_path: Path) -> None:
-    """The director would wait for it for ever; it is not ours to kill when it went into a session of its own."""
-    body = f"""
-import subprocess
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(25)"], start_new_session=True)
-open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
-answer(True)
-"""
-    try:
-        with pytest.raises(errors.CloudError, match="close its output within 5 s"):
-            ExternalCloud([script(body)], deadline_seconds=5, grace_seconds=0.2).has_vm(VM)
-    finally:
-        os.kill(int((tmp_path / "pid").read_text()), 9)
 
 
 def test_an_executable_that_does_not_read_its_request_may_answer(tmp_path: Path) -> None:

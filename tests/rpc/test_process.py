@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +185,11 @@ def _run_with_closed(executable: Executable, closed: list[int], stdin: Path) -> 
     numbers = ",".join(map(str, closed))
     with stdin.open("rb") as file:
         return subprocess.run(
-            [sys.executable, "-c", script, numbers, *executable.command], stdin=file, capture_output=True, check=False, timeout=28
+            [sys.executable, "-c", script, numbers, *executable.command],
+            stdin=file,
+            capture_output=True,
+            check=False,
+            timeout=120,
         )
 
 
@@ -196,7 +199,7 @@ def test_a_caller_who_hung_up_is_told_of_in_the_exit_status(executable: Executab
     os.close(reading)
     try:
         done = subprocess.run(
-            executable.command, input=request("has_vm", "vm-1"), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=28
+            executable.command, input=request("has_vm", "vm-1"), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120
         )
     finally:
         os.close(writing)
@@ -216,9 +219,7 @@ def test_at_a_terminal_bare_cpi_shows_help() -> None:
     """It must not wait for a request that nobody will type."""
     leader, follower = os.openpty()
     try:
-        began = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "cpi"], stdin=follower, capture_output=True, check=False, timeout=28)
-        assert time.monotonic() - began < 28
+        done = subprocess.run([sys.executable, "-m", "cpi"], stdin=follower, capture_output=True, check=False, timeout=120)
     finally:
         os.close(leader)
         os.close(follower)

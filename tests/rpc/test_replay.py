@@ -32,7 +32,7 @@ class Replay:
         """As create-env calls it: the environment handed on, an exit status other than 0 is a failure."""
         command = [sys.executable, "-m", "cpi"]
         environment = {**os.environ, "CPI_CONFIG": str(self._config)}
-        return valid(subprocess.run(command, input=data, env=environment, capture_output=True, check=True, timeout=25).stdout)
+        return valid(subprocess.run(command, input=data, env=environment, capture_output=True, check=True, timeout=120).stdout)
 
     def repeat(self, recorded: dict[str, Any]) -> dict[str, Any]:
         """One recorded call."""

@@ -25,7 +25,7 @@ def test_a_signal_undoes_what_was_made_and_is_answered(executable: Executable, n
         try:
             executable.wait_for("waiting")
             process.send_signal(number)
-            stdout, _ = process.communicate(timeout=20)
+            stdout, _ = process.communicate(timeout=60)
         finally:
             process.kill()
     error = valid(stdout)["error"]
@@ -46,7 +46,7 @@ def test_a_second_signal_does_not_break_the_undoing(executable: Executable) -> N
                 process.terminate()
                 executable.wait_for(name)
             process.terminate()
-            stdout, _ = process.communicate(timeout=20)
+            stdout, _ = process.communicate(timeout=60)
         finally:
             process.kill()
     assert "interrupted by SIGTERM" in valid(stdout)["error"]["message"]
@@ -61,7 +61,7 @@ def test_a_signal_while_undoing_an_ordinary_failure_does_not_break_it(executable
         try:
             executable.wait_for("first.going")
             process.terminate()
-            stdout, _ = process.communicate(timeout=20)
+            stdout, _ = process.communicate(timeout=60)
         finally:
             process.kill()
     assert valid(stdout)["error"] == {"type": "Bosh::Clouds::VMCreationFailed", "message": "no room", "ok_to_retry": True}

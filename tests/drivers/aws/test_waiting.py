@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import re
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from fixtures.clouds.aws.answers import refusal, throttled
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.clouds.aws.pending import Pending
 from fixtures.proxy import Answer, Effect, Request, Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.aws.conftest import Helper
 
 pytestmark = pytest.mark.slow
@@ -22,29 +22,39 @@ _READY = 3.0
 _LATE = 0.8
 
 
-def test_create_vm_returns_within_0_8_s_of_the_vm_running(aws: Lab, helper: Helper) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    """For what the driver waits for; the states of Pending go by it too."""
+    made = SimulatedTime()
+    made.rule(monkeypatch)
+    return made
+
+
+def test_create_vm_returns_within_0_8_s_of_the_vm_running(aws: Lab, helper: Helper, clock: SimulatedTime) -> None:
     """The official CPI: 15.9 s."""
-    pending = Pending(_READY)
+    pending = Pending(_READY, clock.now)
     aws.proxy.inject(*pending.rules())
     vm = helper.vm()
-    assert 0 <= time.monotonic() - pending.ready_at("vm", vm.cid) < _LATE
+    assert 0 <= clock.now() - pending.ready_at("vm", vm.cid) < _LATE
     assert aws.proxy.counts()["DescribeInstances"] < 25
 
 
-def test_attach_disk_returns_within_0_8_s_of_the_disk_being_attached(aws: Lab, helper: Helper, cloud: Cloud) -> None:
+def test_attach_disk_returns_within_0_8_s_of_the_disk_being_attached(
+    aws: Lab, helper: Helper, cloud: Cloud, clock: SimulatedTime
+) -> None:
     """The official CPI: 6.8 s."""
     vm, disk_cid = helper.vm(), cloud.create_disk(_GIB, {"availability_zone": ZONES[0]})
-    pending = Pending(_READY)
+    pending = Pending(_READY, clock.now)
     aws.proxy.inject(*pending.rules())
     cloud.attach_disk(vm.cid, disk_cid)
-    assert 0 <= time.monotonic() - pending.ready_at("attaching", disk_cid) < _LATE
+    assert 0 <= clock.now() - pending.ready_at("attaching", disk_cid) < _LATE
 
 
-def test_every_other_method_waits_for_what_it_promises(aws: Lab, helper: Helper, cloud: Cloud) -> None:
+def test_every_other_method_waits_for_what_it_promises(aws: Lab, helper: Helper, cloud: Cloud, clock: SimulatedTime) -> None:
     """Detached, gone, snapshotted, resized: true when the method returns."""
     vm, disk_cid = helper.vm(), cloud.create_disk(_GIB, {"availability_zone": ZONES[0]})
     cloud.attach_disk(vm.cid, disk_cid)
-    aws.proxy.inject(*Pending(0.5).rules())
+    aws.proxy.inject(*Pending(0.5, clock.now).rules())
     for action in (
         lambda: cloud.detach_disk(vm.cid, disk_cid),
         lambda: cloud.resize_disk(disk_cid, MiB(2048)),
@@ -52,9 +62,9 @@ def test_every_other_method_waits_for_what_it_promises(aws: Lab, helper: Helper,
         lambda: cloud.create_disk(_GIB, {}),
         lambda: cloud.delete_vm(vm.cid),
     ):
-        began = time.monotonic()
+        began = clock.now()
         action()
-        assert 0.5 <= time.monotonic() - began < 1.5
+        assert 0.5 <= clock.now() - began < 1.5
 
 
 @pytest.mark.parametrize("fault", [effects.answer(503, throttled().body), effects.reset(), effects.answer(500, b"no XML")])

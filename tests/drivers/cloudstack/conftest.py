@@ -20,8 +20,8 @@ STEMCELL = StemcellCid("light-kvm light")
 
 @pytest.fixture(scope="session")
 def running_lab() -> Iterator[Lab]:
-    """The fake and the proxy, started once."""
-    with lab() as running:
+    """The fake and the proxy, started once; no test waits for a job that somebody looks at."""
+    with lab(prompt=True) as running:
         yield running
 
 

@@ -5,7 +5,7 @@ import pytest
 import cpi
 from fixtures.clouds.cloudstack.lab import Lab
 from tests.drivers.cloudstack.conftest import Connect
-from tests.drivers.examining import findings
+from tests.drivers.doctor_findings import findings
 
 pytestmark = pytest.mark.slow
 

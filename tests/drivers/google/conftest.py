@@ -144,7 +144,7 @@ def refusal(reason: str, status: int = 400, message: str = "") -> Answer:
 
 def meeting(action: str, processes: int = 2) -> Rule:
     """Holds the first calls of action until as many have come: none of the processes is done before the others have looked."""
-    barrier = threading.Barrier(processes, timeout=30)
+    barrier = threading.Barrier(processes, timeout=60)
 
     def held(_: Request) -> None:
         barrier.wait()

@@ -53,7 +53,7 @@ def test_the_authority_is_made_once(place: Place) -> None:
     makers = [
         subprocess.Popen([sys.executable, "-c", _MAKE, str(place.root)], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
-    found = {maker.communicate(timeout=25)[0] for maker in makers}
+    found = {maker.communicate(timeout=60)[0] for maker in makers}
     threads = [threading.Thread(target=lambda: found.add(_authority(place))) for _ in range(4)]
     for thread in threads:
         thread.start()

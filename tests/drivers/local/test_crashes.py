@@ -7,7 +7,7 @@ from cpi.contract.ids import VmCid
 from cpi.contract.model import Network
 from cpi.contract.units import MiB
 from drivers.local import loop_devices
-from tests.drivers.local.dying import killed_calls
+from tests.drivers.local.killed_calls import killed_calls
 from tests.drivers.local.place import AGENT, Place
 
 AGAIN = "token-1"

@@ -139,7 +139,7 @@ def test_a_root_folder_of_somebody_else_is_said(exists: bool) -> None:  # noqa: 
             capture_output=True,
             text=True,
             check=False,
-            timeout=25,
+            timeout=60,
         )
     finally:
         shutil.rmtree(folder)

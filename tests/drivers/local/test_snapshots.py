@@ -78,7 +78,7 @@ def written(loop_place: Place) -> tuple[Place, VmCid, DiskCid]:
     cloud = loop_place.connect(agent={"command": [sys.executable, "-c", _WRITER, device, str(point), str(begun)]})
     vm_cid = cloud.create_vm(AGENT, loop_place.stemcell(), {}, {}).cid
     assert cloud.attach_disk(vm_cid, disk_cid).path == device
-    wait_until(begun.exists, "the first number", deadline_seconds=20)
+    wait_until(begun.exists, "the first number", deadline_seconds=60)
     return loop_place, vm_cid, disk_cid
 
 
@@ -123,7 +123,7 @@ def test_a_killed_snapshot_leaves_the_disk_thawed(written: tuple[Place, VmCid, D
         "cloud.snapshot_disk(sys.argv[2], {})"
     )
     killed = place.python(program, disk_cid)
-    killed.communicate(timeout=20)
+    killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     _is_written(place, vm_cid)
     assert place.cloud.has_disk(disk_cid)
@@ -174,4 +174,4 @@ def _is_written(place: Place, vm_cid: VmCid) -> None:
     pid = place.process(vm_cid).pids()[0]
     log = Path(f"/proc/{pid}/root{place.folder}/mounted/log")
     before = log.stat().st_size
-    wait_until(lambda: log.stat().st_size > before, "another number", deadline_seconds=10)
+    wait_until(lambda: log.stat().st_size > before, "another number", deadline_seconds=60)

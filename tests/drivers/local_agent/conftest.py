@@ -37,6 +37,16 @@ def vm(make_vm: MakeVm) -> Vm:
     return make_vm().start()
 
 
+@pytest.fixture(scope="module")
+def lasting_vm(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Vm]:
+    """One whose agent answers, for tests that leave it as they found it."""
+    vm = Vm(tmp_path_factory.mktemp("lasting") / "vm", certificate)
+    try:
+        yield vm.start()
+    finally:
+        vm.close()
+
+
 @pytest.fixture
 def make_folder_disk(tmp_path: Path) -> Callable[..., Path]:
     """Makes the data folder of a folder disk, with its size on record."""

@@ -7,7 +7,7 @@ from pathlib import Path
 def run(*command: str) -> str:
     """What the tool printed."""
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20, env=environment).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment).stdout.strip()
 
 
 class Loop:

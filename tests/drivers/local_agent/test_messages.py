@@ -68,30 +68,34 @@ _TASK = re.compile(r"Task [0-9a-f-]{36} ")
         ("start", []),
         ("run_script", ["pre-start", {}]),
         ("prepare", [{}]),
-        ("shutdown", []),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)),
 )
-def test_the_answer_is_the_recorded_one(vm: Vm, method: str, arguments: list[Any]) -> None:
+def test_the_answer_is_the_recorded_one(lasting_vm: Vm, method: str, arguments: list[Any]) -> None:
     """Values and messages to the letter, ids of tasks apart."""
-    ours, theirs = (json.dumps(answer) for answer in (_reply(vm, method, *arguments), _recorded(method, *arguments)))
+    ours, theirs = (json.dumps(answer) for answer in (_reply(lasting_vm, method, *arguments), _recorded(method, *arguments)))
     assert _TASK.sub("Task ID ", ours) == _TASK.sub("Task ID ", theirs)
 
 
-def test_a_long_message_is_answered_with_a_task(vm: Vm) -> None:
+def test_the_answer_to_shutdown_is_the_recorded_one(vm: Vm) -> None:
+    """The last of all."""
+    assert _reply(vm, "shutdown") == _recorded("shutdown")
+
+
+def test_a_long_message_is_answered_with_a_task(lasting_vm: Vm) -> None:
     """Even if its arguments are missing, as recorded of mount_disk."""
     for method in ("stop", "prepare", "apply", "drain", "run_script", "mount_disk", "unmount_disk", "migrate_disk"):
-        assert _shape(vm.reply(method)) == {"value": {"agent_task_id": "str", "state": "str"}}
+        assert _shape(lasting_vm.reply(method)) == {"value": {"agent_task_id": "str", "state": "str"}}
 
 
-def test_missing_arguments_are_counted(vm: Vm) -> None:
+def test_missing_arguments_are_counted(lasting_vm: Vm) -> None:
     """The words are the BOSH agent's."""
     with pytest.raises(
         AgentSaysNoError, match=r"result: Extracting method arguments from payload: Not enough arguments, expected 1, got 0$"
     ):
-        vm.done("mount_disk")
+        lasting_vm.done("mount_disk")
     with pytest.raises(AgentSaysNoError, match=r"^Action Failed get_task: .*expected 1, got 0$"):
-        vm.call("get_task")
+        lasting_vm.call("get_task")
 
 
 def test_the_state_has_the_recorded_shape(vm: Vm) -> None:
@@ -125,27 +129,27 @@ def test_a_dynamic_network_gets_its_address_from_the_settings(vm: Vm) -> None:
     assert vm.call("get_state")["networks"] == {"default": {"type": "dynamic", "cloud_properties": {}, "ip": "127.0.0.1"}}
 
 
-def test_list_disk_is_a_task_only_for_those_who_poll(vm: Vm) -> None:
+def test_list_disk_is_a_task_only_for_those_who_poll(lasting_vm: Vm) -> None:
     """A director polls; the command line program, which sends no protocol, gets the list at once."""
-    assert vm.done("list_disk") == []
-    assert vm.reply("list_disk", protocol=None) == {"value": []}
-    assert vm.reply("list_disk", protocol=2) == {"value": []}
+    assert lasting_vm.done("list_disk") == []
+    assert lasting_vm.reply("list_disk", protocol=None) == {"value": []}
+    assert lasting_vm.reply("list_disk", protocol=2) == {"value": []}
 
 
-def test_only_drain_and_scripts_can_be_cancelled(vm: Vm) -> None:
+def test_only_drain_and_scripts_can_be_cancelled(lasting_vm: Vm) -> None:
     """The refusal is the recorded one."""
-    marker = vm.call("prepare", {})
+    marker = lasting_vm.call("prepare", {})
     with pytest.raises(AgentSaysNoError, match=r"^Action Failed cancel_task: not supported$"):
-        vm.call("cancel_task", marker["agent_task_id"])
+        lasting_vm.call("cancel_task", marker["agent_task_id"])
     with pytest.raises(AgentSaysNoError, match=r"^Action Failed cancel_task: Task with id nothing could not be found$"):
-        vm.call("cancel_task", "nothing")
+        lasting_vm.call("cancel_task", "nothing")
 
 
-def test_delete_arp_entries_has_nothing_to_delete(vm: Vm) -> None:
+def test_delete_arp_entries_has_nothing_to_delete(lasting_vm: Vm) -> None:
     """But it looks at what it was given."""
-    assert vm.call("delete_arp_entries", {"ips": ["127.0.0.1"]}) == {}
+    assert lasting_vm.call("delete_arp_entries", {"ips": ["127.0.0.1"]}) == {}
     with pytest.raises(AgentSaysNoError, match="a list of ips"):
-        vm.call("delete_arp_entries", {})
+        lasting_vm.call("delete_arp_entries", {})
 
 
 def test_dynamic_disks_are_links(vm: Vm, tmp_path: Path) -> None:
@@ -171,22 +175,22 @@ def test_associated_disks_are_links(vm: Vm, tmp_path: Path) -> None:
         vm.done("update_settings", {"disk_associations": [{"name": "data", "cid": "disk-4"}]})
 
 
-def test_a_hint_holds_strings(vm: Vm) -> None:
+def test_a_hint_holds_strings(lasting_vm: Vm) -> None:
     """The BOSH agent dies of a number; this one says no."""
     hints: tuple[Any, ...] = ({"lun": 0}, 3, None, {}, [])
     for hint in hints:
         with pytest.raises(AgentSaysNoError, match="must be a string or hold strings"):
-            vm.done("add_persistent_disk", "disk-1", hint)
+            lasting_vm.done("add_persistent_disk", "disk-1", hint)
 
 
-def test_arguments_are_a_list(vm: Vm) -> None:
+def test_arguments_are_a_list(lasting_vm: Vm) -> None:
     """Anything else is answered, not died of."""
     for arguments in ({"a": 1}, "text", 3):
-        answer = vm.http.post(vm.url, json={"method": "get_task", "arguments": arguments})
+        answer = lasting_vm.http.post(lasting_vm.url, json={"method": "get_task", "arguments": arguments})
         assert "arguments is no list" in answer.json()["exception"]["message"]
 
 
-def test_an_argument_of_the_wrong_kind_is_a_failed_task(vm: Vm) -> None:
+def test_an_argument_of_the_wrong_kind_is_a_failed_task(lasting_vm: Vm) -> None:
     """And the agent goes on."""
     for method, arguments in (
         ("apply", ["x"]),
@@ -196,7 +200,7 @@ def test_an_argument_of_the_wrong_kind_is_a_failed_task(vm: Vm) -> None:
         ("mount_disk", [{}]),
     ):
         with pytest.raises(AgentSaysNoError, match="result: "):
-            vm.done(method, *arguments)
-        assert vm.call("ping") == "pong"
+            lasting_vm.done(method, *arguments)
+        assert lasting_vm.call("ping") == "pong"
     with pytest.raises(AgentSaysNoError, match="argument 1 must be a string, got dict"):
-        vm.done("mount_disk", {})
+        lasting_vm.done("mount_disk", {})

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Network
 from cpi.kit.agent_settings import agent_settings
+from fixtures.ports import own_port
 
 T = TypeVar("T")
 
@@ -74,11 +74,11 @@ class Vm:
         self.store = self.root / "var/vcap/store"
         self.target = self.root / "var/vcap/store_migration_target"
         self.password = secrets.token_hex(8)
-        self.port = free_port()
+        self.port = own_port()
         self.certificate = certificate
         self.root.mkdir(parents=True)
         self.write_settings(env or {})
-        self.http = httpx.Client(verify=self.tls(), auth=(USER, self.password), timeout=30, trust_env=False)
+        self.http = httpx.Client(verify=self.tls(), auth=(USER, self.password), timeout=60, trust_env=False)
 
     @property
     def url(self) -> str:
@@ -113,7 +113,7 @@ class Vm:
     def launch(self) -> subprocess.CompletedProcess[str]:
         """Start the agent as the driver does; its answer."""
         command = [sys.executable, "-m", "drivers.local.agent", "--vm-dir", str(self.path)]
-        return subprocess.run(command, start_new_session=True, capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run(command, start_new_session=True, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self) -> "Vm":
         """Start the agent, and wait until it answers."""
@@ -201,7 +201,7 @@ class Vm:
             answers.append(self.call("get_task", marker["agent_task_id"]))
             return bool(answers[-1] != marker)
 
-        eventually(is_done, lambda: "the task did not end", seconds=25)
+        eventually(is_done, lambda: "the task did not end")
         return answers[-1]
 
     def run_jobs(self, *jobs: Mapping[str, Any]) -> None:
@@ -226,14 +226,7 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A port nobody listens at just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(probe: Callable[[], T], why: Callable[[], str], seconds: float = 15) -> T:
+def eventually(probe: Callable[[], T], why: Callable[[], str], seconds: float = 60) -> T:
     """The first true answer of probe; fails with why after seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,7 +11,7 @@ from cpi.contract.operator import Finding
 from fixtures.clouds.openstack import accounts
 from fixtures.clouds.openstack.lab import Lab
 from fixtures.proxy import Answer, Effect, Request, Rule, effects
-from tests.drivers.examining import findings
+from tests.drivers.doctor_findings import findings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from cpi.contract.units import MiB
 from fixtures.clouds.vcloud.lab import Lab
-from tests.drivers.examining import findings
+from tests.drivers.doctor_findings import findings
 from tests.drivers.vcloud.conftest import Connect
 
 pytestmark = pytest.mark.slow

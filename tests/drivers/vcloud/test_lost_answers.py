@@ -14,12 +14,19 @@ from fixtures.clouds.vcloud.lab import Lab
 from fixtures.clouds.vcsim.images import image
 from fixtures.hanging_up import hanging_up
 from fixtures.proxy import Answer, Rule, effects
+from fixtures.simulated_time import SimulatedTime, be_patient
 from tests.drivers.vcloud.conftest import Connect, Helper
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("patience")]
 
 _SIZE = MiB(100)
-_LATE_SECONDS = 0.4  # far less than what is waited
+_LATE_SECONDS = 0.4
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes late on a busy machine comes later still."""
+    be_patient(monkeypatch)
 
 
 def late(action: str) -> Rule:
@@ -137,8 +144,11 @@ def test_a_disk_and_a_stemcell_of_which_nothing_is_said_are_found(vcloud: Lab, c
     cloud.delete_stemcell(stemcell)
 
 
-def test_a_disk_of_which_nothing_is_said_and_that_is_not_there_is_told(vcloud: Lab, cloud: Cloud) -> None:
+def test_a_disk_of_which_nothing_is_said_and_that_is_not_there_is_told(
+    vcloud: Lab, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the call, and that it may have been done."""
+    SimulatedTime().rule(monkeypatch)
     silent = Rule("POST */disk", effects.decided(lambda _: Answer(200, b"", {})))
     before = vcloud.census()
     with vcloud.rule(silent), pytest.raises(errors.CloudError, match=r"create_disk: disk disk-.*no answer came"):

@@ -45,8 +45,8 @@ def vcenter(running_vcenter: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     running_vcenter.proxy.withdraw_all()
     for vm in running_vcenter.all(vim.VirtualMachine):
         if vm.runtime.powerState == "poweredOn":
-            vm.PowerOffVM_Task()
-        vm.Destroy_Task()
+            running_vcenter.end(vm.PowerOffVM_Task())
+        running_vcenter.end(vm.Destroy_Task())
     for name, folder in running_vcenter.folders().items():
         for path in folder.iterdir():
             running_vcenter.remove(f"[{name}] {path.name}")

@@ -39,7 +39,7 @@ def test_a_copy_without_a_snapshot_that_somebody_left_is_finished(vcenter: Lab, 
     with cpi.connect(vcenter.config(datacenter={"datastore_pattern": "^LocalDS_1$"})) as cloud:
         helper.vm(cloud=cloud)
         copy = next(vm for vm in vcenter.all(type(vcenter.vm(helper.stemcell))) if vm.name.startswith(f"{helper.stemcell} "))
-        copy.RemoveAllSnapshots_Task()
+        vcenter.end(copy.RemoveAllSnapshots_Task())
         assert cloud.has_vm(helper.vm(cloud=cloud).cid)
 
 

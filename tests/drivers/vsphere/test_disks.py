@@ -165,7 +165,7 @@ def test_a_disk_whose_folder_a_vsan_calls_otherwise_is_left_where_it_is(vcenter:
     try:
         _backed_by(vcenter, vm, f"[LocalDS_0] 5a5b0e52/{cid}.vmdk")
         vcenter.remove(f"[LocalDS_0] BOSH_Disks/{cid}.json")
-        vcenter.vm(vm).PowerOffVM_Task()
+        vcenter.end(vcenter.vm(vm).PowerOffVM_Task())
         with pytest.raises(errors.CloudError, match=f"is attached to the VM {vm}"):  # by another CPI, for all that is known
             cloud.delete_disk(cid)
         vcenter.proxy.forget_calls()
@@ -210,9 +210,9 @@ def _moved_by_vmotion(vcenter: Lab, vm_cid: str, to: str) -> None:
     def move(path: str) -> None:
         store = to.partition("[")[2].partition("]")[0]
         (vcenter.folders()[store] / vm_cid).mkdir(exist_ok=True)
-        vcenter.content.virtualDiskManager.MoveVirtualDisk_Task(
-            sourceName=path, sourceDatacenter=there, destName=to, destDatacenter=there, force=True
-        )
+        disks = vcenter.content.virtualDiskManager
+        names = {"sourceName": path, "sourceDatacenter": there, "destName": to, "destDatacenter": there}
+        vcenter.end(disks.MoveVirtualDisk_Task(**names, force=True))
         assert to in vcenter.files()
 
     _backed_by(vcenter, vm_cid, to, move)
@@ -225,7 +225,7 @@ def _backed_by(vcenter: Lab, vm_cid: str, path: str, move: Callable[[str], None]
 
     def change(operation: str, device: Any) -> None:
         spec = vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)])
-        vm.ReconfigVM_Task(spec=spec)
+        vcenter.end(vm.ReconfigVM_Task(spec=spec))
 
     change("remove", disk)
     move(disk.backing.fileName)
@@ -281,7 +281,7 @@ def test_a_disk_that_another_cpi_attached_is_not_deleted_under_a_vm_that_is_off(
     cloud.attach_disk(vm, cid)
     (record,) = [path for path in vcenter.files() if path.endswith(f"{cid}.json")]
     vcenter.remove(record)
-    vcenter.vm(vm).PowerOffVM_Task()
+    vcenter.end(vcenter.vm(vm).PowerOffVM_Task())
     with pytest.raises(errors.CloudError, match=rf"{cid} is attached to the VM {vm}: detach it"):
         cloud.delete_disk(cid)
     with pytest.raises(errors.CloudError, match=f"is attached to the VM {vm}: detach it there first"):

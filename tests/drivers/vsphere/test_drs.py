@@ -75,7 +75,7 @@ def test_a_vm_joins_a_group_and_a_host_group(vcenter: Lab, helper: Helper) -> No
     cluster = _cluster(vcenter)
     hosts = vim.cluster.HostGroup(name="licensed", host=[cluster.host[0]])
     spec = vim.cluster.ConfigSpecEx(groupSpec=[vim.cluster.GroupSpec(operation="add", info=hosts)])
-    cluster.ReconfigureComputeResource_Task(spec=spec, modify=True)
+    vcenter.end(cluster.ReconfigureComputeResource_Task(spec=spec, modify=True))
     vm = helper.vm(vm_group="databases", **_az(host_group={"name": "licensed", "drs_rule": "MUST"})).cid
     assert [one.name for one in _groups(vcenter)["databases"].vm] == [vm]
     [rule] = [rule for rule in _rules(vcenter).values() if isinstance(rule, vim.cluster.VmHostRuleInfo)]
@@ -85,19 +85,19 @@ def test_a_vm_joins_a_group_and_a_host_group(vcenter: Lab, helper: Helper) -> No
     assert set(_groups(vcenter)) == {"licensed"}
     assert _rules(vcenter) == {}
     gone = vim.cluster.ConfigSpecEx(groupSpec=[vim.cluster.GroupSpec(operation="remove", removeKey="licensed", info=hosts)])
-    cluster.ReconfigureComputeResource_Task(spec=gone, modify=True)
+    vcenter.end(cluster.ReconfigureComputeResource_Task(spec=gone, modify=True))
 
 
 def test_a_cluster_that_is_gone_keeps_no_vm(vcenter: Lab, helper: Helper) -> None:
     """The VM was moved to another one since: it is deleted all the same, and not only said to be."""
     vm = helper.vm(**_az(drs_rules=[{"name": "apart", "type": "separate_vms"}])).cid
     memory = vim.option.OptionValue(key=drs.OPTION, value='{"cluster": "domain-c999", "apart": ["apart"]}')
-    vcenter.vm(vm).ReconfigVM_Task(spec=vim.vm.ConfigSpec(extraConfig=[memory]))
+    vcenter.end(vcenter.vm(vm).ReconfigVM_Task(spec=vim.vm.ConfigSpec(extraConfig=[memory])))
     helper.cloud.delete_vm(vm)
     assert not helper.cloud.has_vm(vm)
     [rule] = [rule.key for rule in _rules(vcenter).values()]
     gone = vim.cluster.ConfigSpecEx(rulesSpec=[vim.cluster.RuleSpec(operation="remove", removeKey=rule)])
-    _cluster(vcenter).ReconfigureComputeResource_Task(spec=gone, modify=True)
+    vcenter.end(_cluster(vcenter).ReconfigureComputeResource_Task(spec=gone, modify=True))
 
 
 def test_rules_are_not_written_long_after_they_were_read(vcenter: Lab, helper: Helper) -> None:

@@ -118,7 +118,7 @@ def _moved_by_people(vcenter: Lab, cid: str, to: str) -> None:
     store = next(store for store in vcenter.all(vim.Datastore) if store.name == to)
     spec = vim.vslm.RelocateSpec(backingSpec=vim.vslm.CreateSpec.DiskFileBackingSpec(datastore=store))
     manager = vcenter.content.vStorageObjectManager
-    manager.RelocateVStorageObject_Task(id=config.id, datastore=config.backing.datastore, spec=spec)
+    vcenter.end(manager.RelocateVStorageObject_Task(id=config.id, datastore=config.backing.datastore, spec=spec))
     assert _store_of(vcenter, cid) == to
 
 

@@ -120,10 +120,10 @@ def test_storage_drs_chooses_the_datastore(tmp_path: Path, image_path: Path) -> 
         [datacenter] = vcenter.all(vim.Datacenter)
         pod = datacenter.datastoreFolder.CreateStoragePod(name="gold")
         stores = sorted(vcenter.all(vim.Datastore), key=lambda store: store.name)
-        pod.MoveIntoFolder_Task(stores)
+        vcenter.end(pod.MoveIntoFolder_Task(stores))
         manager = vcenter.content.storageResourceManager
         on = vim.storageDrs.ConfigSpec(podConfigSpec=vim.storageDrs.PodConfigSpec(enabled=True))
-        manager.ConfigureStorageDrsForPod_Task(pod=pod, spec=on, modify=True)
+        vcenter.end(manager.ConfigureStorageDrsForPod_Task(pod=pod, spec=on, modify=True))
         patterns = {"datastore_pattern": None, "datastore_cluster_pattern": "^gold$"}
         with cpi.connect(vcenter.config(cache_folder=str(tmp_path), datacenter=patterns)) as cloud:
             helper = Helper(vcenter, cloud, cloud.create_stemcell(str(image_path), {}, {}))

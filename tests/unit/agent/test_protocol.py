@@ -20,7 +20,7 @@ class Scripted:
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
-        self.asked: list[str] = []
+        self.methods: list[str] = []
         self.deadlines: list[float] = []
         self.closed = False
 
@@ -28,7 +28,7 @@ class Scripted:
         self.closed = True
 
     def exchange(self, request: Mapping[str, Any], deadline_seconds: float) -> Mapping[str, Any]:
-        self.asked.append(request["method"])
+        self.methods.append(request["method"])
         self.deadlines.append(deadline_seconds)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, errors.Error):
@@ -45,7 +45,7 @@ def test_a_task_is_asked_for_until_it_is_done() -> None:
     """And its answer is the method's."""
     transport = Scripted(_RUNNING, _RUNNING, _RUNNING, {"value": -5})
     assert Agent(transport).drain() == -5
-    assert transport.asked == ["drain", "get_task", "get_task", "get_task"]
+    assert transport.methods == ["drain", "get_task", "get_task", "get_task"]
 
 
 def test_an_answer_lost_while_a_task_is_asked_for_is_asked_again() -> None:
@@ -53,7 +53,7 @@ def test_an_answer_lost_while_a_task_is_asked_for_is_asked_again() -> None:
     lost = AgentTimeout("lost")
     transport = Scripted(_RUNNING, lost, lost, lost, lost, {"value": "stopped"})
     Agent(transport).stop()
-    assert transport.asked.count("get_task") == 5
+    assert transport.methods.count("get_task") == 5
 
 
 def test_what_changes_something_is_not_sent_twice() -> None:
@@ -61,7 +61,7 @@ def test_what_changes_something_is_not_sent_twice() -> None:
     transport = Scripted(AgentTimeout("lost"))
     with pytest.raises(AgentTimeout):
         Agent(transport).mount_disk(DiskCid("d"))
-    assert transport.asked == ["mount_disk"]
+    assert transport.methods == ["mount_disk"]
 
 
 def test_a_task_that_takes_too_long_is_told_with_its_id() -> None:
@@ -84,7 +84,7 @@ def test_waiting_for_an_agent_that_boots() -> None:
     """It is pinged until it answers."""
     transport = Scripted(*[AgentUnreachable("not yet")] * 7, {"value": "pong"})
     Agent(transport).wait_until_ready(60)
-    assert transport.asked == ["ping"] * 8
+    assert transport.methods == ["ping"] * 8
 
 
 def test_an_agent_that_never_answers_is_told_with_the_last_fault() -> None:

@@ -1,7 +1,6 @@
 """What processes leave for each other."""
 
-import threading
-import time
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -72,19 +71,19 @@ def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path
         private_files.folder(str(blocker / "below"))
 
 
-def test_one_token_is_held_by_one_call_at_a_time(tmp_path: Path) -> None:
+def test_one_token_is_held_by_one_call_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the same machine; other tokens, and calls without one, do not wait."""
-    went: list[str] = []
+    lock = fcntl.flock
 
-    def second() -> None:
-        with private_files.one_at_a_time(tmp_path, "call", "token"):
-            went.append("second")
+    def at_once(file: int, how: int) -> None:
+        lock(file, how | fcntl.LOCK_NB)
 
+    monkeypatch.setattr(fcntl, "flock", at_once)
     with private_files.one_at_a_time(tmp_path, "call", "token"):
-        waiting = threading.Thread(target=second)
-        waiting.start()
-        with private_files.one_at_a_time(tmp_path, "call", None):
-            time.sleep(0.05)
-        went.append("first")
-    waiting.join(10)
-    assert went == ["first", "second"]
+        with pytest.raises(BlockingIOError), private_files.one_at_a_time(tmp_path, "call", "token"):
+            pass
+        for other in (None, "another token"):
+            with private_files.one_at_a_time(tmp_path, "call", other):
+                pass
+    with private_files.one_at_a_time(tmp_path, "call", "token"):
+        pass

@@ -190,9 +190,9 @@ def test_a_segment_with_a_port_group_on_each_switch_is_taken_where_the_cluster_r
     """NSX gives all of them the segment's name; here the first of them is on a switch that no host has."""
     folder = vcenter.all(vim.DistributedVirtualSwitch)[0].parent
     wanted = vim.DistributedVirtualSwitch.CreateSpec(configSpec=vim.DistributedVirtualSwitch.ConfigSpec(name="unreached"))
-    switch = folder.CreateDVS_Task(spec=wanted).info.result
+    switch = vcenter.end(folder.CreateDVS_Task(spec=wanted))
     spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(name="NSX-late", numPorts=1, type="ephemeral", backingType="nsx")
-    switch.AddDVPortgroup_Task(spec=[spec])
+    vcenter.end(switch.AddDVPortgroup_Task(spec=[spec]))
     zone = nsx.thing("/infra/segments/segment")["transport_zone_path"]
     nsx.put("/infra/segments/late", display_name="NSX-late", transport_zone_path=zone)
     unreached, reached = [one for one in vcenter.all(vim.dvs.DistributedVirtualPortgroup) if one.name == "NSX-late"]
@@ -201,8 +201,8 @@ def test_a_segment_with_a_port_group_on_each_switch_is_taken_where_the_cluster_r
         cards = [one for one in helper.real(vm).config.hardware.device if isinstance(one, vim.vm.device.VirtualEthernetCard)]
         assert [card.backing.port.portgroupKey for card in cards] == [reached.key]
     finally:
-        unreached.Destroy_Task()
-        switch.Destroy_Task()
+        vcenter.end(unreached.Destroy_Task())
+        vcenter.end(switch.Destroy_Task())
 
 
 def test_without_an_nsxt_block_a_vm_type_that_names_groups_is_refused(helper: Helper, vcenter: Lab) -> None:

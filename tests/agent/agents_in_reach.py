@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from cpi.agent.https import from_settings
 from cpi.agent.nats import BusTls, NatsBus
 from cpi.agent.protocol import Agent, Deadlines
-from fixtures.nats_server import NatsServer, nats_server
+from fixtures.nats_server import NatsServer
 from tests.drivers.local_agent.vm import AGENT_ID, Vm, eventually, make_certificate
 
-_READY_SECONDS = 20
-DEADLINES = Deadlines(message=15, task=20, ready=_READY_SECONDS)
+_READY_SECONDS = 60
+DEADLINES = Deadlines(message=60, task=60, ready=_READY_SECONDS)
 
 
-class Reached(NamedTuple):
+class AgentInReach(NamedTuple):
     """A VM whose agent answers, and the agent."""
 
     vm: Vm
@@ -61,22 +61,20 @@ def joined(server: NatsServer) -> NatsBus:
 
 
 @contextlib.contextmanager
-def reached(transport: str, folder: Path, *, isolated: bool = False, **own: object) -> Iterator[Reached]:
-    """Until the block ends."""
+def agent_in_reach(bus: NatsServer | None, folder: Path, *, isolated: bool = False, **own: object) -> Iterator[AgentInReach]:
+    """Until the block ends: on the bus, or over HTTPS where there is none."""
     with contextlib.ExitStack() as ending:
         vm = Vm(folder / "vm", make_certificate())
         ending.callback(vm.close)
         (vm.path / "launch.json").write_text(json.dumps({"isolate_mounts": isolated, "overlay": None, "command": None}))
-        if transport == "https":
+        if bus is None:
             change(vm, {"agent": {"settings": own}})
             agent = from_settings(settings_of(vm), DEADLINES)
         else:
-            (folder / "nats").mkdir()
-            server = ending.enter_context(nats_server(folder / "nats"))
-            put_on_bus(vm, server, **own)
-            agent = ending.enter_context(joined(server)).agent(AGENT_ID, DEADLINES)
+            put_on_bus(vm, bus, **own)
+            agent = ending.enter_context(joined(bus)).agent(AGENT_ID, DEADLINES)
         ending.enter_context(agent)
         launch(vm)
-        eventually(lambda: "listening at" in vm.log() if transport == "https" else "on the bus" in vm.log(), vm.log)
+        eventually(lambda: "listening at" in vm.log() if bus is None else "on the bus" in vm.log(), vm.log)
         agent.wait_until_ready()
-        yield Reached(vm, agent, "ssh" if own.get("ssh_server") else "exec")
+        yield AgentInReach(vm, agent, "ssh" if own.get("ssh_server") else "exec")

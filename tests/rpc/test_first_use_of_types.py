@@ -1,4 +1,7 @@
-"""Types that several threads use for the first time at once, as the workers of a fleet and a director do."""
+"""Types that several threads use for the first time at once, as the workers of a fleet and a director do.
+
+In a process of its own, which a fault would end.
+"""
 
 import subprocess
 import sys
