@@ -13,7 +13,7 @@ from drivers.openstack.client import Client, segment
 from drivers.openstack.errors import Conflicting, Missing, Refused
 from drivers.openstack.ports import Ports
 from drivers.openstack.server_groups import METADATA_KEY, ServerGroups
-from drivers.openstack.servers import Servers
+from drivers.openstack.servers import Servers, is_going
 from drivers.openstack.settings import OpenStackSettings
 from drivers.openstack.states import Document, Waits
 
@@ -45,7 +45,8 @@ class Vms:
         try:
             server: Document = self._client.get("compute", f"/servers/{segment(vm_cid)}")["server"]
         except Missing:
-            self._remove_leftovers(vm_cid)
+            for port in self._leftovers(vm_cid):
+                self.ports.remove(port["id"])
             return
         faults: list[str] = []
         try:
@@ -53,6 +54,8 @@ class Vms:
         except errors.CloudError as error:
             faults.append(error.message)
         ports = self.ports.of(vm_cid)
+        if is_going(server):  # by a call before this one, after which Nova may have let go of the ports
+            ports += self._leftovers(vm_cid)
         self._delete_server(vm_cid)
         for port in ports:
             try:
@@ -103,10 +106,8 @@ class Vms:
             raise errors.CloudError(f"the VM {vm_cid} can not be deleted: {error.said}") from error
         self.servers.gone(vm_cid)
 
-    def _remove_leftovers(self, vm_cid: VmCid) -> None:
-        for port in self.ports.left_by(vm_cid):
-            if not port.get("device_id") or port["device_id"] == vm_cid:
-                self.ports.remove(port["id"])
+    def _leftovers(self, vm_cid: VmCid) -> list[Document]:
+        return [port for port in self.ports.left_by(vm_cid) if port.get("device_id") in {None, "", vm_cid}]
 
     def _remove_empty_group(self, group_id: str) -> None:
         try:
