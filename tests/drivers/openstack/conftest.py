@@ -47,6 +47,13 @@ def stemcell_cid(project: Lab, image_path: str) -> Iterator[StemcellCid]:
         cloud.delete_stemcell(cid)
 
 
+@pytest.fixture(scope="session")
+def vm(project: Lab, stemcell_cid: StemcellCid) -> Iterator[Vm]:
+    """A VM for tests that only need one; each leaves it running, without disks and floating IP. It costs more than they do."""
+    with connect(project.config()) as cloud, gone_after(cloud, vm_maker(project, stemcell_cid)(cloud)) as made:
+        yield made
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     """A cache of its own for each test."""
@@ -122,7 +129,7 @@ def rpc(tmp_path: Path) -> Executable:
         context = {"director_uuid": "director", "request_id": "cpi-1"}
         request = {"method": method, "arguments": arguments, "context": context, "api_version": 3}
         command = [str(Path(sys.executable).with_name("cpi")), "rpc", "--config", str(file)]
-        done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=300)
         assert PASSWORD not in done.stdout + done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer

@@ -66,13 +66,8 @@ def counts(project: Lab, cloud: Cloud, make_vm: MakeVm) -> dict[str, int]:
     return found
 
 
-def test_each_method_makes_so_many_calls(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
-    """No more than an operator would make by hand."""
-    assert counts(project, cloud, make_vm) == MOST
-
-
-def test_the_calls_do_not_grow_with_the_fleet(openstack_plane: ControlPlane, image_path: str, folder: str) -> None:
-    """The same numbers with two hundred servers, volumes and ports more in the project."""
+def test_each_method_makes_so_many_calls_whatever_the_fleet(openstack_plane: ControlPlane, image_path: str, folder: str) -> None:
+    """No more than an operator would make by hand, with two hundred servers, volumes and ports more in the project."""
     with lab(openstack_plane) as project, connect(project.config(cache_folder=folder)) as cloud:
         stemcell_cid = cloud.create_stemcell(image_path, {"name": "tiny", "version": "1", "disk_format": "raw"}, {})
         crowd(project, FLEET)

@@ -8,7 +8,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import StemcellCid
-from cpi.contract.model import Network
+from cpi.contract.model import Network, Vm
 from cpi.contract.units import MiB
 from fixtures.clouds.openstack.lab import Lab
 from fixtures.proxy import Rule, effects
@@ -82,28 +82,27 @@ def test_whichever_call_of_delete_vm_fails_a_repeat_finishes(project: Lab, britt
     brittle_cloud.delete_vm(vm.cid)
 
 
-def test_whichever_call_of_attach_and_detach_fails_a_repeat_does_it(project: Lab, brittle_cloud: Cloud, make_vm: MakeVm) -> None:
+def test_whichever_call_of_attach_and_detach_fails_a_repeat_does_it(project: Lab, brittle_cloud: Cloud, vm: Vm) -> None:
     """With the hint that the first would have given."""
     disk_cid = brittle_cloud.create_disk(MiB(1024), {})
-    with gone_after(brittle_cloud, make_vm(brittle_cloud)) as vm:
-        attachments = "/v2.1/servers/{id}/os-volume_attachments"
-        attach = (f"nova GET {attachments}", f"nova POST {attachments}", "cinder GET /v3/volumes/{id}")
-        hints = []
-        for call in attach:
-            service, _, action = call.partition(" ")
-            with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
-                brittle_cloud.attach_disk(vm.cid, disk_cid)
-            hints += [brittle_cloud.attach_disk(vm.cid, disk_cid), brittle_cloud.attach_disk(vm.cid, disk_cid)]
-            brittle_cloud.detach_disk(vm.cid, disk_cid)
-        assert len({hint.device for hint in hints}) == 1
-        brittle_cloud.attach_disk(vm.cid, disk_cid)
-        detach = (f"nova DELETE {attachments}/{{id}}", "cinder GET /v3/volumes/{id}")
-        for call in detach:
-            service, _, action = call.partition(" ")
-            with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
-                brittle_cloud.detach_disk(vm.cid, disk_cid)
+    attachments = "/v2.1/servers/{id}/os-volume_attachments"
+    attach = (f"nova GET {attachments}", f"nova POST {attachments}", "cinder GET /v3/volumes/{id}")
+    hints = []
+    for call in attach:
+        service, _, action = call.partition(" ")
+        with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
+            brittle_cloud.attach_disk(vm.cid, disk_cid)
+        hints += [brittle_cloud.attach_disk(vm.cid, disk_cid), brittle_cloud.attach_disk(vm.cid, disk_cid)]
         brittle_cloud.detach_disk(vm.cid, disk_cid)
-        assert list(brittle_cloud.get_disks(vm.cid)) == []
+    assert len({hint.device for hint in hints}) == 1
+    brittle_cloud.attach_disk(vm.cid, disk_cid)
+    detach = (f"nova DELETE {attachments}/{{id}}", "cinder GET /v3/volumes/{id}")
+    for call in detach:
+        service, _, action = call.partition(" ")
+        with project.rule(service, Rule(action, BROKEN, times=1)), pytest.raises(errors.CloudError, match="out of order"):
+            brittle_cloud.detach_disk(vm.cid, disk_cid)
+    brittle_cloud.detach_disk(vm.cid, disk_cid)
+    assert list(brittle_cloud.get_disks(vm.cid)) == []
     brittle_cloud.delete_disk(disk_cid)
 
 

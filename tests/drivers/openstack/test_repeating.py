@@ -19,11 +19,10 @@ from tests.drivers.openstack.test_faults import BROKEN
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("census_kept")]
 
 
-def busy(status: int) -> Effect:
-    """A service's word for "later": in a second."""
-    return effects.answer(
-        status, b'{"overLimit": {"message": "slow down"}}', {"Retry-After": "1", "Content-Type": "application/json"}
-    )
+def busy(status: int, *, seconds: int = 0) -> Effect:
+    """A service's word for "later"."""
+    headers = {"Retry-After": str(seconds), "Content-Type": "application/json"}
+    return effects.answer(status, b'{"overLimit": {"message": "slow down"}}', headers)
 
 
 def test_what_passes_is_repeated(project: Lab, folder: str) -> None:
@@ -43,7 +42,7 @@ def test_what_passes_is_repeated(project: Lab, folder: str) -> None:
 def test_a_busy_service_is_asked_again_when_it_says(project: Lab, folder: str, status: int) -> None:
     """A POST too: a refusal has made nothing."""
     with connect(project.config(cache_folder=folder)) as cloud:
-        with project.rule("cinder", Rule("POST /v3/volumes", busy(status), times=1)) as rule:
+        with project.rule("cinder", Rule("POST /v3/volumes", busy(status, seconds=1), times=1)) as rule:
             began = time.monotonic()
             disk_cid = cloud.create_disk(MiB(1024), {})
         assert rule.met == 1
@@ -51,8 +50,8 @@ def test_a_busy_service_is_asked_again_when_it_says(project: Lab, folder: str, s
         cloud.delete_disk(disk_cid)
 
 
-def test_each_call_that_changes_something_waits_as_long_as_it_is_told(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
-    """From a VM's birth to its end; both words for it are in use. Every change is made once."""
+def test_each_call_that_changes_something_is_made_again(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
+    """From a VM's birth to its end; both words for it are in use. Every change is made once. How long is waited, see above."""
     attachments = "/v2.1/servers/{id}/os-volume_attachments"
     rules = {
         "neutron": [Rule("POST /v2.0/ports", busy(429), times=1), Rule("DELETE /v2.0/ports/{id}", busy(413), times=1)],
@@ -71,14 +70,12 @@ def test_each_call_that_changes_something_waits_as_long_as_it_is_told(project: L
     disk_cid = cloud.create_disk(MiB(1024), {})
     with contextlib.ExitStack() as stack:
         injected = [stack.enter_context(project.rule(service, rule)) for service, own in rules.items() for rule in own]
-        began = time.monotonic()
         vm = make_vm(cloud)
         cloud.attach_disk(vm.cid, disk_cid)
         cloud.detach_disk(vm.cid, disk_cid)
         cloud.delete_snapshot(cloud.snapshot_disk(disk_cid, {}))
         cloud.delete_vm(vm.cid)
         cloud.delete_disk(disk_cid)
-        assert time.monotonic() - began >= len(injected)
     assert [rule.met for rule in injected] == [1] * len(injected)
 
 
