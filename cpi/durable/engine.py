@@ -35,6 +35,10 @@ try:
 except ImportError as missing:
     raise errors.CpiError("durable work needs DBOS; install it with: pip install 'multicpi[migration]'") from missing
 
+from cpi.durable import sqlite_clock
+
+sqlite_clock.be_told_of_connections()
+
 T = TypeVar("T")
 
 
