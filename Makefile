@@ -52,3 +52,4 @@ ready-to-demo:
 ready-to-test:
 	@$(PYTHON) .ci/prepare.py test
 	@$(BIN)/python -m fixtures.clouds.openstack prepare
+	@$(BIN)/python -m fixtures.installed

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if costs.is_measured():
         _section(terminalreporter, "statements and branches reached", costs.coverage_by_folder())
     _section(terminalreporter, "not proven", not_proven(terminalreporter))
+    _section(terminalreporter, "ran as users install it", ran_as_installed(terminalreporter))
     cannot = [f"{suite} ({count} left out)" for suite, count in sorted(_left_out(terminalreporter).items())]
     if cannot and _is_ci():
         cannot.append("this is continuous integration (CI=true): counted as a failure")
@@ -119,8 +121,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def not_proven(reporter: pytest.TerminalReporter) -> list[str]:
     """What tests told in their property of that name, each once."""
-    properties = [(report.nodeid, *told) for report in reporter.stats.get("passed", []) for told in report.user_properties]
-    return sorted({f"{node.rpartition('::')[0]}: {value}" for node, name, value in properties if name == "not proven"})
+    return sorted({f"{node.rpartition('::')[0]}: {value}" for node, name, value in _properties(reporter) if name == "not proven"})
+
+
+def ran_as_installed(reporter: pytest.TerminalReporter) -> list[str]:
+    """The Pythons and libraries beside which the package was tried as users install it."""
+    counted = Counter(value for _, name, value in _properties(reporter) if name == "ran as installed")
+    return [f"{title} ({count} tests)" for title, count in sorted(counted.items())]
+
+
+def _properties(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str, Any]]:
+    """What tests that passed told beside."""
+    return ((report.nodeid, *told) for report in reporter.stats.get("passed", []) for told in report.user_properties)
 
 
 def _is_ci() -> bool:

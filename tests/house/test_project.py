@@ -12,6 +12,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import drivers
+from fixtures.installed import environments
+from fixtures.installed.interpreters import VERSIONS
 from tests.house import constraints
 from tests.house.source import ROOT, sources
 
@@ -68,6 +70,26 @@ def test_every_dependency_has_a_lower_bound() -> None:
     """Without one, an old version that was never tried would do."""
     wanted = [*_CORE, *(one for extra, many in _EXTRAS.items() if extra != "all" for one in many)]
     assert [str(one) for one in wanted if not any(part.operator == ">=" for part in one.specifier)] == []
+
+
+def test_the_oldest_versions_are_those_that_are_tried() -> None:
+    """Each lower bound is what tests/installed installs: a claim that was not tried is none."""
+    lines = environments.OLDEST.read_text(encoding="utf-8").splitlines()
+    tried = {
+        canonicalize_name(name): Version(version) for name, _, version in (line.partition("==") for line in lines) if version
+    }
+    wanted = [*_CORE, *(one for extra, many in _EXTRAS.items() if extra not in {"all", "dev"} for one in many)]
+    found = {str(one): tried.get(canonicalize_name(one.name)) for one in wanted}
+    lowest = {str(one): Version(part.version) for one in wanted for part in one.specifier if part.operator == ">="}
+    assert found == lowest
+
+
+def test_the_pythons_that_are_claimed_are_those_that_are_tried() -> None:
+    """The classifiers, the versions that are looked for, and the oldest that is asked for."""
+    before = "Programming Language :: Python :: "
+    claimed = [text.removeprefix(before) for text in _PROJECT["classifiers"] if text.startswith(before)]
+    assert claimed == list(VERSIONS)
+    assert _PROJECT["requires-python"] == f">={VERSIONS[0]}"
 
 
 def test_the_constraints_hold_what_the_tests_install() -> None:

@@ -1,0 +1,45 @@
+"""The package installed in each environment, once for all processes of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.clouds.openstack.environment import locked
+from fixtures.installed.environments import environments
+from fixtures.installed.interpreters import interpreters
+from tests.installed.installing import Installed, build, install
+
+Install = Callable[[str], Installed]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of a run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if own.name.startswith("popen-") else own) / "installed"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def distributions(shared_folder: Path) -> dict[str, Path]:
+    """The wheel and the sdist, by suffix."""
+    folder = shared_folder / "built"
+    with locked(folder.with_suffix(".lock")):
+        return {path.suffix: path for path in folder.iterdir()} if folder.exists() else build(folder)
+
+
+@pytest.fixture
+def installed(
+    request: pytest.FixtureRequest,
+    shared_folder: Path,
+    distributions: dict[str, Path],
+    record_property: Callable[[str, str], None],
+) -> Installed:
+    """In the environment that the test's parameter names."""
+    known = environments()
+    if request.param not in known:
+        pytest.skip(f"no Python for {request.param} here, only {', '.join(interpreters())}")
+    record_property("ran as installed", known[request.param].title)
+    return install(known[request.param], distributions[".whl"], shared_folder / request.param)
