@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.migration.durable.workflow import Engine
 
 _LOOK_SECONDS: Final = 0.3
+_LOOKS_WITHOUT_END: Final = 60
 _FOR_EVER: Final = float("inf")
 _MIB: Final = 1 << 20
 ENDED: Final = {
@@ -34,13 +35,16 @@ def until(come: Callable[[], bool]) -> None:
     )
 
 
-def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
-    """Show a move until it has ended. The first signal cancels it."""
+def follow(book: "Book", move_id: str, stopping: Stopping, is_idle: Callable[[], bool] = lambda: False) -> MoveRecord:
+    """Show a move until it has ended. The first signal cancels it.
+
+    is_idle is whether nothing is under way in this process, which makes the move. Raises CloudError if its end is not kept.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     console = screen.err()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking at the VM and its disk", total=None)
-        seen, cancelling = [0], [False]
+        seen, cancelling, idle = [0], [False], [0]
 
         def over() -> bool:
             record = book.move(move_id)
@@ -54,6 +58,12 @@ def follow(book: "Book", move_id: str, stopping: Stopping) -> MoveRecord:
                     progress.update(task, **_shown(event))
                     if not console.is_terminal:
                         console.print(f"{event['seconds']:8.1f} s  {event['kind']}: {event['message']}", soft_wrap=True)
+            idle[0] = idle[0] + 1 if is_idle() and not record.standing.is_over else 0
+            if idle[0] > _LOOKS_WITHOUT_END:
+                raise errors.CloudError(
+                    f"the move {move_id} has ended here, and its end could not be written down;"
+                    f" when there is room in the database: cpi migrate --resume {move_id}"
+                )
             return record.standing.is_over
 
         until(over)
@@ -130,4 +140,4 @@ def engine_of(url: str | None, *, works: bool) -> "Engine":
 
 
 def _lost(message: str) -> None:
-    leave(f"the connection that says that this process lives was lost, so others take its moves up: {message}")
+    leave(f"this process ends, and another takes its moves up (cpi migrate --resume ID, cpi worker): {message}")

@@ -167,7 +167,7 @@ def _take_back(move_id: str, url: str | None) -> None:
 def _to_its_end(engine: "Engine", move_id: str, url: str | None, end: End) -> None:
     hint = f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
     screen.err().print(f"move {move_id}")
-    record = follow(engine.book, move_id, Stopping(hint))
+    record = follow(engine.book, move_id, Stopping(hint), lambda: engine.is_idle)
     finish_others(engine, hint)
     pictures.draw(record, end.picture)
     _tell_who_is_stale(record, engine, url)

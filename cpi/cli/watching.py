@@ -221,7 +221,7 @@ def telling_runner(plan: "Watchfile", url: str | None) -> "Iterator[Runner]":
 
 
 def _lost(message: str) -> None:
-    leave(f"the connection that says that this process lives was lost, so others go on with its work: {message}")
+    leave(f"this process ends, and the next `cpi watch` goes on with its work: {message}")
 
 
 def _monitor(plan: "Watchfile", runner: "Runner", made: contextlib.ExitStack) -> "Monitor":

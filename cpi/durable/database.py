@@ -34,8 +34,12 @@ class Database(msgspec.Struct, frozen=True):
         """Make the file, for its owner alone. Raises CpiError if it can not be used."""
         if self.path is None:
             return
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.touch(mode=0o600)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        except OSError as error:
+            where = "say with --database (sqlite:///PATH, or PostgreSQL's URL) where it may be"
+            raise errors.CpiError(f"{self.path} cannot be made: {error.strerror}; {where}") from error
         try:
             with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
                 # the file keeps this: who looks at a move does not hold it up, and a record is synced once, not three times

@@ -7,6 +7,7 @@ processes ask for it at the same time.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import threading
@@ -63,7 +64,21 @@ _WATCH_SECONDS: Final = 2.0
 
 def work(name: str) -> Callable[[Work], Work]:
     """Make a function a work that is kept under this name."""
-    return DBOS.workflow(name=name, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+    keeping = DBOS.workflow(name=name, max_recovery_attempts=None, serialization_type=WorkflowSerializationFormat.PORTABLE)
+
+    def made(function: Work) -> Work:
+        @functools.wraps(function)
+        def done(argument: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return function(argument)
+            except SQLAlchemyError as error:
+                if _on_lost is not None:  # it would stay under way for ever, for nothing can be written down of it
+                    _on_lost(f"what was done cannot be written down: {_reason(error)}")
+                raise
+
+        return keeping(done)
+
+    return made
 
 
 def step(name: str, call: Callable[[], Any], /) -> Any:
@@ -78,11 +93,14 @@ def work_id() -> str:
     return DBOS.workflow_id
 
 
+_on_lost: Callable[[str], None] | None = None
+
+
 def unless_closed(call: Callable[..., T]) -> Callable[..., T | None]:
     """For what only tells, or asks: a thread that does so while the engine is closed must not break on it."""
 
     def called(*values: Any) -> T | None:
-        with contextlib.suppress(error.DBOSException):
+        with contextlib.suppress(error.DBOSException, SQLAlchemyError):
             return call(*values)
         return None
 
@@ -99,7 +117,10 @@ class Executor:
 
         works takes what is in the queues too.
         """
+        global _on_lost  # noqa: PLW0603 - the engine finds works by their names, so they find it here
         kept.prepare()
+        _on_lost = on_lost
+        self._kept = kept
         self.executor_id = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.locks = kept.locks(on_lost)
         self.locks.hold(executor_lock(self.executor_id))
@@ -120,7 +141,7 @@ class Executor:
 
     def begin(self, work: Work, work_id: str, argument: Mapping[str, Any]) -> None:
         """Begin a work here, unless one of that id was ever begun anywhere."""
-        with SetWorkflowID(work_id):
+        with _readable(self._kept), SetWorkflowID(work_id):
             DBOS.start_workflow(work, dict(argument))
 
     def enqueue(
@@ -128,7 +149,7 @@ class Executor:
     ) -> None:
         """Leave a work to whoever takes what is in a queue, unless one of that id was ever begun anywhere."""
         marked = SetWorkflowAttributes(dict(marks)) if marks else contextlib.nullcontext()
-        with SetWorkflowID(work_id), marked:
+        with _readable(self._kept), SetWorkflowID(work_id), marked:
             DBOS.enqueue_workflow(queue, work, dict(argument))
 
     def recover(self) -> list[str]:
@@ -193,8 +214,11 @@ def _readable(kept: Database) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, ValueError) as error:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise errors.CpiError(f"{kept.path or 'the database'} cannot be used: {reason}") from error
+        raise errors.CpiError(f"{kept.path or 'the database'} cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).partition("\n")[0]
 
 
 def _launch(kept: Database, executor_id: str, version: str, queues: Sequence[str], *, works: bool) -> None:

@@ -94,6 +94,16 @@ def test_a_worker_on_a_file_that_is_no_database_ends_with_a_sentence(cpi: Comman
     assert file.read_text() == "something else\n"
 
 
+def test_where_no_state_can_be_kept_the_way_out_is_named(cpi: Command, config: Path) -> None:
+    """A home that cannot be written to: no trace, and the option that helps."""
+    wish = ("migrate", "--config", config, "--vm", "v", "--disk", "d", "--size", "1G")
+    for command in (wish, ("worker",)):
+        done = cpi(*command, XDG_STATE_HOME="/dev/null")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "cannot be made: Not a directory; say with --database" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_what_is_missing_is_named_at_once(cpi: Command) -> None:
     """And a password is not taken on the command line, for it would be kept."""
     done = cpi("migrate", "--vm", "vm-1", "--size", "1G")

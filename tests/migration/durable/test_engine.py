@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from dbos import error
-from sqlalchemy.exc import SQLAlchemyError
+from dbos._sys_db import SystemDatabase
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
@@ -357,3 +358,34 @@ def test_without_dbos_the_plain_move_is_there_and_the_durable_one_says_what_to_i
     """`import cpi.migration` needs no engine."""
     done = subprocess.run([sys.executable, "-c", _WITHOUT], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "durable work needs DBOS; install it with: pip install 'multicpi[migration]'"
+
+
+@pytest.mark.parametrize("at", ["claim", "attach_new_disk", "start_jobs"])
+def test_who_cannot_write_a_move_down_any_more_ends_with_a_word(
+    make_vm: MakeVm, config: Path, kept: Database, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The state folder is full: the jobs run, on the old disk or on the new one, and a resume finds what is true."""
+    vm, told, full = make_vm(64, 1), list[str](), list[str]()
+    record = SystemDatabase._record_operation_result_txn
+
+    def kept_until_it_is_full(self: SystemDatabase, result: Any, *told: Any, **more: Any) -> None:
+        if full or result["function_name"] == at:
+            full.append(at)
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        record(self, result, *told, **more)
+
+    monkeypatch.setattr(SystemDatabase, "_record_operation_result_txn", kept_until_it_is_full)
+    with workflow.Engine(kept, told.append) as engine:
+        move_id = engine.start(_entry(config, vm))
+        wait_until(lambda: bool(told) and engine.is_idle, "it is told", deadline_seconds=_SECONDS)
+    assert "database or disk is full" in told[0]
+    monkeypatch.setattr(SystemDatabase, "_record_operation_result_txn", record)
+    with _engine(kept) as engine:
+        left = engine.book.move(move_id)
+        if left.standing.is_over:
+            move_id = engine.start_again(left)
+        outcome = _ended(engine, move_id)
+    assert outcome.standing is Standing.MOVED, outcome.message
+    assert outcome.report is not None
+    vm.disk_cid = outcome.report.disk_cid
+    vm.assert_well()
