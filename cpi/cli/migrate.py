@@ -149,8 +149,21 @@ def _resume(move_id: str, url: str | None, end: End) -> None:
             pictures.draw(record, end.picture)
             show_outcome(record, as_json=end.as_json)
             return
-        again = engine.start_again(record) if record.standing.is_over else record.move_id
+        again = engine.start_again(record) if record.standing.is_over else _gone_on_with(engine, record.move_id)
         _to_its_end(engine, again, url, end)
+
+
+def _gone_on_with(engine: "Engine", move_id: str) -> str:
+    """The move at its end, or a new try of it if the disk that it had made is there no more."""
+    record = follow(engine.book, move_id, Stopping(_hint(move_id)), lambda: engine.is_idle)
+    if record.outcome is None or not record.outcome.disk_lost or record.outcome.swapped or record.outcome.left:
+        return move_id
+    screen.err().print("a disk of the move is gone: it is begun anew")
+    return engine.start_again(record)
+
+
+def _hint(move_id: str) -> str:
+    return f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
 
 
 def _take_back(move_id: str, url: str | None) -> None:
@@ -165,7 +178,7 @@ def _take_back(move_id: str, url: str | None) -> None:
 
 
 def _to_its_end(engine: "Engine", move_id: str, url: str | None, end: End) -> None:
-    hint = f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
+    hint = _hint(move_id)
     screen.err().print(f"move {move_id}")
     record = follow(engine.book, move_id, Stopping(hint), lambda: engine.is_idle)
     finish_others(engine, hint)

@@ -24,7 +24,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.encoding import to_plain
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.durable.database import database as database_of
-from cpi.migration.durable.records import MoveRecord
+from cpi.migration.durable.records import MoveRecord, Standing
 
 if TYPE_CHECKING:  # the engine takes long to import
     from cpi.durable.succession import Succession
@@ -42,6 +42,9 @@ class Orphan(msgspec.Struct, frozen=True):
     orphaned_from: VmCid
     replaced_by: DiskCid
     move_id: str
+    half_made: bool = False
+    """Whether it was made for a move that did not get to its end: the data is on the disk that it was to replace."""
+
     named_by: tuple[str, ...] = ()
     """The instances files that still name it: it is not deleted before they are changed."""
 
@@ -81,16 +84,18 @@ def _seconds(text: str) -> int:
 
 def _found(config: Path, url: str | None, cloud: Cloud) -> list[Orphan]:
     """The orphans that exist and are not in use."""
-    records = [record for record in _records(url) if record.outcome is not None]
+    records = _records(url)
     there = [orphan for orphan in _orphans(config, records) if cloud.has_disk(orphan.disk_cid)]
     if not there:
         return []
     used = _in_use(config, url, cloud, records)
     files = known_files(url)
     return [
-        msgspec.structs.replace(orphan, named_by=tuple(file.words() for file in files if any(file.naming(orphan.disk_cid))))
+        msgspec.structs.replace(
+            orphan, named_by=(*orphan.named_by, *(file.words() for file in files if any(file.naming(orphan.disk_cid))))
+        )
         for orphan in there
-        if orphan.disk_cid not in used
+        if orphan.half_made or orphan.disk_cid not in used
     ]
 
 
@@ -108,7 +113,7 @@ def _orphans(config: Path, records: Sequence[MoveRecord]) -> Iterator[Orphan]:
     cloud = configuration.read_document(config).get("cloud")
     taken = {record.outcome.report.disk_cid: record.created for record in records if record.outcome and record.outcome.report}
     for record in records:
-        orphan = _orphan(record)
+        orphan = _orphan(record) or _half_made(record)
         taken_again = orphan is not None and taken.get(orphan.disk_cid, 0) > record.created
         if orphan is not None and not taken_again and _same_cloud(record.entry.config, cloud, orphan):
             yield orphan
@@ -119,6 +124,14 @@ def _orphan(record: MoveRecord) -> Orphan | None:
     if report is None or report.orphaned_at is None:
         return None
     return Orphan(report.old_disk_cid, report.orphaned_at, report.vm_cid, report.disk_cid, record.move_id)
+
+
+def _half_made(record: MoveRecord) -> Orphan | None:
+    if record.made is None or record.standing is Standing.UNDER_WAY:
+        return None
+    since = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="seconds")
+    unfinished = () if record.standing.is_over else (f"the move {record.move_id}",)
+    return Orphan(record.made, since, record.entry.vm, record.entry.disk, record.move_id, half_made=True, named_by=unfinished)
 
 
 def _same_cloud(path: str, cloud: Any, orphan: Orphan) -> bool:
@@ -178,8 +191,12 @@ def _show(found: list[Orphan], *, as_json: bool) -> None:
     for orphan in found:
         since = age(dt.datetime.fromisoformat(orphan.orphaned_at).timestamp())
         names = ", ".join(orphan.named_by)
-        table.add_row(orphan.disk_cid, f"{since} ago", orphan.orphaned_from, orphan.replaced_by, orphan.move_id, names)
+        table.add_row(orphan.disk_cid, f"{since} ago", orphan.orphaned_from, _instead(orphan), orphan.move_id, names)
     screen.out().print(table if found else "no orphans")
+
+
+def _instead(orphan: Orphan) -> str:
+    return f"{orphan.replaced_by} (half-made)" if orphan.half_made else orphan.replaced_by
 
 
 def _delete_if_wished(cloud: Cloud, config: Path, url: str | None, found: list[Orphan], *, yes: bool) -> None:
@@ -187,7 +204,7 @@ def _delete_if_wished(cloud: Cloud, config: Path, url: str | None, found: list[O
     for orphan in found:
         if orphan.named_by:
             names = ", ".join(orphan.named_by)
-            screen.err().print(f"kept: {orphan.disk_cid} is named by {names}: write {orphan.replaced_by} there", soft_wrap=True)
+            screen.err().print(f"kept: {orphan.disk_cid} is named by {names}{_advice(orphan)}", soft_wrap=True)
     if not free:
         return
     if not yes and not sys.stdin.isatty():
@@ -195,7 +212,14 @@ def _delete_if_wished(cloud: Cloud, config: Path, url: str | None, found: list[O
     if not yes and not typer.confirm(f"delete {len(free)} disks with all that is on them?", err=True):
         raise errors.CpiError("nothing was deleted")
     used = _in_use(config, url, cloud, _records(url))  # whoever was asked may have taken their time
+    for orphan in free:
+        if orphan.disk_cid in used:
+            screen.err().print(f"kept: {orphan.disk_cid} is attached, or in use again", soft_wrap=True)
     _delete(cloud, [orphan for orphan in free if orphan.disk_cid not in used])
+
+
+def _advice(orphan: Orphan) -> str:
+    return f": cpi migrate --resume {orphan.move_id}" if orphan.half_made else f": write {orphan.replaced_by} there"
 
 
 def _delete(cloud: Cloud, found: list[Orphan]) -> None:

@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from cpi.agent.errors import AgentError
 from cpi.agent.protocol import Agent
 from cpi.agent.shell import Shell
 from cpi.contract import errors
@@ -11,6 +12,12 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.migration.guest import Guest
 from cpi.migration.report import Progress
+
+T = TypeVar("T")
+
+
+class VmGone(errors.VMNotFound):
+    """The VM of a move was lost on the way: what is to be done in it cannot be done any more."""
 
 
 class Site:
@@ -22,6 +29,27 @@ class Site:
         self.vm_cid = vm_cid
         self.shell = shell
         self.listener: Callable[[Progress], None] = _nobody
+
+    def is_gone(self) -> bool:
+        """Whether the cloud knows the VM no more; what cannot be told is taken to mean that it is there."""
+        try:
+            return not self.cloud.has_vm(self.vm_cid)
+        except errors.Error:
+            return False
+
+    def telling_its_loss(self, call: Callable[[], T]) -> T:
+        """What call answers. Raises VmGone in the place of what the agent, or the guest, says of a VM that is gone."""
+        try:
+            return call()
+        except (AgentError, errors.VMNotFound) as error:
+            if isinstance(error, VmGone) or not self.is_gone():
+                raise
+            raise VmGone(f"the VM {self.vm_cid} is gone: {error.message}") from error
+
+    def unless_gone(self, call: Callable[[], None]) -> None:
+        """For what is true by itself of a VM that is gone."""
+        with contextlib.suppress(VmGone):
+            self.telling_its_loss(call)
 
     def guest(self, move_id: str) -> Guest:
         """The VM's inside, for one move. Raises CloudError without a shell."""

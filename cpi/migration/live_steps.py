@@ -24,6 +24,10 @@ def _attach_beside(move: Move) -> State:
 
 
 def _take_away(move: Move) -> None:
+    move.site.unless_gone(lambda: _take_away_from_vm(move))
+
+
+def _take_away_from_vm(move: Move) -> None:
     guest = _guest(move)
     # what runs there keeps the new disk busy; if the guest can not be asked, the agent may still be able to unmount it
     with contextlib.suppress(errors.Error):

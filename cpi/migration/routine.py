@@ -15,7 +15,7 @@ from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.kit.retrying import repeated
 from cpi.kit.undo import Undo
-from cpi.migration.disks import Site
+from cpi.migration.disks import Site, VmGone
 from cpi.migration.journal import Journal
 from cpi.migration.measuring import measured, used_bytes_at_least
 from cpi.migration.moving import Move, State
@@ -178,13 +178,13 @@ class _Going:
         while ahead:
             name = ahead[0]
             try:
-                repeated(partial(self._do, name), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+                repeated(partial(self._do, name), on=errors.Error, unless=(jobs.NotStarted, VmGone), attempts=_ATTEMPTS)
             except errors.Error as error:
                 self._journal.left.append(f"{STEPS[name].what}: {error.message}")
             ahead.pop(0)
 
     def _do(self, name: str) -> None:
-        part = partial(STEPS[name].do, self._move)
+        part = partial(self._move.site.telling_its_loss, partial(STEPS[name].do, self._move))
         self._move.site.listener = partial(self._journal.progressed, name)
         state = self._journal.doing(name, lambda: self._perform(name, State, part))
         self._move = msgspec.structs.replace(self._move, state=state)
@@ -192,7 +192,8 @@ class _Going:
     def _undo(self, name: str) -> None:
         undo = STEPS[name].undo
         if undo is not None:
-            attempt = partial(repeated, partial(undo, self._move), on=errors.Error, unless=jobs.NotStarted, attempts=_ATTEMPTS)
+            once = partial(self._move.site.telling_its_loss, partial(undo, self._move))
+            attempt = partial(repeated, once, on=errors.Error, unless=(jobs.NotStarted, VmGone), attempts=_ATTEMPTS)
             self._journal.undoing(name, lambda: self._perform(f"undo {name}", type(None), attempt))
 
     def _told(self) -> Report:

@@ -104,6 +104,9 @@ def _made_perhaps(move: Move) -> DiskCid | None:
     """Without a CID it is not known whether a disk was made: the token finds it, or makes it, and then there is one to delete."""
     try:
         return _create_disk(move).disk_cid
+    except errors.VMNotFound:  # the disk is not found beside its VM any more, but by its token all the same
+        order = move.order
+        return move.site.cloud.create_disk(order.size, order.cloud_properties, None, order.token)
     except errors.NoDiskSpace:
         return None  # what has a token is found before room is asked for
 
@@ -114,6 +117,10 @@ def _attach_new_disk(move: Move) -> State:
 
 
 def _take_new_disk_away(move: Move) -> None:
+    move.site.unless_gone(lambda: _take_new_disk_from_vm(move))
+
+
+def _take_new_disk_from_vm(move: Move) -> None:
     move.site.detach(move.disk_cid)
     if not move.facts.no_live_copy:
         with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody

@@ -131,3 +131,24 @@ def test_a_disk_that_a_move_has_in_hand_is_in_no_other(deployment: Deployment, c
     assert done.returncode == 0, done.stderr
     assert deployment.vm_of(one) != one.first_vm
     deployment.assert_well(one)
+
+
+def test_a_half_made_disk_of_a_lost_vm_is_known_until_the_resume_frees_it(deployment: Deployment, cpi: Command) -> None:
+    """The process and the VM die in the middle: the disk is listed, and the resume says that the VM is gone."""
+    one = deployment.add("db/0")
+    with _move_left_in_the_middle(deployment, one) as move_id:
+        orphans = ("orphans", "--config", deployment.config, "--older-than", "0h")
+        (made,) = deployment.disks() - {one.disk_cid}
+        (found,) = json.loads(cpi(*orphans, "--json").stdout)
+        assert (found["disk_cid"], found["half_made"], found["replaced_by"]) == (made, True, one.disk_cid)
+        kept = cpi(*orphans, "--delete", "--yes")
+        assert f"kept: {made} is named by the move {move_id}" in kept.stderr
+        deployment.hurt(one, "gone")
+        resumed = cpi("migrate", "--resume", move_id)
+    assert resumed.returncode == 1
+    assert f"the VM {one.first_vm} is gone" in resumed.stderr
+    assert deployment.disks() == {one.disk_cid}
+    assert json.loads(cpi(*orphans, "--json").stdout) == []
+    done = cpi("resurrect", deployment.file, "db/0")
+    assert done.returncode == 0, done.stderr
+    deployment.assert_well(one)

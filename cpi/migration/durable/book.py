@@ -5,10 +5,11 @@ from typing import Final
 
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
+from cpi.contract.ids import DiskCid
 from cpi.durable.locks import Locks, executor_lock
 from cpi.durable.works import Row, Works
 from cpi.migration.durable.entry import Entry
-from cpi.migration.durable.records import MoveRecord, Standing, outcome_of
+from cpi.migration.durable.records import MoveRecord, Outcome, Standing, outcome_of
 from cpi.migration.fleet import FleetReport
 
 MOVE: Final = "move"
@@ -86,6 +87,15 @@ class Book:
         """Whether somebody wished so."""
         return bool(self._works.attributes(work_id).get("cancel"))
 
+    def keep_made(self, move_id: str, disk_cid: DiskCid | None) -> None:
+        """Remember the disk that was made for a move; None: it is there no more."""
+        self._works.mark(move_id, {"made": disk_cid and str(disk_cid)})
+
+    def half_made(self, move_id: str) -> list[MoveRecord]:
+        """The tries of a move whose disk was made and not removed."""
+        base = move_id.partition(".")[0]
+        return [record for record in self.moves() if record.made is not None and _is_try_of(base, record.move_id)]
+
     def claimant(self, key: str, but: str) -> str | None:
         """The move, other than one, that has this disk in hand and has not ended."""
         rows = self._works.rows(MOVE, open_only=True)
@@ -109,6 +119,7 @@ class Book:
             events=tuple(event for event in row.attributes.get("events") or () if {"serial", "kind", "message"} <= event.keys()),
             cancelling=cancelling,
             outcome=outcome,
+            made=_made(row, outcome),
             claims=None if row.attributes.get("claims") is None else str(row.attributes["claims"]),
         )
 
@@ -116,6 +127,11 @@ class Book:
         if row.is_queued:
             return Standing.QUEUED
         return Standing.LEFT if self._locks.is_free(executor_lock(row.executor_id)) else Standing.UNDER_WAY
+
+
+def _made(row: Row, outcome: Outcome | None) -> DiskCid | None:
+    made = row.attributes.get("made")
+    return DiskCid(str(made)) if made and not (outcome is not None and outcome.swapped) else None
 
 
 def _is_try_of(move_id: str, work_id: str) -> bool:

@@ -8,6 +8,7 @@ from cpi.agent.jobs import NotStarted
 from cpi.contract import errors
 from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import Overdue
+from cpi.migration.disks import VmGone
 from cpi.migration.report import MoveRefused
 
 
@@ -21,7 +22,7 @@ _KNOWN: Final[dict[str, type[errors.Error]]] = {
         errors.CpiError, errors.NotImplemented, errors.NotSupported, errors.CloudError, errors.VMNotFound,
         errors.NetworkNotFound, errors.NoDiskSpace, errors.DiskNotAttached, errors.DiskNotFound, errors.VMCreationFailed,
         agent_errors.AgentError, agent_errors.AgentUnreachable, agent_errors.AgentTimeout, agent_errors.AgentTaskFailed,
-        agent_errors.AgentUnknownMessage, Overdue, NotStarted, MoveRefused, MoveCancelled,
+        agent_errors.AgentUnknownMessage, Overdue, NotStarted, MoveRefused, MoveCancelled, VmGone,
     )
 }  # fmt: skip
 

@@ -26,29 +26,32 @@ class EntrySite(Site):
         self._move_id = move_id and move_id.partition(".")[0]
         self._deadlines = deadlines
         self._made = contextlib.ExitStack()
-        self._parts: tuple[Cloud, Agent] | None = None
+        self._cloud: Cloud | None = None
+        self._agent: Agent | None = None
         self._shells: list[Shell] = []
         self.vm_cid = VmCid(entry.vm)
         self.listener = _nobody
 
     def open(self) -> tuple[Cloud, Agent]:
         """Both of them. Raises CpiError, AgentError, what the cloud raises; a later call tries again."""
-        if self._parts is None:
-            with contextlib.ExitStack() as made:
-                cloud = made.enter_context(connecting.connect(self._entry.config))
-                agent = made.enter_context(reached(self._entry.agent, cloud, self.vm_cid, made, self._deadlines))
-                self._made, self._parts = made.pop_all(), (cloud, agent)
-        return self._parts
+        return self.cloud, self.agent
 
     @property
     def cloud(self) -> Cloud:  # type: ignore[override]  # opened late
-        """The cloud."""
-        return self.open()[0]
+        """The cloud, also of a VM that is gone."""
+        if self._cloud is None:
+            self._cloud = self._made.enter_context(connecting.connect(self._entry.config))
+        return self._cloud
 
     @property
     def agent(self) -> Agent:  # type: ignore[override]  # opened late
         """The VM's agent."""
-        return self.open()[1]
+        if self._agent is None:
+            with contextlib.ExitStack() as made:
+                agent = made.enter_context(reached(self._entry.agent, self.cloud, self.vm_cid, made, self._deadlines))
+                self._made.enter_context(made.pop_all())
+                self._agent = agent
+        return self._agent
 
     @property
     def shell(self) -> Shell | None:  # type: ignore[override]  # opened late
@@ -62,7 +65,7 @@ class EntrySite(Site):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None and self._move_id is not None and self._parts is not None and not self._shells:
+        if kind is None and self._move_id is not None and self._agent is not None and not self._shells:
             # a process that was killed may have left one, and no step has needed the shell since
             with contextlib.suppress(errors.Error):
                 remove_users(self.agent)

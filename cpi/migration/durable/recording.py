@@ -90,6 +90,10 @@ class Recorder:
         while True:
             try:
                 self._ready()
+            except errors.VMNotFound:
+                if name == _FIRST:
+                    raise
+                return  # it will not come back: the part, or its undoing, has to say so
             except errors.Error:
                 if name == _FIRST:
                     raise

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cpi.contract.encoding import from_plain
+from cpi.contract.ids import DiskCid
 from cpi.migration.durable.entry import Entry
 from cpi.migration.report import Report
 
@@ -39,6 +40,8 @@ class Outcome(msgspec.Struct, frozen=True):
     swapped: bool = False
     undone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    disk_lost: bool = False
+    """Whether it failed because a disk is not there any more: made anew it may get to its end."""
 
 
 class MoveRecord(msgspec.Struct, frozen=True):
@@ -57,6 +60,9 @@ class MoveRecord(msgspec.Struct, frozen=True):
 
     cancelling: bool = False
     outcome: Outcome | None = None
+    made: DiskCid | None = None
+    """The disk that was made for it and is not in use yet, until that is removed."""
+
     claims: str | None = None
     """The lock of the disk that it has, or had, in hand; None if it was refused before."""
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -29,8 +29,12 @@ from cpi.migration.durable.recording import Recorder
 from cpi.migration.durable.records import MoveRecord, Outcome, Standing
 from cpi.migration.durable.telling import Teller
 from cpi.migration.fleet import Fleet, FleetReport, Tally, room, why_stopped
+from cpi.migration.moving import State
+from cpi.migration.performing import Done, Perform
 from cpi.migration.report import MoveFailed, MoveRefused
 from cpi.migration.routine import carry_out
+
+T = TypeVar("T")
 
 FORMAT: Final = "moves-1"
 """The version of what is kept: another one only if an older program's moves could not be finished any more."""
@@ -218,19 +222,62 @@ def _moved(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Outco
         was_cancelled=partial(engine.teller.is_cancelled, move_id),
         on_event=partial(engine.teller.tell, move_id),
     )
+    perform = partial(_remembering_the_disk, engine, move_id, recorder.perform)
     try:
-        report = carry_out(entry.order(move_id), site, recorder.tell, again=True, perform=recorder.perform)
+        report = carry_out(entry.order(move_id), site, recorder.tell, again=True, perform=perform)
     except MoveFailed as failed:
         standing = Standing.CANCELLED if recorder.cancelled and not failed.left else Standing.FAILED
         message = scrubbed(failed.message)
-        return Outcome(standing, message, failed.report, swapped=failed.swapped, undone=failed.undone, left=failed.left)
+        lost = isinstance(failed.__cause__, errors.DiskNotFound)
+        return Outcome(standing, message, failed.report, failed.swapped, failed.undone, failed.left, disk_lost=lost)
     except MoveRefused as refused:
         return Outcome(Standing.REFUSED, scrubbed(refused.message))
     except MoveCancelled as cancelled:
         return Outcome(Standing.CANCELLED, cancelled.message)
     except errors.Error as error:
-        return Outcome(Standing.FAILED, f"nothing was changed: {scrubbed(error.message)}")
+        return _not_begun(engine, move_id, site, error)
     return Outcome(Standing.MOVED, report=report, swapped=True)
+
+
+def _remembering_the_disk(
+    engine: Engine, move_id: str, perform: Perform, name: str, kind: type[T], call: Callable[[], T], /
+) -> Done[T]:
+    """As perform. A disk that was made is known until it is removed, whatever becomes of the VM and of this process."""
+
+    def remembered() -> T:
+        answer = call()
+        if name == "create_disk" and isinstance(answer, State):
+            engine.book.keep_made(move_id, answer.disk_cid)
+        elif name == "undo create_disk":
+            engine.book.keep_made(move_id, None)
+        return answer
+
+    return perform(name, kind, remembered)
+
+
+def _not_begun(engine: Engine, move_id: str, site: EntrySite, error: errors.Error) -> Outcome:
+    """Nothing can be done in a VM that is gone, but what an earlier try has made for it can be removed."""
+    freed = durable.step("free", partial(_freed, engine, move_id, site))
+    if not freed["gone"]:
+        return Outcome(Standing.FAILED, f"nothing was changed: {scrubbed(error.message)}")
+    unchanged = "" if freed["freed"] else "nothing was changed: "
+    lines = [f"{unchanged}the VM {site.vm_cid} is gone", *freed["freed"]]
+    return Outcome(Standing.FAILED, "\n  ".join(lines), left=tuple(freed["left"]))
+
+
+def _freed(engine: Engine, move_id: str, site: EntrySite) -> dict[str, Any]:
+    freed, left = list[str](), list[str]()
+    try:
+        if not site.is_gone():
+            return {"gone": False}
+        for record in engine.book.half_made(move_id):
+            if record.made is not None:
+                site.cloud.delete_disk(record.made)
+                engine.book.keep_made(record.move_id, None)
+                freed.append(f"the disk {record.made}, which was made for it, is deleted")
+    except errors.Error as error:
+        left.append(f"delete the disk that was made for it: {scrubbed(error.message)}")
+    return {"gone": True, "freed": freed, "left": left}
 
 
 @durable.work(FLEET)

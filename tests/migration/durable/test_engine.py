@@ -318,7 +318,7 @@ def test_a_database_that_goes_away_between_two_questions_is_told(kept: Database)
         raise SQLAlchemyError("the server closed the connection")
 
     works = Works(durable._Asked(kept, SimpleNamespace(list_workflows=lost)))  # type: ignore[arg-type]  # all that is asked
-    with pytest.raises(errors.CpiError, match=r"moves\.sqlite can not be used: the server closed the connection"):
+    with pytest.raises(errors.CpiError, match=r"moves\.sqlite cannot be used: the server closed the connection"):
         works.rows()
 
 

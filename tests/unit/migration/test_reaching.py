@@ -32,7 +32,7 @@ class _Agent:
 def _end(agent: _Agent, move_id: str | None, raised: BaseException | None = None) -> None:
     site = EntrySite(_ENTRY, move_id=move_id)
     with site:
-        site._parts = (cast("Any", None), cast("Any", agent))
+        site._agent = cast("Any", agent)
         if raised is not None:
             raise raised
 
