@@ -11,7 +11,8 @@ _HELD: Final = 75
 _TOLD: Final = 5
 
 # A line for each process and way: pid, whether it belongs to a job, may write, how, where, its command; and one for each
-# mount elsewhere. A mount that goes when ours goes, since it is a peer or a slave of it, holds nothing.
+# mount elsewhere. A mount that goes when ours goes, since it is a peer or a slave of it, holds nothing; nor does the one that
+# ours is a slave of: a shell may live in a copy of the guest's mounts, and the agent unmounts the guest's own.
 _HOLDERS: Final = r"""
 holders() {
   perl -e '
@@ -23,7 +24,7 @@ holders() {
     my $minor = ($device & 0xff) | (($device >> 12) & 0xffffff00);
     my ($number, $hex) = ("$major:$minor", sprintf "%02x:%02x", $major, $minor);
     chomp(my $place = qx(cd "$store/." && pwd -P));
-    my (%parent, %job, @found, %seen, %ours);
+    my (%job, @found, %seen, %ours, %above);
     sub slurp { my ($path) = @_; open my $file, "<", $path or return ""; local $/; return <$file> // "" }
     sub shown { my ($text) = @_; $text =~ s/[^\x20-\x7e]/?/g; return length $text > 160 ? substr($text, 0, 160) . "..." : $text }
     my @pids = grep { /^[0-9]+$/ } do { opendir my $all, "/proc" or die "/proc: $!\n"; readdir $all };
@@ -58,19 +59,26 @@ holders() {
         my @part = split / /;
         my @shared = map { /^shared:([0-9]+)$/ } @part;
         my @masters = map { /^master:([0-9]+)$/ } @part;
-        { device => $part[2] // "", place => $part[4] // "", shared => \@shared, peers => [@shared, @masters] }
+        { device => $part[2] // "", place => $part[4] // "", shared => \@shared, masters => \@masters }
       } split /\n/, slurp("/proc/$pid/mountinfo");
     }
     my $space = readlink("/proc/self/ns/mnt") // "";
     for my $mount (mounts("self")) {
-      if ($mount->{place} eq $place) { $ours{$_} = 1 for @{$mount->{shared}} } else { push @found, $mount }
+      if ($mount->{place} ne $place) { push @found, $mount; next }
+      $ours{$_} = 1 for @{$mount->{shared}};
+      $above{$_} = 1 for @{$mount->{masters}};
+    }
+    sub goes_with_ours {
+      my ($mount) = @_;
+      return (grep { $ours{$_} } @{$mount->{shared}}, @{$mount->{masters}})
+        || $mount->{place} eq $place && (grep { $above{$_} } @{$mount->{shared}}, @{$mount->{masters}});
     }
     tell_of($$, 1, "mount", $_->{place}) for @found;
     for my $pid (@pids) {
       next if $pid == $$ || $pid == getppid;
       my $other = readlink("/proc/$pid/ns/mnt") // next;
       if ($other ne $space && !$seen{$other}++) {
-        for my $mount (mounts($pid)) { tell_of($pid, 1, "mount", $mount->{place}) unless grep { $ours{$_} } @{$mount->{peers}} }
+        for my $mount (mounts($pid)) { tell_of($pid, 1, "mount", $mount->{place}) unless goes_with_ours($mount) }
       }
       for my $how ("cwd", "root", "exe") {
         my @status = stat "/proc/$pid/$how";

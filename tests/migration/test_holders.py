@@ -2,12 +2,13 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cpi.agent.shell import OnOutput, Output
 from cpi.contract.units import MiB
 from cpi.migration import MoveFailed
 from cpi.migration.disks import Site
@@ -16,6 +17,7 @@ from cpi.migration.holding import holders_from, told
 from cpi.migration.plan import Order
 from fixtures.local_cloud import local_config
 from tests.migration.database_vm import DatabaseVm, database_vms
+from tests.migration.guest_shells import VmShell
 
 
 @pytest.fixture
@@ -114,3 +116,25 @@ def test_of_each_process_one_thing_is_told_and_writing_comes_first() -> None:
     held = holders_from(said)
     assert [holder.of_a_job for holder in held] == [False, False, True]
     assert told(held) == "process 7 (sh -c x) writes to /store/log; process 8 (job) has mapped /store/b"
+
+
+class _CopiedView:
+    """A shell whose commands see a copy of the VM's mounts, as sshd's sessions do where the machine has no /run/sshd."""
+
+    def __init__(self, inner: VmShell) -> None:
+        self._inner = inner
+        self.root = inner.root
+
+    def run(
+        self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
+    ) -> Output:
+        """As a Shell does."""
+        inside = ["unshare", "--mount", "--propagation", "slave", *command]
+        return self._inner.run(inside, deadline_seconds=deadline_seconds, stdin=stdin, on_output=on_output)
+
+
+@pytest.mark.root
+def test_a_shell_in_a_copy_of_the_guests_mounts_does_not_hold_the_disk(vm: DatabaseVm) -> None:
+    """The agent unmounts the guest's own: it is no stranger's."""
+    vm.move(128, strategy="live_copy", shell=_CopiedView(vm.shell()))
+    vm.assert_well()
