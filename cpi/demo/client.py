@@ -15,7 +15,7 @@ from cpi.demo.job import PORT
 from cpi.kit.waiting import wait_until
 
 _ANSWER_SECONDS = 10.0
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 _BETWEEN_ROWS_SECONDS = 0.002
 _BETWEEN_TRIES_SECONDS = 0.02
 

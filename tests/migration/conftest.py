@@ -1,4 +1,4 @@
-"""A local cloud of its own for each test, with a VM whose job writes acknowledged rows on its persistent disk."""
+"""VMs of a local cloud whose jobs write acknowledged rows on their persistent disks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.local_cloud import local_config
-from tests.migration.database_vm import MakeVm, database_vms
+from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
+from tests.migration.shared_vms import SharedVms, pytest_runtest_makereport, vms  # noqa: F401 - a hook and a fixture
 
 _BACKINGS = [pytest.param("folder", id="folder"), pytest.param("loop", id="loop", marks=pytest.mark.root)]
 
@@ -19,6 +20,13 @@ def backing(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_vm(tmp_path: Path, backing: str) -> Iterator[MakeVm]:
-    """Makes a VM with a disk of so many MiB and so many of data on it; all of it is removed afterwards."""
+    """Makes a VM with a disk of so many MiB and so many of data on it, alone on its cloud; all is removed afterwards."""
     with database_vms(tmp_path, local_config(tmp_path, backing)) as make:
         yield make
+
+
+@pytest.fixture
+def vm(request: pytest.FixtureRequest, vms: SharedVms, backing: str) -> Iterator[DatabaseVm]:  # noqa: F811 - a fixture's name
+    """A VM that was well when the test before this one had done with it; 4 MiB of data on a disk of 96 MiB or more."""
+    with vms.lent(backing, request.node) as lent:
+        yield lent

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cpi
+from cpi.agent import jobs
 from cpi.agent.https import from_settings
 from cpi.agent.protocol import Agent
 from cpi.contract import errors
@@ -24,7 +25,7 @@ from cpi.migration import Report, migrate_disk
 from tests.migration.guest_shells import VmShell
 from tests.unit.migration.world import Faults, FaultyTransport, faulty
 
-_READY_SECONDS = 30
+_READY_SECONDS = 120
 _NEW_ROWS = 2
 _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
@@ -54,10 +55,22 @@ class DatabaseVm:
         command = [sys.executable, str(Path(job.__file__).resolve())]
         self.spec: dict[str, Any] = {"jobs": [{"name": "rows", "command": command, "env": env}]}
         self.agent.apply(self.spec)
-        self.agent.start()
+        jobs.start(self.agent)
         self.writer.start()
         self.writer.wait_for_more(_NEW_ROWS)
         self.digest = asked(self.address, {"do": "examine"})["digest"]
+
+    def rest(self) -> None:
+        """Write no more, and keep no disk but the job's."""
+        self.writer.stop()
+        for disk_cid in self.disks() - {self.disk_cid}:
+            self.cloud.delete_disk(disk_cid)
+
+    def write_anew(self) -> None:
+        """Begin a new book, with the first row."""
+        self.writer = Writer(self.address)
+        self.writer.start()
+        self.writer.wait_for_more(_NEW_ROWS)
 
     def move(self, size: int, faults: Faults | None = None, **wish: Any) -> Report:
         """Move the disk, over a line that may fail, and follow it."""
@@ -95,7 +108,7 @@ class DatabaseVm:
 
     def assert_well(self) -> None:
         """The job runs on its disk, which alone is attached; every acknowledged row is vm, and new ones are taken."""
-        assert self.agent.get_state().job_state == "running"
+        assert self.agent.get_state().job_state == jobs.RUNNING
         assert tuple(self.cloud.get_disks(self.vm_cid)) == (self.disk_cid,)
         assert self.agent.list_disk() == (self.disk_cid,)
         self.writer.wait_for_more(_NEW_ROWS)

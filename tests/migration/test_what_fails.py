@@ -1,9 +1,7 @@
 """Each thing that can go wrong, by its name: the job ends up on the old disk with every row, and no other disk is left."""
 
-import functools
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,9 +50,9 @@ _REFUSED: dict[str, Callable[[], _Says]] = {
 
 @pytest.mark.parametrize("strategy", _COPIES)
 @pytest.mark.parametrize("why", _REFUSED)
-def test_what_is_refused_leaves_the_job_on_the_old_disk(make_vm: MakeVm, strategy: str, why: str) -> None:
+def test_what_is_refused_leaves_the_job_on_the_old_disk(vm: DatabaseVm, strategy: str, why: str) -> None:
     """By a cloud or an agent, in words that reach whoever asked."""
-    vm, says = make_vm(96, 4), _REFUSED[why]()
+    says = _REFUSED[why]()
     with pytest.raises(MoveFailed) as failed:
         vm.move(128, says, strategy=strategy, shell=vm.shell())
     assert says.fault.message in failed.value.message
@@ -62,9 +60,8 @@ def test_what_is_refused_leaves_the_job_on_the_old_disk(make_vm: MakeVm, strateg
     _assert_undone(vm, failed.value)
 
 
-def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(make_vm: MakeVm) -> None:
+def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(vm: DatabaseVm) -> None:
     """The worst moment: neither disk is mounted."""
-    vm = make_vm(96, 4)
     third = _Says("mount_disk", AgentTaskFailed("mount: wrong fs type, bad superblock"), times=(3,))
     with pytest.raises(MoveFailed, match="bad superblock") as failed:
         vm.move(128, third, strategy="live_copy", shell=vm.shell())
@@ -146,34 +143,33 @@ def _mib(vm: DatabaseVm) -> int:
 
 
 @pytest.mark.parametrize(("strategy", "step"), [("live_copy", "verify_live"), ("copy", "attach_new_disk")])
-def test_an_agent_that_is_silent_for_a_while_fails_the_move(make_vm: MakeVm, strategy: str, step: str) -> None:
+def test_an_agent_that_is_silent_for_a_while_fails_the_move(vm: DatabaseVm, strategy: str, step: str) -> None:
     """It is stopped as a machine under load may be, and goes on while the move is undone."""
-    vm = make_vm(96, 4)
-    vm.agent.deadlines = Deadlines(message=1, ready=1, task=20, start=20, copy=20)
     leader = vm.group
-    going_on = threading.Timer(2.5, functools.partial(os.kill, leader, signal.SIGCONT))
 
     def silence(event: Event) -> None:
         if (event.step, event.kind) == (step, EventKind.BEGUN):
+            vm.agent.deadlines = Deadlines(message=1, ready=1)
             os.kill(leader, signal.SIGSTOP)
-            going_on.start()
+        if event.kind is EventKind.FAILED:
+            vm.agent.deadlines = Deadlines()
+            os.kill(leader, signal.SIGCONT)
 
     with pytest.raises(MoveFailed, match=r"did not answer|was not ready") as failed:
         vm.move(128, strategy=strategy, shell=vm.shell(), on_event=silence)
-    going_on.join()
-    vm.agent.deadlines = Deadlines()
+    assert vm.agent.deadlines == Deadlines()
     _assert_undone(vm, failed.value)
 
 
 @pytest.mark.parametrize("strategy", _COPIES)
-def test_a_job_that_can_not_be_drained_fails_the_move(make_vm: MakeVm, strategy: str) -> None:
+def test_a_job_that_can_not_be_drained_fails_the_move(vm: DatabaseVm, strategy: str) -> None:
     """Its own script says so, to a real agent; it goes on as before."""
-    vm = make_vm(96, 4)
     (job,) = vm.spec["jobs"]
     vm.agent.apply({"jobs": [{**job, "drain": {"command": ["sh", "-c", "echo still writing >&2; exit 3", "drain"]}}]})
     with pytest.raises(MoveFailed, match=r"drain: .*rows.*exit status 3") as failed:
         vm.move(128, strategy=strategy, shell=vm.shell())
     _assert_undone(vm, failed.value)
+    vm.agent.apply(vm.spec)
 
 
 def _assert_undone(vm: DatabaseVm, failed: MoveFailed) -> None:
