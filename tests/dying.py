@@ -53,6 +53,7 @@ def hurting(inner: _Step, request: dict[str, Any]) -> _Step:
         if (name, moment) != (at, when) or times[0]:
             return False
         times[0] += 1
+        request["struck"] = True
         return True
 
     def step(name: str, call: Callable[[], Any], /) -> Any:

@@ -12,7 +12,7 @@ from cpi.testing.fork_server import ForkServer, fork_server
 from tests.dying import DIED as DIED  # noqa: PLC0414 - a test needs it beside what it is the status of
 
 _ROOT = Path(__file__).resolve().parents[1]
-_SECONDS = 150.0
+_SECONDS = 330.0
 """Longer than any of them waits."""
 
 

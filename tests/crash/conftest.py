@@ -1,14 +1,13 @@
 """A VM on the local cloud whose disk is moved by processes that die."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from fixtures.local_cloud import local_config, local_config_file
+from fixtures.local_cloud import local_config_file
 from tests.crash.scenario import CrashScenario
 from tests.dying_processes import DyingProcesses, dying_processes
-from tests.migration.database_vm import database_vms
+from tests.migration.shared_vms import SharedVms, pytest_runtest_makereport, vms  # noqa: F401 - a hook and a fixture
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +18,7 @@ def processes() -> Iterator[DyingProcesses]:
 
 
 @pytest.fixture
-def scenario(tmp_path: Path, processes: DyingProcesses) -> Iterator[CrashScenario]:
+def scenario(request: pytest.FixtureRequest, vms: SharedVms, processes: DyingProcesses) -> Iterator[CrashScenario]:  # noqa: F811 - a fixture's name
     """On folders: what is tested is who does what again, not filesystems."""
-    with database_vms(tmp_path, local_config(tmp_path)) as make:
-        yield CrashScenario(make(96, 2), processes, local_config_file(tmp_path))
+    with vms.lent("folder", request.node) as vm:
+        yield CrashScenario(vm, processes, local_config_file(vm.root.parent))

@@ -10,14 +10,17 @@ from cpi.migration.durable import workflow
 from cpi.migration.durable.entry import Entry
 from tests import dying
 
-_SECONDS = 100.0
+_SECONDS = 300.0
 """A move takes a few; on a machine that does much else it takes many, and that is no fault."""
-_PATIENT = Deadlines(ready=1.5, start=20, task=20, copy=30)
+_PATIENT = Deadlines(start=120, task=120, copy=120)
+_WITH_THE_DEAD = Deadlines(ready=3, start=120, task=120, copy=120)
+"""An agent that was killed answers no more, however long one waits."""
 
 
 def moved(request: dict[str, Any]) -> Any:
     """Begin the move, or go on with it, and tell how it ended."""
-    with workflow.Engine(database(request["database"]), dying.lost, works=True, deadlines=_PATIENT) as mover:
+    deadlines = _WITH_THE_DEAD if request.get("hurt") in {"agent", "vm"} else _PATIENT
+    with workflow.Engine(database(request["database"]), dying.lost, works=True, deadlines=deadlines) as mover:
         move_id = request["move_id"]
         if request.get("again"):
             move_id = mover.start_again(mover.book.move(move_id))
@@ -29,7 +32,7 @@ def moved(request: dict[str, Any]) -> Any:
             deadline_seconds=_SECONDS,
             longest_pause_seconds=0.1,
         )
-        return {**to_plain(mover.book.move(move_id).outcome), "move_id": mover.book.move(move_id).move_id}
+        return {**to_plain(mover.book.move(move_id).outcome), "move_id": move_id, "struck": request.get("struck", False)}
 
 
 def _is_known(mover: workflow.Engine, move_id: str) -> bool:

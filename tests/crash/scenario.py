@@ -1,6 +1,7 @@
 """Moves of one disk by processes that die, and what must be true afterwards."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cpi.migration.report import Strategy
 from tests.dying_processes import DIED, DyingProcesses
 from tests.migration.database_vm import DatabaseVm
 
+_SECONDS = 120.0
 _SIZES = (96, 128)
 _WISHES: dict[Strategy, dict[str, Any]] = {
     Strategy.COPY: {"strategy": "copy"},
@@ -39,25 +41,42 @@ class CrashScenario:
         self._config = config
         self._size = _SIZES[0]
 
-    def cut_off(self, strategy: Strategy, at: str, when: str, hurt: str) -> None:
-        """Hurt a move there; have it taken up; see that nothing is lost, and nothing is left over."""
-        move_id = uuid.uuid4().hex[:12]
-        there = f"{strategy.value}: {hurt} {when} {at}"
-        first = self._run(move_id=move_id, entry=self._entry(strategy), at=at, when=when, hurt=hurt, **self._lock())
-        outcome = first.get("outcome")
-        if hurt == "process":
-            assert first["status"] == DIED, f"{there}: {first}"
-            outcome = self.finished(move_id, there)
-            assert outcome["standing"] == "moved", f"{there}: {outcome}"
-        assert outcome is not None, f"{there}: {first}"
-        if hurt in {"agent", "vm"}:
-            self.vm.cloud.reboot_vm(self.vm.vm_cid)
-            self.vm.agent.wait_until_ready()
-            if outcome["standing"] != "moved" or outcome["left"]:
-                outcome = self._run(move_id=move_id, again=True)["outcome"]
-                assert outcome["standing"] == "moved", f"{there}: {outcome}"
-            wait_until(self._job_runs, f"{there}: the job after the reboot", deadline_seconds=30)
+    def hurt_along(self, strategy: Strategy, parts: Sequence[tuple[str, str]], hurt: str) -> None:
+        """Hurt one try after the other, each at its part: the next takes up what one leaves. No row is lost."""
+        left: str | None = None
+        for name, when in parts:
+            there = f"{strategy.value}: {hurt} {when} {name}"
+            outcome = self._hurt(strategy, left, there, at=name, when=when, hurt=hurt)
+            if not outcome["struck"]:
+                # what the one before had left was finished without this part
+                self._assert_moved(outcome, there)
+                outcome = self._hurt(strategy, None, there, at=name, when=when, hurt=hurt)
+            assert outcome["struck"], f"{there}: {outcome}"
+            if hurt != "answer":
+                self.vm.cloud.reboot_vm(self.vm.vm_cid)
+                self.vm.agent.wait_until_ready()
+            is_over = hurt == "answer" or (outcome["standing"] == "moved" and not outcome["left"])
+            left = None if is_over else outcome["move_id"]
+            if is_over:
+                self._wait_for_the_job(there)
+                self.assert_well(outcome, there)
+        if left is not None:
+            self._assert_moved(self._run(move_id=left, again=True)["outcome"], f"{strategy.value}: after the last {hurt}")
+
+    def _hurt(self, strategy: Strategy, left: str | None, there: str, **request: Any) -> dict[str, Any]:
+        how = {"move_id": left, "again": True} if left else {"move_id": uuid.uuid4().hex[:12], "entry": self._entry(strategy)}
+        ended = self._run(**how, **request, **self._lock())
+        assert ended["status"] == 0, f"{there}: {ended}"
+        outcome: dict[str, Any] = ended["outcome"]
+        return outcome
+
+    def _assert_moved(self, outcome: dict[str, Any], there: str) -> None:
+        assert outcome["standing"] == "moved", f"{there}: {outcome}"
+        self._wait_for_the_job(there)
         self.assert_well(outcome, there)
+
+    def _wait_for_the_job(self, there: str) -> None:
+        wait_until(self._job_runs, f"{there}: the job", deadline_seconds=_SECONDS)
 
     def killed_all_along(self, strategy: Strategy, when: str) -> None:
         """One move, each of whose parts kills the process that does it: the next one goes on from there."""
@@ -68,9 +87,7 @@ class CrashScenario:
             died = self._run(move_id=move_id, at=name, when=when, **entry)
             assert died["status"] == DIED, f"{there} {name}: {died}"
             entry = {}
-        outcome = self.finished(move_id, there)
-        assert outcome["standing"] == "moved", f"{there}: {outcome}"
-        self.assert_well(outcome, there)
+        self._assert_moved(self.finished(move_id, there), there)
 
     def killed_after(self, strategy: Strategy, seconds: float) -> bool:
         """Kill a move after so long, and the process that goes on with it too; whether it was still under way at first."""
@@ -80,9 +97,7 @@ class CrashScenario:
         killed = self._run(move_id=move_id, entry=entry, kill_after=seconds)
         self._run(move_id=move_id, entry=entry, kill_after=seconds)
         # it may have been killed before it had written anything down
-        outcome = self.finished(move_id, there, entry=entry)
-        assert outcome["standing"] == "moved", f"{there}: {outcome}"
-        self.assert_well(outcome, there)
+        self._assert_moved(self.finished(move_id, there, entry=entry), there)
         return bool(killed["status"] != 0)
 
     def finished(self, move_id: str, there: str, **more: Any) -> dict[str, Any]:
@@ -112,9 +127,12 @@ class CrashScenario:
         return self._processes.run(folder=folder, database=f"sqlite:///{folder}/state/moves.sqlite", **request)
 
     def _entry(self, strategy: Strategy) -> dict[str, Any]:
-        self._size = next(size for size in _SIZES if size != self._size) if "copy" in strategy.value else self._size + 16
-        wish = {"properties": {"name": f"n{self._size}"}} if strategy is Strategy.NATIVE_UPDATE else {}
-        entry = {"config": str(self._config), "vm": str(self.vm.vm_cid), "disk": str(self.vm.disk_cid), "size": self._size}
+        if "copy" in strategy.value:
+            size = self._size = next(size for size in _SIZES if size != self._size)
+        else:
+            size = self.vm.largest = max(self.vm.largest, *_SIZES) + 16
+        wish = {"properties": {"name": f"n{size}"}} if strategy is Strategy.NATIVE_UPDATE else {}
+        entry = {"config": str(self._config), "vm": str(self.vm.vm_cid), "disk": str(self.vm.disk_cid), "size": size}
         return {**entry, **_WISHES[strategy], **wish}
 
     def _lock(self) -> dict[str, str]:

@@ -47,6 +47,9 @@ class DatabaseVm:
 
     def begin(self, size: int, data: int) -> None:
         """Mount a disk of size MiB, run a job that keeps data MiB on it, write rows."""
+        self.largest = size
+        """MiB; who moves the disk elsewhere keeps it, so that what grows in place can be larger than all before."""
+
         self.disk_cid = self.cloud.create_disk(MiB(size), {}, self.vm_cid)
         self.agent.wait_until_ready(_READY_SECONDS)
         self.agent.add_persistent_disk(self.disk_cid, self.cloud.attach_disk(self.vm_cid, self.disk_cid))
