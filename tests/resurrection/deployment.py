@@ -29,7 +29,7 @@ from cpi.kit.waiting import wait_until
 from fixtures.local_cloud import local_config_file
 from fixtures.nats_server import NatsServer
 
-READY = 30
+READY = 120
 _BRISK = Deadlines(message=5)
 _QUICK = {
     "agent_timeout": 1.0,
@@ -88,6 +88,10 @@ class Deployment:
             (self.folder / f"{name}.pem").write_text(text)
         self.more = {"bus": {"url": server.url, **{name: f"{name}.pem" for name in texts}}}
         self.bus = bus
+
+    def watch_for(self, **seconds: float) -> None:
+        """Other patience than the usual."""
+        self.more["watch"] = {**_QUICK, **seconds}
 
     @property
     def file(self) -> Path:

@@ -19,7 +19,8 @@ from cpi.resurrection.pulse import Pulse
 from cpi.resurrection.watchfile import read_watchfile
 from tests.resurrection.deployment import Deployment
 
-SECONDS = 25.0
+SECONDS = 120.0
+"""Until something hangs for sure: on a machine that does much else, all of it takes long."""
 
 
 class Watch:

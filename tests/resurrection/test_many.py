@@ -13,7 +13,7 @@ from cpi.resurrection.alert import Kind
 from tests.resurrection.deployment import Deployment
 from tests.resurrection.monitors import kept_in, monitor_process, watching
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 _CHAOS = int(os.environ.get("CHAOS", "0"))
 """How many seconds of chaos, from `make chaos`; it is short and small otherwise."""
@@ -39,7 +39,7 @@ def _hurt_somebody(deployment: Deployment) -> None:
 
 def test_whatever_dies_comes_back_and_no_acknowledged_row_is_lost(deployment: Deployment) -> None:
     """VMs, agents, jobs and the monitor itself are killed at random; nothing is left over in the end."""
-    _filled(deployment, 20 if _CHAOS else 5)
+    _filled(deployment, 20 if _CHAOS else 4)
     deployment.more = {"groups": {"db": {"at_once": 4}}}
     file, end = deployment.file, time.monotonic() + (_CHAOS or 5)
     while time.monotonic() < end:
@@ -49,17 +49,17 @@ def test_whatever_dies_comes_back_and_no_acknowledged_row_is_lost(deployment: De
                 _hurt_somebody(deployment)
                 time.sleep(random.uniform(0.2, 1.5))  # noqa: S311 - not for secrets
     with monitor_process(file, kept_in(deployment.folder)):
-        wait_until(lambda: all(map(deployment.is_well, deployment.instances)), "all are well", deadline_seconds=60 + _CHAOS)
+        wait_until(lambda: all(map(deployment.is_well, deployment.instances)), "all are well", deadline_seconds=240 + _CHAOS)
         time.sleep(3)
-        wait_until(lambda: all(map(deployment.is_well, deployment.instances)), "all stay well", deadline_seconds=60 + _CHAOS)
+        wait_until(lambda: all(map(deployment.is_well, deployment.instances)), "all stay well", deadline_seconds=240 + _CHAOS)
     for one in deployment.instances:
         deployment.assert_well(one)
     deployment.assert_nothing_left_over()
 
 
 def test_a_meltdown_is_one_alert_and_no_recreation(deployment: Deployment) -> None:
-    """Thirty in a hundred at once: nobody touches anything, until people have."""
-    _filled(deployment, 10)
+    """Half of them at once: nobody touches anything, until people have."""
+    _filled(deployment, 6)
     deployment.more = {
         "watch": {"agent_timeout": 6.0, "meltdown": {"count": 3, "percent": 20}}
     }  # agents of a busy machine are late
