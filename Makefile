@@ -9,7 +9,7 @@ PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick chaos bench format docs constraints ready-to-demo ready-to-test
+.PHONY: help demo test quick chaos nightly bench format docs constraints ready-to-demo ready-to-test
 
 help: ## tell what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -32,6 +32,9 @@ quick: ready-to-test ## what can be told in less than two minutes
 
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
 	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)
+
+nightly: ## what chance finds, at length: chaos with 500 TIMES
+	@$(MAKE) chaos TIMES=$(or $(TIMES),500)
 
 bench: ready-to-test ## figures, beside those of a bare Python in the same run
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
