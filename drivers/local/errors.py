@@ -36,7 +36,13 @@ def table(root: str) -> Table:
             )
         return errors.CloudError(f"the state of the local cloud, {root}/state.sqlite, can not be used: {error}")
 
-    return {OSError: of_system, sqlite3.Error: of_database}
+    def of_text(error: BaseException) -> errors.Error:
+        return errors.CloudError(
+            f"the state of the local cloud, {root}/state.sqlite, is damaged: it holds what is no text: {error}; "
+            "restore it from a backup"
+        )
+
+    return {OSError: of_system, sqlite3.Error: of_database, UnicodeDecodeError: of_text}
 
 
 def _full(root: str, error: BaseException) -> errors.Error:

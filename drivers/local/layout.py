@@ -9,6 +9,7 @@ from cpi.contract import errors
 
 _OWNER_ONLY: Final = 0o700
 _TRIES: Final = 20
+_MOST_NAMED: Final = 5
 
 
 class Layout:
@@ -38,6 +39,11 @@ class Layout:
     def vm(self, cid: str) -> Path:
         """The folder of a VM."""
         return self.root / "vms" / cid
+
+    def resources(self) -> list[str]:
+        """The resources that have a folder, whatever is on record; at most a few are named."""
+        kinds = [self.root / name for name in ("stemcells", "disks", "snapshots", "vms")]
+        return [f"{kind.name}/{path.name}" for kind in kinds if kind.is_dir() for path in sorted(kind.iterdir())[:_MOST_NAMED]]
 
     def make_root(self) -> None:
         """Make the root folder, for its owner alone, and the folders in it; one that exists keeps its mode."""

@@ -6,6 +6,7 @@ can still be read and deleted.
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -89,6 +90,7 @@ class State:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         if not self._layout.database.exists():
             self._layout.make_root()
+            os.close(os.open(self._layout.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
         try:
             database.row_factory = sqlite3.Row
@@ -108,12 +110,22 @@ class State:
         database.execute("BEGIN IMMEDIATE")
         try:
             if _version(database) == 0:
+                self._see_that_nothing_lies_here()
                 for statement in _SCHEMA:
                     database.execute(statement)
             database.execute("COMMIT")
         finally:
             if database.in_transaction:
                 database.execute("ROLLBACK")
+
+    def _see_that_nothing_lies_here(self) -> None:
+        """A record that was emptied or removed is no new cloud: what it told of is still there. Raises CpiError."""
+        left = self._layout.resources()
+        if left:
+            raise errors.CpiError(
+                f"{self._layout.database} is empty or was removed, and there are resources beside it: {', '.join(left)}. "
+                "Bring the file back from a backup; or, if these are worth nothing, remove them and it"
+            )
 
 
 def _whole(value: Any) -> Any:

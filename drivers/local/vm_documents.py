@@ -1,5 +1,7 @@
 """What is written for a VM before it starts: its agent's settings, its way to start, its certificate."""
 
+import contextlib
+import ipaddress
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +30,7 @@ class AgentIdentity:
         """The settings document: env as it came, an mbus with a certificate where it brought none, and the VM's address."""
         bosh = mapping(env.get("bosh"), "env.bosh")
         mbus = mapping(bosh.get("mbus"), "env.bosh.mbus")
-        urls = [str(url) for url in mbus.get("urls") or [self._url(endpoint)]]
+        urls = [_here(str(url), endpoint) for url in mbus.get("urls") or [self._url(endpoint)]]
         self._check(urls[0])
         cert = mapping(mbus.get("cert"), "env.bosh.mbus.cert")
         if urls[0].startswith("https:") and not (cert.get("certificate") and cert.get("private_key")):
@@ -41,12 +43,7 @@ class AgentIdentity:
         host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
         if not self._defaults.mbus:
             return f"https://agent:{secrets.token_urlsafe(24)}@{host}:{endpoint.port}"
-        url = urlsplit(self._defaults.mbus)
-        if url.scheme != "https":
-            return self._defaults.mbus
-        # as create-env has it: https://user:password@0.0.0.0:6868
-        user = url.netloc.rpartition("@")[0]
-        return f"https://{user}@{host}:{url.port or endpoint.port}"
+        return self._defaults.mbus
 
     def _check(self, url: str) -> None:
         scheme = url.partition("://")[0] if "://" in url else "none"
@@ -61,6 +58,25 @@ class AgentIdentity:
 
         made = certificate_for(self._layout, endpoint.address, vm_cid)
         return {"ca": made.authority, "certificate": made.certificate, "private_key": made.private_key}
+
+
+def _here(mbus: str, endpoint: Endpoint) -> str:
+    """An HTTPS endpoint is the VM's own loopback address, for callers with a password: the rest of this machine is no friend.
+
+    create-env asks for https://user:password@0.0.0.0:6868, which would be all addresses of this machine.
+    """
+    url = urlsplit(mbus)
+    if url.scheme != "https":
+        return mbus
+    user = url.netloc.rpartition("@")[0] if url.password else f"agent:{secrets.token_urlsafe(24)}"
+    host = url.hostname if _is_loopback(url.hostname or "") else endpoint.address
+    return f"https://{user}@{f'[{host}]' if ':' in str(host) else host}:{url.port or endpoint.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def launch_document(stemcell: Path, command: list[str], *, isolated: bool) -> dict[str, Any]:

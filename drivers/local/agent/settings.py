@@ -1,5 +1,6 @@
 """The settings document as this agent reads it: the file that the driver keeps, with update_settings laid over it."""
 
+import ipaddress
 import json
 import logging
 from collections.abc import Mapping
@@ -151,6 +152,8 @@ def endpoint_of(mbus: Any, fallback: Any) -> Endpoint | Bus:
         )
     if not (cert.get("certificate") and cert.get("private_key")):
         raise Fault("env.bosh.mbus.cert must hold certificate and private_key: they are what HTTPS is served with")
+    if not url.password or not _is_loopback(url.hostname):
+        raise Fault("the agent listens on a loopback address, for callers with a password: https://user:password@127.…:port")
     return Endpoint(
         host=url.hostname,
         port=url.port or _DEFAULT_PORT,
@@ -159,6 +162,13 @@ def endpoint_of(mbus: Any, fallback: Any) -> Endpoint | Bus:
         certificate=str(cert["certificate"]),
         private_key=str(cert["private_key"]),
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _bus(urls: tuple[str, ...], cert: Mapping[str, Any]) -> Bus:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -171,3 +172,25 @@ def test_a_root_folder_that_is_a_file_is_said(place: Place) -> None:
     place.root.write_text("")
     with pytest.raises(errors.CpiError, match=r"the root folder can not be made: .*/cloud is no folder"):
         place.disk()
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b""), lambda path: path.unlink()], ids=["emptied", "removed"])
+def test_a_state_without_its_record_is_refused_not_begun_anew(place: Place, spoil: Callable[[Path], object]) -> None:
+    """A disk with data lies there: "it does not exist" would be untrue."""
+    disk_cid = place.cloud.create_disk(MiB(16), {})
+    spoil(place.layout.database)
+    with pytest.raises(errors.CpiError, match=f"disks/{disk_cid}"):
+        place.cloud.has_disk(disk_cid)
+    with pytest.raises(errors.CpiError, match="backup"):
+        place.cloud.create_disk(MiB(16), {})
+    assert place.layout.disk(disk_cid).is_dir()
+
+
+def test_the_record_is_for_its_owner_alone(place: Place) -> None:
+    """Whatever the umask is."""
+    before = os.umask(0)
+    try:
+        place.cloud.create_disk(MiB(16), {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(place.layout.database.stat().st_mode) == 0o600

@@ -1,6 +1,9 @@
 """A VM that is born onto a message bus, as a director's are."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
 
 from cpi.agent.nats import BusTls, NatsBus
 from cpi.contract.ids import AgentId
@@ -34,3 +37,17 @@ def test_a_bus_without_certificates_is_left_without(place: Place) -> None:
     vm_cid = place.vm(env=env).cid
     assert place.cloud.agent_settings(vm_cid)["env"]["bosh"]["mbus"] == {"urls": ["nats://127.0.0.1:1"], "cert": {}}
     assert place.cloud.has_vm(vm_cid)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:a-password@0.0.0.0:6868", "https://0.0.0.0:6868", "https://[::]:6868", "https://user@10.0.0.6"]
+)
+def test_an_agent_listens_on_its_own_loopback_address_for_callers_with_a_password(place: Place, url: str) -> None:
+    """Whatever a document says: with 0.0.0.0 and no password, everyone on the network would be root in the VM."""
+    vm_cid = place.vm(env={"bosh": {"mbus": {"urls": [url]}}}).cid
+    settings = place.cloud.agent_settings(vm_cid)
+    for written in (settings["mbus"], settings["env"]["bosh"]["mbus"]["urls"][0]):
+        served = urlsplit(written)
+        assert (served.hostname, served.port) == (settings["address"], urlsplit(url).port or served.port)
+        assert served.password
+        assert served.password == (urlsplit(url).password or served.password)
