@@ -15,6 +15,8 @@ from cpi.kit.waiting import wait_until
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 20.0
 _LINES: Final = 5
+_HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "USER", "COVERAGE_PROCESS_CONFIG")
+"""What a VM sees of its caller's environment, where passwords and tokens lie too; the last one measures what tests reach."""
 
 
 class VmProcess:
@@ -47,6 +49,7 @@ class VmProcess:
         try:
             done = subprocess.run(
                 launcher,
+                env={name: os.environ[name] for name in _HANDED_ON if name in os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cpi.connecting import connect
@@ -326,3 +327,13 @@ def test_the_address_of_another_program_is_refused(place: Place) -> None:
         with pytest.raises(errors.VMCreationFailed, match=f"another program listens at {address} port 6868"):
             place.vm(stemcell_cid, {"net": Network(ip=address)})
     assert place.count("vms") == 0
+
+
+def test_a_vm_does_not_see_its_callers_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A director's has passwords and tokens in it."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-caller")
+    vm_cid = place.vm().cid
+    lock = (place.layout.vm(vm_cid) / "agent.lock").read_text(encoding="ascii").split()[0]
+    processes = [psutil.Process(int(lock)), *psutil.Process(int(lock)).children(recursive=True)]
+    assert [process.pid for process in processes if "AWS_SECRET_ACCESS_KEY" in process.environ()] == []
+    assert all("PATH" in process.environ() for process in processes)
