@@ -42,6 +42,7 @@ _PROPERTIES: Final = _option("--properties", text="Its cloud properties, as JSON
 _OLD_SIZE: Final = _option("--old-size", text="What size it has: without it the data is copied.")
 _OLD_PROPERTIES: Final = _option("--old-properties", text="What cloud properties it has, as JSON.")
 _STRATEGY: Final = typer.Option(help=f"How: auto, {', '.join(strategy.value for strategy in Strategy)}.")
+_VERIFY: Final = typer.Option(help="What is read from both disks with the jobs down: changes, or full for every byte.")
 _SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
 _BANDWIDTH: Final = _option("--bandwidth", text="What a live copy may take a second while the jobs run: 50M, or MiB.")
 _DOWN_SECONDS: Final = typer.Option(
@@ -73,6 +74,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
     old_properties: Annotated[str | None, _OLD_PROPERTIES] = None,
     strategy: Annotated[str, _STRATEGY] = "auto",
     snapshot: Annotated[bool, _SNAPSHOT] = False,
+    verify: Annotated[str, _VERIFY] = "changes",
     bandwidth: Annotated[str | None, _BANDWIDTH] = None,
     down_seconds: Annotated[float | None, _DOWN_SECONDS] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
@@ -98,7 +100,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
     """
     told = {
         "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
-        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth,
+        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth, "verify": verify,
         "down_seconds": down_seconds, "agent_url": agent_url, "agent_login": agent_login, "agent_ca": agent_ca,
         "agent_id": agent_id, "agent_certificate": agent_certificate, "agent_key": agent_key, "resume": resume,
         "dry_run": dry_run, "queue_only": queue_only, "picture": picture,

@@ -66,6 +66,7 @@ def entry_of(told: Mapping[str, Any]) -> Entry:
         "properties": _object("--properties", told.get("properties") or "{}"),
         "strategy": _strategy(told.get("strategy") or "auto"),
         "snapshot": told.get("snapshot", False),
+        "verify": told.get("verify") or "changes",
         "limits": _limits(told),
         "agent": agent,
     }

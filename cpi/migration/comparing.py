@@ -135,7 +135,8 @@ if [ -s "$W/differing" ]; then
 fi
 """
 
-# With the jobs down: everything has to be the same. Says how many paths were listed, how many files and bytes read.
+# With the jobs down: everything has to be the same; with "full" all content is read. Says how many paths were listed, how many
+# files and bytes read.
 LAST: Final = f"""
 {_COMPARING}
 STRICT=-noignore_readdir_race
@@ -144,7 +145,7 @@ walk "$T" "$W/there"
 differ "$W/now" "$W/there" >"$W/differing"
 : >"$W/complaints"
 files "$W/now" >"$W/files"
-comm -z -12 "$W/doubtful" "$W/files" | content >"$W/numbers"
+if [ "$1" = full ]; then cat "$W/files"; else comm -z -12 "$W/doubtful" "$W/files"; fi | content >"$W/numbers"
 if [ -s "$W/complaints" ]; then unreadable; fi
 paths <"$W/now" | comm -z -12 - "$W/doubtful" >"$W/kept"
 belongings of_list "$W/kept"
@@ -161,18 +162,60 @@ away_with_sockets
 sync -f "$T/."
 """
 
+# Checksums of the files that are named on stdin. Of a sparse one only what is not zero is read, and the place of it.
+_SUMS: Final = r"""
+sums() {
+  cat >"$W/summed"
+  perl -0e '
+    use strict; use warnings; use Fcntl;
+    my ($top, $dense, $one) = @ARGV;
+    open my $list, ">", $dense or die "$dense: $!\n";
+    while (my $name = <STDIN>) {
+      chomp $name;
+      my @status = lstat "$top/$name" or die "cannot read $name: $!\n";
+      if ($status[7] < 1048576 || $status[12] * 1024 >= $status[7]) { print $list "$name\0"; next }
+      sysopen my $file, "$top/$name", O_RDONLY | O_NOFOLLOW or die "cannot read $name: $!\n";
+      open my $sum, "|-", "sha256sum >\"$one\"" or die "sha256sum: $!\n";
+      print $sum pack "Q", $status[7];
+      for (my $at = 0; $at < $status[7];) {
+        my $from = sysseek $file, $at, 3;
+        last if !defined $from && $!{ENXIO};
+        my $end = defined $from ? sysseek $file, $from, 4 : $status[7];
+        $end = $status[7] unless defined $end;
+        # by whole blocks, for another filesystem may keep more of the zeros
+        for ($at = (defined $from ? 0 + $from : $at) & ~4095; $at < $end; $at += 4096) {
+          sysseek $file, $at, 0;
+          defined sysread $file, my $data, 4096 or die "cannot read $name: $!\n";
+          print $sum pack("Q", $at), $data if $data =~ /[^\0]/;
+        }
+      }
+      close $sum or die "sha256sum: $?\n";
+      open my $made, "<", $one or die "$one: $!\n";
+      { local $/ = "\n"; chomp(my $line = <$made>); print substr($line, 0, 64), "  $name\0" }
+    }
+    close $list or die "$dense: $!\n";
+  ' "$S" "$W/dense" "$W/one" <"$W/summed" >"$W/sums.part"
+  (cd "$S/." && xargs -0 -r -a "$W/dense" sha256sum -z --) >>"$W/sums.part"
+  sort -z -T "$W" "$W/sums.part"
+}
+"""
+
 # Before an agent copies by itself, the jobs down: what there is to be copied.
 BEFORE: Final = f"""
 {FLAGS}
+{_SUMS}
 STRICT=-noignore_readdir_race
 list "$W/before"
 standing "$W/before" | flagged "$S" >"$W/flagging"
+rm -f "$W/sums"
+if [ "$1" = full ]; then files "$W/before" | sums >"$W/sums"; fi
 """
 
 # After it, the new disk in the old one's place. An agent's pipe of tar keeps times to the second.
 AFTER: Final = f"""
 {_COMPARING}
 {FLAGS}
+{_SUMS}
 STRICT=-noignore_readdir_race
 if [ ! -e "$W/before" ] || [ ! -e "$W/before.about" ] || [ ! -e "$W/flagging" ]; then exit 0; fi
 list "$W/after"
@@ -180,6 +223,11 @@ for name in before after; do
   sed -z 's,^\\([^/]* -*[0-9]*\\)[.][0-9]* [.],\\1 .,' "$W/$name.about" | sort -z -T "$W" >"$W/$name.rough.about"
 done
 differ "$W/before.rough" "$W/after.rough" >"$W/differing"
+if [ -e "$W/sums" ]; then
+  files "$W/after" | sums >"$W/sums.after"
+  comm -z -13 "$W/sums" "$W/sums.after" | cut -z -c 67- | sort -z | comm -z -13 "$W/differing" - >"$W/unequal"
+  cat "$W/unequal" >>"$W/differing"
+fi
 flag "$S" <"$W/flagging"
 sync -f "$S/."
 tr -dc '\\0' <"$W/before" | wc -c

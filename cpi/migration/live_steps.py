@@ -9,7 +9,7 @@ from cpi.contract import errors
 from cpi.migration import copying, holding, verifying
 from cpi.migration.guest import REPAIR, Guest
 from cpi.migration.moving import Move, State, Step
-from cpi.migration.report import Pass
+from cpi.migration.report import Pass, Verify
 from cpi.migration.stopping import expected_seconds
 
 
@@ -110,11 +110,12 @@ def _copy_last(move: Move) -> State:
 
 
 def _verify_last(move: Move) -> State:
-    verified = verifying.verify_changes(_guest(move))
+    verified = verifying.verify_changes(_guest(move), move.order.verify)
     verifying.carry_flags(_guest(move))
+    what = "everything" if move.order.verify is Verify.FULL else "what changed or was in doubt"
     told = (
         f"with the jobs down {verified.paths} paths were listed on both disks, and agree in name, kind, size, links, owner, mode"
-        f" and time; what changed or was in doubt, {verified.files} files, was read from both and compared byte by byte"
+        f" and time; {what}, {verified.files} files with {verified.size} bytes, was read from both and compared byte by byte"
     )
     notes = [told]
     if verified.differing:

@@ -10,7 +10,7 @@ from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
 from cpi.migration.foretelling import Sample, expected_down_seconds
 from cpi.migration.guest import REPAIR
-from cpi.migration.report import MoveRefused, Strategy
+from cpi.migration.report import MoveRefused, Strategy, Verify
 from cpi.migration.stopping import Limits
 
 Steps = tuple[str, ...]
@@ -36,6 +36,9 @@ class Order(msgspec.Struct, frozen=True):
 
     metadata: Metadata = {}
     """What the new disk is tagged with, beside the move itself."""
+
+    verify: Verify = Verify.CHANGES
+    """What is compared with the jobs down."""
 
     snapshot: bool = False
     """Whether the cloud takes a snapshot of the old disk first; it is kept."""
@@ -223,6 +226,8 @@ def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
     needed = _NEEDS.get(strategy)
     if strategy is Strategy.LIVE_COPY and facts.no_live_copy:
         raise MoveRefused(f"live_copy was asked for, and it can not be: {facts.no_live_copy}")
+    if order.verify is Verify.FULL and facts.no_live_copy and strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
+        raise MoveRefused(f"a full comparison was asked for, and it can not be made: {facts.no_live_copy}")
     if order.snapshot and Capability.SNAPSHOTS not in facts.capabilities:
         raise MoveRefused("a snapshot was asked for, and the cloud can not take any")
     if needed is not None and needed not in facts.capabilities:

@@ -22,6 +22,16 @@ class Strategy(Enum):
     COPY = "copy"
 
 
+class Verify(Enum):
+    """What of the content is read from both disks with the jobs down."""
+
+    CHANGES = "changes"
+    """What changed since it was compared while they ran, or was in doubt."""
+
+    FULL = "full"
+    """Every byte."""
+
+
 class EventKind(Enum):
     """What an event tells of."""
 

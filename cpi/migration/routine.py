@@ -21,7 +21,7 @@ from cpi.migration.measuring import measured, used_bytes_at_least
 from cpi.migration.moving import Move, State
 from cpi.migration.performing import Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
-from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy
+from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy, Verify
 from cpi.migration.steps import STEPS
 from cpi.migration.stopping import Limits
 
@@ -48,6 +48,7 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
     start_jobs: bool | None = None,
     shell: Shell | None = None,
     snapshot: bool = False,
+    verify: Verify | str = Verify.CHANGES,
     limits: Limits | None = None,
     move_id: str | None = None,
     on_event: OnEvent | None = None,
@@ -57,6 +58,7 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
     Given:   old_disk_cid is the VM's persistent disk. old_size and old_cloud_properties are the director's record of it: without
              both of them "auto" copies, for no cloud can be asked. metadata is what the new disk is tagged with. With a shell in
              the guest (cpi.agent.shell) a copy is made while the jobs run, within limits. snapshot has the cloud take one first.
+             verify "full" has every byte of both disks compared with the jobs down.
     Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
              (start_jobs says otherwise); what the jobs had written is on it.
              start_jobs is the director's record of whether the jobs are meant to run; without it, that they are not stopped now.
@@ -79,6 +81,7 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
         metadata=metadata or {},
         start_jobs=start_jobs,
         snapshot=snapshot,
+        verify=_verify(verify),
         limits=limits or Limits(),
     )
     return carry_out(order, Site(cloud, agent, vm_cid, shell), on_event, again=move_id is not None)
@@ -217,3 +220,10 @@ def _strategy(wanted: Strategy | str) -> Strategy | None:
     except ValueError as error:
         known = ", ".join(("auto", *(strategy.value for strategy in Strategy)))
         raise MoveRefused(f"there is no strategy {wanted!r}; there are: {known}") from error
+
+
+def _verify(wanted: Verify | str) -> Verify:
+    try:
+        return Verify(wanted)
+    except ValueError as error:
+        raise MoveRefused(f"there is no comparison {wanted!r}; there are: {', '.join(how.value for how in Verify)}") from error

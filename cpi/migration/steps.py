@@ -14,6 +14,7 @@ from cpi.migration import verifying
 from cpi.migration.guest import advice
 from cpi.migration.live_steps import LIVE_STEPS
 from cpi.migration.moving import Move, State, Step
+from cpi.migration.report import Verify
 
 
 def _stop_jobs(move: Move) -> State:
@@ -147,7 +148,7 @@ def _copy_data(move: Move) -> State:
     guest = None if move.facts.no_live_copy else move.site.guest(move.order.move_id)
     if agent.list_disk() != (new,):
         if guest is not None:
-            verifying.list_before(guest)
+            verifying.list_before(guest, move.order.verify)
         try:
             agent.migrate_disk(old, new)
         except errors.CloudError as error:
@@ -156,15 +157,16 @@ def _copy_data(move: Move) -> State:
     if mounted != (new,):
         raise errors.CloudError(f"the agent says that it copied the data, and has {', '.join(mounted) or 'nothing'} mounted")
     paths = None if guest is None else verifying.check_after(guest)
-    return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*move.state.notes, _compared(paths)))
+    return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*move.state.notes, _compared(paths, move.order.verify)))
 
 
-def _compared(paths: int | None) -> str:
+def _compared(paths: int | None, what: Verify) -> str:
     if paths is None:
         return "the agent copied the data; nothing was compared, for that takes a shell in the guest"
+    content = "so do the checksums of all files;" if what is Verify.FULL else "content and"
     return (
         f"the agent copied the data; {paths} paths were listed on both disks with the jobs down, and agree in name, kind, size,"
-        " links, owner, mode and second of change; content and attributes were not compared"
+        f" links, owner, mode and second of change; {content} attributes were not compared"
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.migration import comparing, flagging
 from cpi.migration.guest import Guest
+from cpi.migration.report import Verify
 
 _NAMES_TOLD: Final = 5
 _LONGEST_NAME: Final = 120
@@ -41,23 +42,23 @@ def check_lasting(guest: Guest) -> None:
         raise errors.CloudError(f"the new disk cannot hold these as they are on the old one: {told(names)}")
 
 
-def verify_changes(guest: Guest) -> Verified:
-    """Everything that lies on both disks, and the content of what changed or was in doubt; what differs is copied once more.
+def verify_changes(guest: Guest, what: Verify = Verify.CHANGES) -> Verified:
+    """Everything that lies on both disks, and the content of what changed, was in doubt, or of all; what differs is copied again.
 
     Raises CloudError naming what still differs.
     """
-    found, names = _compared(guest)
+    found, names = _compared(guest, what)
     if names:
         guest.run(comparing.REPAIR)
-        found, still = _compared(guest)
+        found, still = _compared(guest, what)
         if still:
             raise errors.CloudError(f"the new disk differs from the old one although it was copied twice: {told(still)}")
     return msgspec.structs.replace(found, differing=len(names))
 
 
-def list_before(guest: Guest) -> None:
-    """Note all that the store holds, the jobs down. Raises Unreadable."""
-    guest.run(comparing.BEFORE)
+def list_before(guest: Guest, what: Verify) -> None:
+    """Note all that the store holds, the jobs down; with checksums if every byte is to be compared. Raises CloudError."""
+    guest.run(comparing.BEFORE, what.value)
 
 
 def check_after(guest: Guest) -> int | None:
@@ -77,8 +78,8 @@ def carry_flags(guest: Guest) -> None:
     guest.run(flagging.APPLY)
 
 
-def _compared(guest: Guest) -> tuple[Verified, list[bytes]]:
-    head, _, names = guest.run(comparing.LAST).stdout.partition(b"\n")
+def _compared(guest: Guest, what: Verify) -> tuple[Verified, list[bytes]]:
+    head, _, names = guest.run(comparing.LAST, what.value).stdout.partition(b"\n")
     paths, files, size = _numbers(head)
     return Verified(files, size, paths=paths), _names(names)
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from cpi.contract import errors
+from cpi.kit.waiting import wait_until
 from cpi.migration import copying, scripts, verifying
 from cpi.migration.guest import Guest, NoRoom
-from cpi.migration.report import Pass, Progress
+from cpi.migration.report import Pass, Progress, Verify
 from cpi.migration.stopping import Limits
 from tests.migration import hostile
 from tests.migration.checker import judge, picture
@@ -157,6 +159,48 @@ def test_what_differs_after_the_last_pass_is_copied_again_or_stops_the_move(gues
     (target / "db" / "same-size").write_bytes(b"d" * 5000)
     assert verifying.verify_changes(guest).differing == 1
     assert told(target) == told(store)
+
+
+def _rotten(path: Path, at: int) -> None:
+    """Other bytes, and nothing that tells of it."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"rotten")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_full_comparison_reads_every_byte(guest: Guest) -> None:
+    """What the new disk gives back otherwise than it was written is found with the jobs down, though nothing had changed."""
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    _copied(guest)
+    old = time.time() + 3
+    wait_until(lambda: time.time() > old or None, "files that count as old", deadline_seconds=60)
+    copying.copy_changes(guest, _LIMITS, 2, _nobody)
+    verifying.verify_doubtful(guest)
+    copying.copy_last(guest, 3)
+    _rotten(target / "db" / "big", 2 * MEGA)
+    assert verifying.verify_changes(guest).differing == 0
+    found = verifying.verify_changes(guest, Verify.FULL)
+    assert found.differing == 1
+    assert found.size > 3 * MEGA
+    assert told(target) == told(store)
+
+
+@pytest.mark.parametrize(("name", "at"), [("big", 100), ("sparse", 8 * MEGA), ("sparse", 3 * MEGA)])
+def test_a_full_comparison_of_an_agents_copy_is_by_checksums(guest: Guest, kind: str, name: str, at: int) -> None:
+    """They are noted before it and compared after it, holes passed over; here the copy is the same disk with other bytes."""
+    if kind == "folder":
+        return
+    store = Path(guest.store)
+    plant(store)
+    hostile.TREES["sparse"](store)
+    verifying.list_before(guest, Verify.FULL)
+    assert (verifying.check_after(guest) or 0) > 20
+    _rotten(store / "db" / name, at)
+    with pytest.raises(errors.CloudError, match=f"differs from the old one: db/{name}$"):
+        verifying.check_after(guest)
 
 
 def test_a_disk_that_is_too_small_is_told_with_the_figures(guest: Guest, kind: str) -> None:

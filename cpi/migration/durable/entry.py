@@ -8,7 +8,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.migration.plan import Order
-from cpi.migration.report import Strategy
+from cpi.migration.report import Strategy, Verify
 from cpi.migration.stopping import Limits
 
 
@@ -28,6 +28,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     metadata: Metadata = {}
     start_jobs: bool | None = None
     snapshot: bool = False
+    verify: Verify = Verify.CHANGES
     limits: Limits = Limits()
     """What a live copy may take."""
 
@@ -47,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             metadata=self.metadata,
             start_jobs=self.start_jobs,
             snapshot=self.snapshot,
+            verify=self.verify,
             limits=self.limits,
         )
 

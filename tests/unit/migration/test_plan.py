@@ -12,7 +12,7 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
 from cpi.migration.foretelling import Sample
 from cpi.migration.plan import Facts, Order, Plan, has_to_choose, plan
-from cpi.migration.report import MoveRefused, Strategy
+from cpi.migration.report import MoveRefused, Strategy, Verify
 from cpi.migration.steps import STEPS
 
 _OLD = DiskCid("old")
@@ -161,6 +161,7 @@ def test_the_strategy_follows_from_the_record(more: Any, capabilities: Any, stra
         ),
         (_order(strategy=Strategy.NOTHING, old_size=100), _facts(), "differs"),
         (_order(strategy=Strategy.LIVE_COPY), _facts(), "live_copy was asked for.* no shell in the guest was offered"),
+        (_order(verify=Verify.FULL), _facts(), "a full comparison was asked for, and it can not be made: no shell in the guest"),
         (_order(snapshot=True), _facts(capabilities=frozenset()), "the cloud can not take any"),
         (_order(400), _facts(filesystem="ext", used_inodes=200_000), "200000 inodes are used on old.* 400 MiB would have 108544"),
         (_order(10), _facts(used_bytes_at_least=11 * 1024 * 1024), "at least 11 MiB are used on old.* would have 10 MiB"),
