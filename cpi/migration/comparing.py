@@ -138,7 +138,7 @@ fi
 # With the jobs down: everything has to be the same; with "full" all content is read. Says how many paths were listed, how many
 # files and bytes read.
 LAST: Final = f"""
-{_COMPARING}
+{_COMPARING}{FLAGS}
 STRICT=-noignore_readdir_race
 sort -T "$W" -zu "$W/changed" "$W/unproven" >"$W/doubtful"
 walk "$T" "$W/there"
@@ -152,6 +152,7 @@ belongings of_list "$W/kept"
 belongings root
 echo "$(tr -dc '\\0' <"$W/now" | wc -c) $(cat "$W/numbers")"
 sort -T "$W" -zu "$W/differing"
+if [ ! -s "$W/differing" ]; then set_flags; fi
 """
 
 REPAIR: Final = """

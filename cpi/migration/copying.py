@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 
 from cpi.contract import errors
-from cpi.migration import flagging, scripts
+from cpi.migration import holding, scripts
 from cpi.migration.guest import Guest, NoRoom, Room
+from cpi.migration.holding_scripts import HELD
 from cpi.migration.report import Pass, Progress
 from cpi.migration.stopping import Limits, enough, expected_seconds
 
@@ -81,12 +82,19 @@ def catch_up(guest: Guest, limits: Limits, passes: tuple[Pass, ...], tell: Tell)
     return copy_until_little_is_left(guest, limits, passes, tell, since=len(passes) - 1)
 
 
-def copy_last(guest: Guest, number: int) -> Pass:
-    """The pass with the jobs down. Raises CloudError if anything cannot be read or copied."""
+def copy_last(guest: Guest, number: int) -> tuple[Pass, str]:
+    """The pass with the jobs down, and why the store could not be made read-only before it, if so.
+
+    Raises CloudError if anything cannot be read or copied, Busy if something holds the store.
+    """
     began = time.monotonic()
-    guest.run(flagging.TAKE_BACK)
-    files, size, strange = _numbers(guest.run(scripts.LAST).stdout)
-    return Pass(number, time.monotonic() - began, size, files, strange=strange, jobs_down=True)
+    done = guest.run(scripts.LAST, fine=(0, HELD))
+    if done.status == HELD:
+        raise holding.busy(done)
+    files, size, strange = _numbers(done.stdout)
+    why = " ".join(done.stdout.decode(errors="replace").splitlines()[:-2])
+    made = Pass(number, time.monotonic() - began, size, files, strange=strange, jobs_down=True)
+    return made, why
 
 
 def told_bytes(chunk: bytes) -> int | None:

@@ -62,6 +62,20 @@ flag() {
     }
     exit($failed ? 1 : 0)' "$@"
 }
+# With the jobs down, when all else is the same on both.
+set_flags() {
+  standing "$W/now" | comm -z -12 - "$W/changed" >"$W/anew"
+  flagged "$S" <"$W/anew" >"$W/flagged.anew"
+  perl -0ne 'BEGIN { open my $list, "<", shift; while (<$list>) { $changed{$_} = 1 } }
+    my (undef, undef, $name) = split / /, $_, 3; print unless $changed{$name}' "$W/changed" "$W/flagged" >"$W/flagged.kept"
+  cat "$W/flagged.kept" "$W/flagged.anew" >"$W/flagging"
+  flag "$T" <"$W/flagging"
+  sync -f "$T/."
+}
+# Before a last pass that is repeated after they were set.
+take_back() {
+  if [ -s "$W/flagging" ]; then perl -0pe 's/^[0-9]+ [0-9]+ /0 0 /' "$W/flagging" | flag "$T" || :; fi
+}
 standing() { { grep -z '^[df]' "$1" || :; } | paths; }
 """
 
@@ -71,23 +85,4 @@ gently
 {FLAGS}
 standing "$W/base" | flagged "$S" >"$W/flagged"
 perl -0ne 'my ($kept, $project) = split / /; print unless $seen{{$kept, $project}}++' "$W/flagged" | flag "$T" probe
-"""
-
-# With the jobs down, when all else is the same on both.
-APPLY: Final = f"""
-{FLAGS}
-standing "$W/now" | comm -z -12 - "$W/changed" >"$W/anew"
-flagged "$S" <"$W/anew" >"$W/flagged.anew"
-perl -0ne 'BEGIN {{ open my $list, "<", shift; while (<$list>) {{ $changed{{$_}} = 1 }} }}
-  my (undef, undef, $name) = split / /, $_, 3; print unless $changed{{$name}}' "$W/changed" "$W/flagged" >"$W/flagged.kept"
-cat "$W/flagged.kept" "$W/flagged.anew" >"$W/flagging"
-flag "$T" <"$W/flagging"
-sync -f "$T/."
-tr -dc '\\0' <"$W/flagging" | wc -c
-"""
-
-# A last pass that is repeated after they were set.
-TAKE_BACK: Final = f"""
-{FLAGS}
-if [ -s "$W/flagging" ]; then perl -0pe 's/^[0-9]+ [0-9]+ /0 0 /' "$W/flagging" | flag "$T" || :; fi
 """

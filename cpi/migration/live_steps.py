@@ -102,16 +102,14 @@ def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[P
 
 def _copy_last(move: Move) -> State:
     guest = _guest(move)
-    writable = holding.freeze(guest)
+    made, writable = copying.copy_last(guest, len(move.state.passes) + 1)
     notes = (f"the old disk could be written to until the swap: {writable}",) if writable else ()
-    made = copying.copy_last(guest, len(move.state.passes) + 1)
     passes = (*move.state.passes, *_made_by("copy_last", (made,)))
     return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
 def _verify_last(move: Move) -> State:
     verified = verifying.verify_changes(_guest(move), move.order.verify)
-    verifying.carry_flags(_guest(move))
     what = "everything" if move.order.verify is Verify.FULL else "what changed or was in doubt"
     told = (
         f"with the jobs down {verified.paths} paths were listed on both disks, and agree in name, kind, size, links, owner, mode"

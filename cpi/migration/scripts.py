@@ -13,6 +13,8 @@ complains of ends the script, but for what vanished under it while the jobs run.
 
 from typing import Final
 
+from cpi.migration.flagging import FLAGS
+from cpi.migration.holding_scripts import FREEZE
 from cpi.migration.mending import MEND
 
 _HEAD: Final = "set -eu; umask 077; export LC_ALL=C\n"
@@ -264,8 +266,12 @@ mv "$W/doubtful" "$W/unproven"
 exit "$status"
 """
 
-# The last one runs with the jobs down, at full speed; what it is measured against stays, so that it can be repeated.
+# The last one runs with the jobs down, the old disk read-only, at full speed. What it is measured against stays, so that it can
+# be repeated; then flags that were set before are taken back.
 LAST: Final = f"""
+{FREEZE}{FLAGS}
+freeze
+take_back
 STRICT=-noignore_readdir_race
 changes{_PART}
 set -- 0

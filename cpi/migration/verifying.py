@@ -44,8 +44,9 @@ def check_lasting(guest: Guest) -> None:
 
 def verify_changes(guest: Guest, what: Verify = Verify.CHANGES) -> Verified:
     """Everything that lies on both disks, and the content of what changed, was in doubt, or of all; what differs is copied again.
+    When they are the same, flags that rsync leaves behind are carried over, as immutable.
 
-    Raises CloudError naming what still differs.
+    Raises CloudError naming what still differs, or cannot be kept.
     """
     found, names = _compared(guest, what)
     if names:
@@ -71,11 +72,6 @@ def check_after(guest: Guest) -> int | None:
     if names:
         raise errors.CloudError(f"the new disk differs from the old one: {told(names)}")
     return int(head) if head else None
-
-
-def carry_flags(guest: Guest) -> None:
-    """What rsync leaves behind, as immutable files are. Raises CloudError naming what cannot be kept."""
-    guest.run(flagging.APPLY)
 
 
 def _compared(guest: Guest, what: Verify) -> tuple[Verified, list[bytes]]:
