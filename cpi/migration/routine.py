@@ -55,10 +55,9 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
 ) -> Report:
     """Put a VM's data on a disk of this size and kind, its jobs stopped meanwhile, the old disk kept as an orphan.
 
-    Given:   old_disk_cid is the VM's persistent disk. old_size and old_cloud_properties are the director's record of it: without
-             both of them "auto" copies, for no cloud can be asked. metadata is what the new disk is tagged with. With a shell in
-             the guest (cpi.agent.shell) a copy is made while the jobs run, within limits. snapshot has the cloud take one first.
-             verify "full" has every byte of both disks compared with the jobs down.
+    Given:   old_size and old_cloud_properties are the director's record of the old disk: without both "auto" copies, for no cloud
+             can be asked. metadata is what the new disk is tagged with. With a shell in the guest (cpi.agent.shell) it is copied
+             while the jobs run, within limits. snapshot has the cloud take one first. verify "full" compares every byte.
     Then:    report.disk_cid holds the data and is mounted as the store. The jobs run if they were not stopped before
              (start_jobs says otherwise); what the jobs had written is on it.
              start_jobs is the director's record of whether the jobs are meant to run; without it, that they are not stopped now.
@@ -66,8 +65,7 @@ def migrate_disk(  # noqa: PLR0913 - the keywords are what a director may know, 
              can be asked whether they ran before: so give start_jobs whenever a move may be repeated.
     Events:  on_event is told of every step; if it raises before the swap, the move is undone and what it raised passes on.
     Raises:  MoveRefused, with nothing changed. MoveFailed: before the swap with everything undone and the jobs on the old disk,
-             after it with the data on report.disk_cid; what is left to do is in the message. What the cloud or the agent
-             raises when they are first asked.
+             after it with the data on report.disk_cid, what is left told. What cloud and agent raise when first asked.
     """
     order = Order(
         move_id=move_id or str(uuid.uuid4()),
