@@ -140,4 +140,4 @@ def engine_of(url: str | None, *, works: bool) -> "Engine":
 
 
 def _lost(message: str) -> None:
-    leave(f"this process ends, and another takes its moves up (cpi migrate --resume ID, cpi worker): {message}")
+    leave(f"this process ends, and others take its moves up (cpi migrate --resume ID, cpi worker): {message}")
