@@ -204,10 +204,10 @@ def _unknown(cloud: cpi.Cloud, call: Callable[[cpi.Cloud], object]) -> list[str]
 
 
 @pytest.mark.parametrize("driver", sorted(BLOCKS))
-def test_strict_properties_know_the_name_that_the_director_gives_a_disk(driver: str) -> None:
+def test_strict_properties_know_the_name_that_the_director_gives_a_disk(driver: str, tmp_path: Path) -> None:
     """And refuse what no director says."""
     wish = {"name": "disk-1", "colour": "red"}
-    cloud = connected(driver, {}, strict_properties=True)
+    cloud = connected(driver, {"root": str(tmp_path)} if driver == "local" else {}, strict_properties=True)
     assert _unknown(cloud, lambda cloud: cloud.create_disk(cpi.MiB(1024), wish)) == ["cloud_properties.colour: is not known here"]
 
 
