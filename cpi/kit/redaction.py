@@ -22,7 +22,9 @@ _SECRET_KEY = re.compile(
 )
 _HARMLESS_KEY = re.compile(r"_id$|_name$|_path$|^http_tokens$|key_name|kms_key|^credentials_source$", re.IGNORECASE)
 _CONTAINER_KEY = re.compile(r"^(mbus|cert|blobstores?)$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<head>://[^/\s:@]*:)(?P<password>[^/\s@]+)@")
+_URL_PASSWORD = re.compile(
+    r"(?P<head>://[^/\s:@]*:)(?!PASSWORD@)(?P<password>[^/\s@]+)@"
+)  # but not of https://USER:PASSWORD@HOST
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 _LEAST_SECRET_LENGTH = 6
 _LEAST_LINE_LENGTH = 20

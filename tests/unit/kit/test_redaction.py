@@ -66,6 +66,7 @@ def test_text_is_scrubbed_of_what_looks_like_a_secret() -> None:
     )
     assert scrubbed(key[:40]) == MASK
     assert scrubbed("http://host:8080/path a:b@c") == "http://host:8080/path a:b@c"
+    assert scrubbed("of the form https://USER:PASSWORD@HOST") == "of the form https://USER:PASSWORD@HOST"
 
 
 def test_text_is_scrubbed_of_known_secrets() -> None:
