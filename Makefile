@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
 # The tests start thousands of processes: what one has compiled, the next does not compile again.
@@ -25,7 +25,7 @@ test: ready-to-test ## everything that must hold: format, lint, import rules, ty
 	@mkdir -p .runs && rm -rf .runs/coverage && ls -t .runs/*.xml 2>/dev/null | tail -n +20 | xargs -r rm --
 	$(PYTEST) -n $(WORKERS) --durations=40 --junitxml=.runs/$(shell date +%Y-%m-%dT%H.%M.%S).xml $(ARGS)
 
-quick: ready-to-test ## what can be told in less than two minutes
+quick: ready-to-test ## lint, types, and what needs no root and no cloud
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not root" tests/unit tests/house tests/cli $(ARGS)

@@ -37,15 +37,15 @@ _AGENT: Final = (
     ("key", "agent_key"),
 )
 # Set for a whole session in the environment, or not set.
-_NEUTRAL: Final = {"config", "strategy"}
+_NEUTRAL: Final = {"config"}
+_DEFAULTS: Final = {"strategy": "auto", "verify": "changes"}
 
 
 def refuse_beside(what: str, told: Mapping[str, Any], but: frozenset[str] = frozenset()) -> None:
     """Raises CpiError naming the options that would be of no effect, or of another one than one may think."""
     ignored = _NEUTRAL | but
-    beside = [f"--{name.replace('_', '-')}" for name, value in told.items() if value and name not in ignored]
-    if told.get("strategy", "auto") != "auto":
-        beside.append("--strategy")
+    given = [name for name, value in told.items() if value and value != _DEFAULTS.get(name) and name not in ignored]
+    beside = [f"--{name.replace('_', '-')}" for name in given]
     if beside:
         raise errors.CpiError(f"{what} does not go with {', '.join(beside)}")
 

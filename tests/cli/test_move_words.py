@@ -43,7 +43,7 @@ def _fault_of(*words: str) -> str:
         (("--agent-url", "ftp://host"), "neither https://HOST:PORT nor nats://HOST:PORT"),
         (("--agent-url", "https://host:6868"), "agent.login: an agent at https:// needs it"),
         (("--picture", "move.png"), "the picture is SVG"),
-        (("--picture", "/nowhere/move.svg"), "there is no folder /nowhere"),
+        (("--picture", "/dev/null/none/move.svg"), "there is no folder /dev/null/none"),
         (("--picture", "move.svg", "--dry-run"), "--dry-run does not go with --picture"),
         (("--queue-only",), "does not go with --queue-only"),
         (("--resume", "m"), "--resume does not go with --vm, --disk, --size"),

@@ -12,6 +12,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
+from cpi.kit.waiting import wait_until
 from fixtures.clouds.cloudstack.lab import Lab
 from fixtures.hanging_up import hanging_up
 from fixtures.proxy import Answer, Effect, Request, Rule, effects
@@ -184,6 +185,7 @@ def test_a_start_that_still_goes_on_when_it_is_refused_a_second_time_is_waited_f
         return Answer(answer.status, answer.body.replace(b'"Running"', b'"Starting"'), answer.headers)
 
     def refuse(_: Request) -> Answer:
+        wait_until(lambda: helper.seen(vm)["state"] == "Running", "the first start", deadline_seconds=60)
         begun.set()
         document = {"errorresponse": {"errorcode": 431, "errortext": "another operation is in progress"}}
         return Answer(431, json.dumps(document).encode(), {"Content-Type": "application/json"})
