@@ -6,8 +6,10 @@ Paths that differ are collected in $W/differing. Holes are passed over: only whe
 from typing import Final
 
 from cpi.migration.flagging import FLAGS
+from cpi.migration.holes import HOLES
 
-_COMPARING: Final = """
+_COMPARING: Final = (
+    """
 # $1 and $2 two listings: the paths whose records are not in both. A new ext4 has a lost+found of its own.
 differ() {
   { comm -z -23 "$1.about" "$2.about"; comm -z -13 "$1.about" "$2.about"; } | cut -z -d ' ' -f 8- |
@@ -28,24 +30,9 @@ content() {
       die "$!\\n" if $!{ENOENT} || $!{ENOTDIR} || $!{ELOOP};
       die "cannot open $path: $!\\n";
     }
-    # where there is data from here on, or its end
-    sub sought {
-      my ($file, $at, $what, $else) = @_;
-      my $found = sysseek $file, $at, $what;
-      return defined $found ? 0 + $found : $!{ENXIO} ? $else : $at;
-    }
-    sub read_from {
-      my ($file, $at, $size, $path) = @_;
-      my $data = "";
-      defined sysseek $file, $at, 0 or die "cannot read $path: $!\\n";
-      while (length $data < $size) {
-        my $got = sysread $file, $data, $size - length $data, length $data;
-        die "cannot read $path at byte $at: $!\\n" unless defined $got;
-        return $data unless $got;
-      }
-      return $data;
-    }
-    sub same {
+"""
+    + HOLES
+    + """    sub same {
       my ($name) = @_;
       my @path = ("$left/$name", "$right/$name");
       my @file = map { opened($_) } @path;
@@ -97,6 +84,7 @@ belongings() {
   return $status
 }
 """
+)
 
 # While the jobs run: all of it. What differs or can not be read goes with the next pass, and is read again after it.
 ALL: Final = f"""

@@ -2,10 +2,13 @@
 
 from typing import Final
 
+from cpi.migration.holes import HOLES
+
 # $1 the limit in KiB a second, names on stdin. Takes regular files that are on both disks, and sparse ones that are new; with
 # a $2 only sparse ones. Those that it made the same are in $W/mended, for rsync to give them their times and owners. What it
 # cannot open is left to rsync.
-MEND: Final = r"""
+MEND: Final = (
+    r"""
 mend() {
   : >"$W/mended"
   : >"$W/complaints"
@@ -16,23 +19,9 @@ mend() {
     open my $faults, ">", $complaints or die "$complaints: $!\n";
     my ($began, $written, %seen, %done) = (time, 0);
     my $block = 65536;
-    sub sought {
-      my ($file, $at, $what, $else) = @_;
-      my $found = sysseek $file, $at, $what;
-      return defined $found ? 0 + $found : $!{ENXIO} ? $else : $at;
-    }
-    sub read_from {
-      my ($file, $at, $size, $path) = @_;
-      my $data = "";
-      defined sysseek $file, $at, 0 or die "cannot read $path: $!\n";
-      while (length $data < $size) {
-        my $got = sysread $file, $data, $size - length $data, length $data;
-        die "cannot read $path at byte $at: $!\n" unless defined $got;
-        return $data unless $got;
-      }
-      return $data;
-    }
-    sub write_to {
+"""
+    + HOLES
+    + r"""    sub write_to {
       my ($file, $at, $data, $path) = @_;
       defined sysseek $file, $at, 0 or die "cannot write $path: $!\n";
       for (my $put = 0; $put < length $data;) {
@@ -121,3 +110,4 @@ mend() {
   sort -z -o "$W/mended" -T "$W" "$W/mended"
 }
 """
+)
