@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 4
+WORKERS ?= 3
 PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
 # The tests start thousands of processes: what one has compiled, the next does not compile again.

@@ -1,18 +1,15 @@
 """One truth about which disk is whose: moves, instances files, the check and the orphans of the same disks."""
 
 import json
-import signal
-import subprocess
-import sys
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cpi.contract.ids import DiskCid
-from cpi.kit.waiting import wait_until
 from tests.cli.conftest import Command
+from tests.dying_processes import DIED, dying_processes
 from tests.resurrection.deployment import Deployment, Instance, deployment_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -99,31 +96,34 @@ def test_orphans_are_deleted_only_when_they_are_old_unnamed_and_it_is_wished(dep
     deployment.assert_nothing_left_over()
 
 
-@contextmanager
-def _move_left_in_the_middle(deployment: Deployment, one: Instance) -> Iterator[str]:
-    """The id of a move whose process was killed when the jobs were being stopped."""
-    command = [str(Path(sys.executable).with_name("cpi")), *map(str, _wish(deployment, one))]
-    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(deployment.folder)}
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            move_id = process.stderr.readline().split()[1]
-            lines = process.stderr
-            wait_until(lambda: "stop the jobs" in lines.readline(), "the jobs are being stopped", deadline_seconds=60)
-        finally:
-            process.send_signal(signal.SIGKILL)
-    yield move_id
+def _move_left_in_the_middle(deployment: Deployment, one: Instance) -> str:
+    """The id of a move whose process died when the new disk had been made."""
+    state = deployment.folder / ".local" / "state" / "multicpi"  # where commands look whose home this is
+    state.mkdir(parents=True, exist_ok=True)
+    move_id = uuid.uuid4().hex[:12]
+    entry = {"config": str(deployment.config), "vm": one.first_vm, "disk": one.disk_cid, "size": 96, "strategy": "copy"}
+    with dying_processes("tests.crash.dying_mover") as processes:
+        died = processes.run(
+            folder=str(deployment.folder),
+            database=f"sqlite:///{state}/moves.sqlite",
+            move_id=move_id,
+            entry=entry,
+            at="create_disk",
+            when="after",
+        )
+    assert died["status"] == DIED, died
+    return move_id
 
 
 def test_a_disk_that_a_move_has_in_hand_is_in_no_other(deployment: Deployment, cpi: Command) -> None:
     """A move that was left in the middle: its VM is neither recreated nor mended by the check before it is taken up."""
     one = deployment.add("db/0")
     file = deployment.file
-    with _move_left_in_the_middle(deployment, one) as move_id:
-        refused = cpi("resurrect", file, "db/0", "--even-if-alive")
-        assert refused.returncode == 1
-        assert f"cpi migrate --resume {move_id}" in refused.stderr
-        assert deployment.vm_of(one) == one.first_vm
+    move_id = _move_left_in_the_middle(deployment, one)
+    refused = cpi("resurrect", file, "db/0", "--even-if-alive")
+    assert refused.returncode == 1
+    assert f"cpi migrate --resume {move_id}" in refused.stderr
+    assert deployment.vm_of(one) == one.first_vm
     resumed = cpi("migrate", "--resume", move_id, "--json")
     assert resumed.returncode == 0, resumed.stderr
     one.disk_cid = DiskCid(json.loads(resumed.stdout)["disk_cid"])
@@ -136,18 +136,18 @@ def test_a_disk_that_a_move_has_in_hand_is_in_no_other(deployment: Deployment, c
 def test_a_half_made_disk_of_a_lost_vm_is_known_until_the_resume_frees_it(deployment: Deployment, cpi: Command) -> None:
     """The process and the VM die in the middle: the disk is listed, and the resume says that the VM is gone."""
     one = deployment.add("db/0")
-    with _move_left_in_the_middle(deployment, one) as move_id:
-        orphans = ("orphans", "--config", deployment.config, "--older-than", "0h")
-        (made,) = deployment.disks() - {one.disk_cid}
-        (found,) = json.loads(cpi(*orphans, "--json").stdout)
-        assert (found["disk_cid"], found["half_made"], found["replaced_by"]) == (made, True, one.disk_cid)
-        kept = cpi(*orphans, "--delete", "--yes")
-        assert f"kept: {made} is named by the move {move_id}" in kept.stderr
-        deployment.hurt(one, "gone")
-        resumed = cpi("migrate", "--resume", move_id)
+    move_id = _move_left_in_the_middle(deployment, one)
+    orphans = ("orphans", "--config", deployment.config, "--older-than", "0h")
+    (made,) = deployment.disks() - {one.disk_cid}
+    (found,) = json.loads(cpi(*orphans, "--json").stdout)
+    assert (found["disk_cid"], found["half_made"], found["replaced_by"]) == (made, True, one.disk_cid)
+    kept = cpi(*orphans, "--delete", "--yes")
+    assert f"kept: {made} is named by the move {move_id}" in kept.stderr
+    deployment.hurt(one, "gone")
+    resumed = cpi("migrate", "--resume", move_id)
     assert resumed.returncode == 1
     assert f"the VM {one.first_vm} is gone" in resumed.stderr
-    assert deployment.disks() == {one.disk_cid}
+    assert deployment.disks() == {one.disk_cid}, resumed.stderr
     assert json.loads(cpi(*orphans, "--json").stdout) == []
     done = cpi("resurrect", deployment.file, "db/0")
     assert done.returncode == 0, done.stderr
