@@ -28,7 +28,7 @@ test: ready-to-test ## everything that must hold: format, lint, import rules, ty
 quick: ready-to-test ## lint, types, and what needs no root and no cloud
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not root" tests/unit tests/house tests/cli $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not root" tests/unit tests/house tests/rpc tests/suite tests/cli $(ARGS)
 
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
 	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)

@@ -150,7 +150,7 @@ def test_a_killed_child_is_told_and_its_number_is_not_used_again_before(server: 
         wait_until(lambda: not is_there(process.pid), "it is dead", deadline_seconds=SECONDS)
         assert Path(f"/proc/{process.pid}").exists(), "a number that is kept"
         process.send_signal(signal.SIGTERM)
-        assert process.returncode == -signal.SIGKILL
+        assert process.wait(SECONDS) == -signal.SIGKILL
     wait_until(lambda: not Path(f"/proc/{process.pid}").exists(), "it is reaped", deadline_seconds=SECONDS)
 
 
