@@ -204,3 +204,11 @@ def test_the_shipped_table_serves_where_ec2_may_not_be_asked(aws: Lab, cloud: Cl
     found = cloud.calculate_vm_cloud_properties(VmResources(cpu=8, ram=MiB(65536), ephemeral_disk_size=MiB(5120)))
     assert str(found["instance_type"]).startswith("r")
     assert found["ephemeral_disk"] == {"size": 5120}
+
+
+def test_a_disk_larger_than_the_largest_is_refused_before_it_is_asked_for(aws: Lab, cloud: Cloud) -> None:
+    """EBS ends at 64 TiB: one MiB more is one GiB more."""
+    aws.proxy.forget_calls()
+    with pytest.raises(errors.NoDiskSpace, match="the largest is 65536 GiB"):
+        cloud.create_disk(MiB(65536 * 1024 + 1), {})
+    assert [call for call in aws.proxy.calls if "CreateVolume" in str(call)] == []
