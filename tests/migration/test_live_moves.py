@@ -32,7 +32,7 @@ def test_a_disk_is_copied_while_the_job_runs(make_vm: MakeVm) -> None:
     assert vm.disks() == {old, report.disk_cid}
     assert [made.jobs_down for made in report.passes] == [False] * (len(report.passes) - 1) + [True]
     assert report.verified_bytes is not None
-    assert report.verified_bytes > 32 << 20
+    assert report.verified_bytes >= 32 << 20
     assert report.expected_down_seconds is not None
     assert report.jobs_down_seconds < report.seconds / 2
     assert [event for event in events if event.kind is EventKind.PROGRESS and event.progress and event.progress.number == 2]
