@@ -18,6 +18,7 @@ class Layout:
     def __init__(self, root: str) -> None:
         self.root = Path(os.path.normpath(root))
         self.database = self.root / "state.sqlite"
+        self.turns = self.root / "state.turns"
         self.authority = self.root / "ca"
 
     def lock(self, name: str) -> Path:

@@ -2,16 +2,19 @@
 
 Each transaction opens the file anew, so nothing is shared between threads and a fork does no harm. The journal is a
 rollback journal that keeps its place on disk: on a full disk, where a write-ahead log could not even be opened, resources
-can still be read and deleted.
+can still be read and deleted. Everyone waits for a turn, readers too: a reader that finds the file locked would try again
+now and then, and among many writers never at the right moment.
 """
 
 import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from cpi.contract import errors
+from drivers.local import turns
 from drivers.local.layout import Layout
 
 _BUSY_SECONDS: Final = 60.0
@@ -91,15 +94,21 @@ class State:
         if not self._layout.database.exists():
             self._layout.make_root()
             os.close(os.open(self._layout.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
-        try:
-            database.row_factory = sqlite3.Row
-            database.execute("PRAGMA journal_mode = PERSIST")
-            database.execute("PRAGMA foreign_keys = ON")
-            self._bring_up_to_date(database)
-            yield database
-        finally:
-            database.close()
+        with self._turn():
+            database = sqlite3.connect(self._layout.database, timeout=_BUSY_SECONDS, isolation_level=None, factory=Database)
+            try:
+                database.row_factory = sqlite3.Row
+                database.execute("PRAGMA journal_mode = PERSIST")
+                database.execute("PRAGMA foreign_keys = ON")
+                self._bring_up_to_date(database)
+                yield database
+            finally:
+                database.close()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        if os.statvfs(self._layout.root).f_flag & os.ST_RDONLY:
+            return contextlib.nullcontext()  # it can be looked at; nobody writes
+        return turns.turn(self._layout.turns, f"{self._layout.database} is used by other calls, which did not end")
 
     def _bring_up_to_date(self, database: sqlite3.Connection) -> None:
         version = _version(database)

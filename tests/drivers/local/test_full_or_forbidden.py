@@ -120,6 +120,7 @@ def test_a_read_only_root_folder_is_said(small: Place) -> None:
             small.disk()
         with pytest.raises(errors.CpiError, match=f"{small.root} can not be written"):
             small.cloud.delete_disk(disk_cid)
+        assert small.cloud.has_disk(disk_cid)
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(small.folder)], check=True)
     assert small.cloud.has_disk(disk_cid)
