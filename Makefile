@@ -33,7 +33,8 @@ quick: ready-to-test ## lint, types, and what needs no root and no cloud
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
 	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)
 
-nightly: ## what chance finds, at length: chaos with 500 TIMES
+nightly: ready-to-test ## what chance finds, at length: the long forms of tests, and chaos with 500 TIMES
+	NIGHTLY=1 $(BIN)/pytest -n $(WORKERS) -m nightly $(ARGS)
 	@$(MAKE) chaos TIMES=$(or $(TIMES),500)
 
 bench: ready-to-test ## figures, beside those of a bare Python in the same run

@@ -59,8 +59,12 @@ def message_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
         yield server
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs root where that can not be had."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave long forms to `make nightly`; skip what needs root where that can not be had."""
+    long = [] if os.environ.get("NIGHTLY") else [item for item in items if item.get_closest_marker("nightly")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     reason = _why_not_root()
     for item in items if reason else ():
         if item.get_closest_marker("root"):

@@ -40,6 +40,16 @@ class Room(msgspec.Struct, frozen=True):
     filesystem: str = ""
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """How much of a disk can be used, in bytes: what the guest sees of it, what its partition has, and the filesystem."""
+
+    disk: int
+    partition: int
+    """The disk's, if it has no partitions."""
+
+    filesystem: int
+
+
 class NoRoom(errors.CloudError):
     """The new disk does not hold the data; the message has the figures."""
 
@@ -82,6 +92,14 @@ class Guest:
         if said.status != 0:
             raise errors.CloudError(f"how full {folder} is can not be told: {said.complaint}")
         return room_from(said.stdout.decode(errors="replace"))
+
+    def extent(self, folder: str) -> Extent | None:
+        """How much of the disk that is mounted there can be used; None if that is a folder of the host."""
+        said = self._shell.run(scripts.alone(scripts.EXTENT, folder), deadline_seconds=_SHORT_SECONDS)
+        if said.status != 0:
+            raise errors.CloudError(f"how large the disk at {folder} is can not be told: {said.complaint}")
+        figures = said.stdout.decode(errors="replace").split()
+        return Extent(*map(int, figures)) if figures else None
 
     def faults(self) -> str:
         """What the store's filesystem knows to be wrong with itself; empty if nothing."""

@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.migration import copying, holding, verifying
+from cpi.migration.extent import check_extent
 from cpi.migration.guest import REPAIR, Guest
 from cpi.migration.moving import Move, State, Step
 from cpi.migration.report import Pass, Verify
@@ -38,6 +39,7 @@ def _take_away_from_vm(move: Move) -> None:
 
 def _copy_live(move: Move) -> State:
     guest, limits = _guest(move), move.order.limits
+    check_extent(guest, guest.target, move.order.size)
     copying.check_room(guest)
     nodes, files, size = copying.skipped(guest)
     first = copying.copy_all(guest, limits, files, size, move.site.tell)

@@ -158,12 +158,17 @@ case "$inodes $ifree" in *-*) inodes=0 ifree=0 kind=folder ;; esac
 echo "$kind $used $inodes $free $ifree"
 """
 
-# What an ext4 knows of its own errors, for people; nothing if it is well. It is found by the device's number.
-HEALTH: Final = """
-cd "$1/."
+# The block device that the working folder lies on, by its number; a folder of the host has none.
+_DEVICE: Final = """
 number=$(stat -c %d .)
 if [ "$number" = "$(stat -c %d ..)" ]; then exit 0; fi
 device=/sys/dev/block/$(((number >> 8) & 4095)):$(((number & 255) | ((number >> 12) & 1048320)))
+"""
+
+# What an ext4 knows of its own errors, for people; nothing if it is well.
+HEALTH: Final = f"""
+cd "$1/."
+{_DEVICE}
 name=$(basename "$(readlink -f "$device")")
 errors=/sys/fs/ext4/$name
 if [ ! -d "$errors" ]; then exit 0; fi
@@ -175,6 +180,17 @@ fi
 if command -v dumpe2fs >/dev/null && [ -b "/dev/$name" ]; then
   dumpe2fs -h "/dev/$name" 2>/dev/null | sed -n 's/^Filesystem state: *\\(.*with errors.*\\)/its state is "\\1"/p'
 fi
+"""
+
+# How many bytes the disk has there, its partition (itself, if there is none), and the filesystem on it; nothing of a folder.
+EXTENT: Final = f"""
+cd "$1/."
+{_DEVICE}
+if [ ! -e "$device/size" ]; then exit 0; fi
+own=$(cat "$device/size") whole=$own
+if [ -e "$device/partition" ]; then whole=$(cat "$device/../size"); fi
+set -- $(stat -f -c '%S %b' .)
+echo "$((whole * 512)) $((own * 512)) $(($1 * $2))"
 """
 
 # A disk that is a folder of the host was never read-only.

@@ -11,6 +11,7 @@ from cpi.agent import jobs
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.migration import verifying
+from cpi.migration.extent import check_extent
 from cpi.migration.guest import advice
 from cpi.migration.live_steps import LIVE_STEPS
 from cpi.migration.moving import Move, State, Step
@@ -80,6 +81,13 @@ def _update_disk(move: Move) -> State:
 
 def _attach_disk(move: Move) -> State:
     move.site.attach(move.disk_cid, move.tags)
+    if move.facts.no_live_copy:
+        return move.state
+    guest = move.site.guest(move.order.move_id)
+    try:
+        check_extent(guest, guest.store, move.order.size)
+    except errors.CloudError as error:  # the disk has its new size: there is no way back
+        return msgspec.structs.replace(move.state, notes=(*move.state.notes, error.message))
     return move.state
 
 
@@ -148,6 +156,7 @@ def _copy_data(move: Move) -> State:
     guest = None if move.facts.no_live_copy else move.site.guest(move.order.move_id)
     if agent.list_disk() != (new,):
         if guest is not None:
+            check_extent(guest, guest.target, move.order.size)
             verifying.list_before(guest, move.order.verify)
         try:
             agent.migrate_disk(old, new)
