@@ -1,6 +1,6 @@
 """From a plugin's name to its Cloud class, loaded only when it is asked for.
 
-The drivers of this repository are found by convention: a folder drivers/<name> whose __init__ holds plain facts and
+The drivers of this repository are found by convention: a folder drivers/cpi_drivers/<name> whose __init__ holds plain facts and
 imports nothing: CLOUD ("module:Class"), STEMCELL_FORMATS, EXTRA (what to install, empty if nothing). Any other name is
 looked for among the entry points of the group "cpi.drivers", each naming a Cloud class.
 """
@@ -63,25 +63,25 @@ def install_hint(extra: str) -> str:
 def _own_facts(name: str) -> Any | None:
     if not name.isidentifier():
         return None
-    if importlib.util.find_spec(f"drivers.{name}") is None:
+    if importlib.util.find_spec(f"cpi_drivers.{name}") is None:
         return None
-    facts = importlib.import_module(f"drivers.{name}")
+    facts = importlib.import_module(f"cpi_drivers.{name}")
     return facts if hasattr(facts, "CLOUD") else None
 
 
 def _own_names() -> list[str]:
     import pkgutil
 
-    import drivers
+    import cpi_drivers
 
-    return [module.name for module in pkgutil.iter_modules(drivers.__path__) if _own_facts(module.name)]
+    return [module.name for module in pkgutil.iter_modules(cpi_drivers.__path__) if _own_facts(module.name)]
 
 
 def _entry_points() -> "list[EntryPoint]":
     from importlib.metadata import entry_points
 
     found = list(entry_points(group=ENTRY_POINT_GROUP))
-    taken: dict[str, str] = {name: f"drivers.{name}" for name in _own_names()}
+    taken: dict[str, str] = {name: f"cpi_drivers.{name}" for name in _own_names()}
     for entry in found:
         if taken.setdefault(entry.name, entry.value) != entry.value:
             raise errors.CpiError(

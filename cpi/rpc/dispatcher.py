@@ -50,7 +50,7 @@ def _perform(request: Request, source: config.Source, armed: Armed, log: CallLog
     context = binding.read_context(request.context)
     call = binding.bind(request, context.token)
     if _wants_debug(document):
-        be_chatty(("cpi", "drivers", registry.load(plugin).__module__.partition(".")[0]))
+        be_chatty(("cpi", "cpi_drivers", registry.load(plugin).__module__.partition(".")[0]))
     _log.debug("%s %s", request.method, redaction.masked(request.arguments))
     began = time.monotonic()
     with contextlib.ExitStack() as stack:

@@ -79,7 +79,7 @@ def test_an_error_and_the_log_show_no_secret(
 ) -> None:
     """What a caller of the library sees, and what it logs."""
     caplog.set_level(logging.DEBUG, "cpi")
-    caplog.set_level(logging.DEBUG, "drivers")
+    caplog.set_level(logging.DEBUG, "cpi_drivers")
     with (
         web_server(lambda request: _echo(request, status)) as url,
         cpi.connect(config_of(driver, url, tmp_path, canary)) as cloud,

@@ -1,6 +1,6 @@
 """Tables of a driver's settings and cloud properties, made from its structs.
 
-A page says where one goes: `<!-- properties: drivers.aws.properties:VmProperties -->` … `<!-- end of properties -->`.
+A page says where one goes: `<!-- properties: cpi_drivers.aws.properties:VmProperties -->` … `<!-- end of properties -->`.
 The words are each field's msgspec.Meta(description=…), or the string below the field in its source.
 """
 

@@ -11,7 +11,7 @@ _MAY_CATCH_ALL = {"cpi/rpc/dispatcher.py", "cpi/kit/undo.py"}
 _MAY_SLEEP = {"cpi/kit/waiting.py", "cpi/kit/retrying.py"}
 _STREAMS = {"stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"}
 _MAY_USE_STREAMS = (
-    "drivers/local/agent/launcher.py",
+    "drivers/cpi_drivers/local/agent/launcher.py",
     "cpi/cli/",
     "cpi/__main__.py",
     "cpi/rpc/process.py",

@@ -36,11 +36,11 @@ def test_a_driver_sees_the_contract_the_kit_and_its_own_folder() -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name.split(".", maxsplit=1)[0] in {"cpi", "drivers", "tests", "fixtures"}
+    return name.split(".", maxsplit=1)[0] in {"cpi", "cpi_drivers", "tests", "fixtures"}
 
 
 def _is_open_to(name: str, source: Source) -> bool:
-    own = ".".join(Path(source.path).parts[:2])
+    own = ".".join(Path(source.path).parts[1:3])
     return name.startswith(("cpi.contract", "cpi.kit", own))
 
 
@@ -63,7 +63,7 @@ def test_an_sdk_is_named_in_one_room() -> None:
 
 def test_a_driver_states_its_facts_without_importing() -> None:
     """`info` reads them before nearly every call."""
-    facts = [source for source in sources("drivers") if source.path.count("/") == 2 and source.path.endswith("/__init__.py")]
+    facts = [source for source in sources("drivers") if source.path.count("/") == 3 and source.path.endswith("/__init__.py")]
     assert facts
     assert {source.path: source.imports() for source in facts if source.imports()} == {}
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-import drivers
+import cpi_drivers
 from fixtures.installed import environments
 from fixtures.installed.interpreters import VERSIONS
 from tests.house import constraints
@@ -33,14 +33,14 @@ def _constraints() -> dict[str, Version]:
 
 _HOMES = packages_distributions()
 _USED_BY: dict[str, tuple[str, ...]] = {
-    **{cloud: (f"drivers/{cloud}/",) for cloud in _CLOUDS},
+    **{cloud: (f"drivers/cpi_drivers/{cloud}/",) for cloud in _CLOUDS},
     "conformance": ("cpi/testing/",),
     "migration": (
         "cpi/agent/nats.py",
         "cpi/durable/",
         "cpi/kit/yaml_file.py",
         "cpi/resurrection/metrics.py",
-        "drivers/local/agent/bus.py",
+        "drivers/cpi_drivers/local/agent/bus.py",
     ),
 }
 _UNSEEN = {
@@ -116,7 +116,7 @@ def _is_of(name: str, requirement: Requirement) -> bool:
 
 def _imported() -> Iterator[tuple[str, str]]:
     """Every file and what it imports of others."""
-    known = sys.stdlib_module_names | {"cpi", "drivers", "tests", "fixtures"}
+    known = sys.stdlib_module_names | {"cpi", "cpi_drivers", "tests", "fixtures"}
     for source in sources():
         if not source.path.startswith(_ELSEWHERE):
             yield from ((source.path, name) for name in source.imports() if name.split(".")[0] not in known)
@@ -144,5 +144,5 @@ def test_what_is_declared_is_imported() -> None:
 
 def test_a_drivers_extra_exists() -> None:
     """What a driver says to install can be installed."""
-    facts = [importlib.import_module(f"drivers.{module.name}") for module in pkgutil.iter_modules(drivers.__path__)]
+    facts = [importlib.import_module(f"cpi_drivers.{module.name}") for module in pkgutil.iter_modules(cpi_drivers.__path__)]
     assert [module.EXTRA for module in facts if module.EXTRA and module.EXTRA not in _EXTRAS] == []

@@ -19,8 +19,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: dict[str, P
     """Its data and the marks of its types too; no tests, no fixtures."""
     wheel = distributions[".whl"]
     facts = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
-    wanted = {path for path in tracked() if path.startswith(("cpi/", "drivers/"))}
-    assert {"cpi/py.typed", "drivers/py.typed", "drivers/aws/vm_types.json", "drivers/local/conformance.json"} <= wanted
+    wanted = {path.removeprefix("drivers/") for path in tracked() if path.startswith(("cpi/", "drivers/"))}
+    assert {
+        "cpi/py.typed",
+        "cpi_drivers/py.typed",
+        "cpi_drivers/aws/api/vm_types.json",
+        "cpi_drivers/local/conformance.json",
+    } <= wanted
     assert set(_contents(wheel)) ^ (wanted | {f"{facts}/{name}" for name in _FACTS}) == set()
 
 

@@ -24,7 +24,7 @@ def test_a_cold_info_imports_nothing_heavy(tmp_path: Path) -> None:
     assert valid(done.stdout)["result"]["api_version"] == 3
     imported = set(done.stderr.decode().split())
     assert imported & HEAVY == set()
-    assert {name for name in imported if name.startswith(("cpi", "drivers"))} == {
+    assert {name for name in imported if name.startswith(("cpi", "cpi_drivers"))} == {
         "cpi",
         "cpi.__main__",
         "cpi.config",
@@ -34,6 +34,6 @@ def test_a_cold_info_imports_nothing_heavy(tmp_path: Path) -> None:
         "cpi.rpc",
         "cpi.rpc.messages",
         "cpi.rpc.process",
-        "drivers",
-        "drivers.local",
+        "cpi_drivers",
+        "cpi_drivers.local",
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drivers.local.small_stemcell import write_small_stemcell
+from cpi_drivers.local.stemcells.small import write_small_stemcell
 from fixtures.local_cloud import local_config_file
 from tests.rpc.executable import ROOT, request, valid
 

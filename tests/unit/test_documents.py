@@ -101,10 +101,10 @@ KNOWN: Final = {
 """A key of each driver's that is no list."""
 
 MODULES: Final = (
-    *(f"drivers.{name}.properties" for name in ("aws", "cloudstack", "google", "openstack", "vcloud", "vsphere")),
-    *(f"drivers.{name}.settings" for name in BLOCKS),
-    "drivers.openstack.connection_options",
-    "drivers.vsphere.nsxt.settings",
+    *(f"cpi_drivers.{name}.properties" for name in ("aws", "cloudstack", "google", "openstack", "vcloud", "vsphere")),
+    *(f"cpi_drivers.{name}.settings" for name in BLOCKS),
+    "cpi_drivers.openstack.api.connection",
+    "cpi_drivers.vsphere.nsxt_settings",
 )
 
 MEANS_SOMETHING: Final = {("VCenter", "default_hw_version"), ("VmNsxt", "vif_type")}
@@ -117,7 +117,7 @@ def kinds() -> list[type[msgspec.Struct]]:
         kind
         for module in MODULES
         for kind in vars(import_module(module)).values()
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__.startswith("drivers.")
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__.startswith("cpi_drivers.")
     }
     return sorted(found, key=lambda kind: (kind.__module__, kind.__name__))
 
@@ -158,7 +158,7 @@ def test_null_of_every_optional_key_is_absent(kind: type[msgspec.Struct]) -> Non
 @pytest.mark.parametrize("driver", sorted(BLOCKS))
 def test_null_of_every_optional_key_of_the_block_is_absent(driver: str) -> None:
     """In the context that lies over it, too; and so is what stands around the block."""
-    fields = msgspec.structs.fields(getattr(import_module(f"drivers.{driver}.settings"), KINDS[driver]))
+    fields = msgspec.structs.fields(getattr(import_module(f"cpi_drivers.{driver}.settings"), KINDS[driver]))
     nothing = {field.encode_name: None for field in fields if field.encode_name not in BLOCKS[driver]}
     assert nothing
     connect(driver, nothing, agent=None, ntp=None, blobstore=None, strict_properties=None)

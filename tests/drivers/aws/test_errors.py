@@ -11,8 +11,9 @@ from cpi.contract import errors as contract
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid
 from cpi.contract.operator import Examines, ExaminesVmTypes
-from drivers.aws import errors, permissions, policy
-from drivers.aws.operations import OPERATIONS
+from cpi_drivers.aws.api import errors
+from cpi_drivers.aws.api.operations import OPERATIONS
+from cpi_drivers.aws.doctor import permissions, policy
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.clouds.aws.least import only_what_is_permitted
@@ -81,7 +82,7 @@ def test_the_short_description_of_ec2_has_every_call() -> None:
     """The client can make each of them, with the parameters of the whole description."""
     from botocore.loaders import Loader
 
-    from drivers.aws.connecting import SHORT_MODELS
+    from cpi_drivers.aws.api.connection import SHORT_MODELS
     from fixtures.clouds.aws.shortening import VERSION, ec2_operations, shortened
 
     short = Loader(extra_search_paths=[SHORT_MODELS]).load_service_model("ec2", "service-2", VERSION)

@@ -11,7 +11,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import Network, Networks
 from cpi.contract.units import MiB
-from drivers.aws.account import Patience
+from cpi_drivers.aws.api.account import Patience
 from fixtures.clouds.aws.answers import json_refusal, refusal
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab
@@ -239,7 +239,7 @@ def test_a_process_that_is_ended_between_a_call_and_its_answer_leaves_nothing(
     aws: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
     """SIGTERM comes when AWS has done it and we do not know its id: the tag leads to it."""
-    from drivers.aws.client import Client
+    from cpi_drivers.aws.api.client import Client
 
     before = aws.census()
     attempt = Client._attempt

@@ -198,8 +198,8 @@ def test_an_instance_profile_is_asked_of_the_metadata_service(aws: Lab, monkeypa
 
 def test_dualstack_endpoints_and_hosts_without_a_scheme() -> None:
     """As the official CPI's configuration names them."""
-    from drivers.aws.client import Client
-    from drivers.aws.settings import AwsSettings
+    from cpi_drivers.aws.api.client import Client
+    from cpi_drivers.aws.settings import AwsSettings
 
     keys: dict[str, Any] = {"access_key_id": "a", "region": "eu-west-1"}
     dual = Client(AwsSettings(**keys, dualstack=True))._service("ec2").meta.endpoint_url
@@ -211,8 +211,8 @@ def test_dualstack_endpoints_and_hosts_without_a_scheme() -> None:
 
 def test_proxies_and_ca_of_the_configuration_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For the hosts that no_proxy does not name."""
-    from drivers.aws.client import Client
-    from drivers.aws.settings import AwsSettings, ConnectionOptions, Proxies
+    from cpi_drivers.aws.api.client import Client
+    from cpi_drivers.aws.settings import AwsSettings, ConnectionOptions, Proxies
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     env = Proxies(https_proxy="http://proxy.example:3128", no_proxy="ec2.eu-west-1.amazonaws.com")

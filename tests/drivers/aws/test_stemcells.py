@@ -91,14 +91,13 @@ def test_an_upload_that_was_killed_goes_on_where_it_was(aws: Lab, cloud: Cloud, 
 
     rule = Rule("CompleteSnapshot", effects.decided(lambda _: json_refusal("ValidationException")))
     aws.proxy.inject(rule)
-    from drivers.aws import uploading
 
     def killed(*_: object) -> None:
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uploading, "_complete", killed)
-        patch.setattr(uploading, "_forget", lambda *_: None)
+        patch.setattr("cpi_drivers.aws.stemcells.upload._complete", killed)
+        patch.setattr("cpi_drivers.aws.stemcells.upload._forget", lambda *_: None)
         with pytest.raises(Killed):
             cloud.create_stemcell(str(image), {"disk": 1024}, {})
     aws.proxy.withdraw(rule)
@@ -148,7 +147,7 @@ def _pending(aws: Lab) -> None:
 
 def test_a_changed_image_is_not_mixed_with_the_old_one(cloud: Cloud, tmp_path: Path) -> None:
     """The journal belongs to one image."""
-    from drivers.aws.uploading import _journal_path
+    from cpi_drivers.aws.stemcells.upload import _journal_path
 
     image = bootable_image(tmp_path / "image")
     first = _journal_path(cloud._account, str(image))  # type: ignore[attr-defined]  # what the driver itself would use

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from drivers.google.connecting import DOCUMENTS
-from drivers.google.methods import METHODS, permissions
+from cpi_drivers.google.api.connection import DOCUMENTS
+from cpi_drivers.google.api.operations import METHODS, permissions
 from fixtures.clouds.google.answering import HANDLERS
 from fixtures.clouds.google.documents import APIS, all_methods
 from fixtures.clouds.google.kinds import load
@@ -28,7 +28,7 @@ def test_every_call_of_the_table_is_one_of_googles() -> None:
 
 def test_every_call_of_the_table_is_made_and_every_call_is_in_the_table() -> None:
     """What nobody calls needs no permission."""
-    driver = [source for source in sources("drivers") if source.path.startswith("drivers/google/")]
+    driver = [source for source in sources("drivers") if source.path.startswith("drivers/cpi_drivers/google/")]
     text = "\n".join(source.text for source in driver if not source.path.endswith("/methods.py"))
     named = set(re.findall(r'"((?:storage\.|cloudresourcemanager\.)?[a-zA-Z]+\.[a-z][a-zA-Z]+)"', text))
     made = {name if name.count(".") == 2 else f"compute.{name}" for name in named} & {method.name for method in all_methods()}

@@ -3,7 +3,7 @@
 import pytest
 
 from cpi.contract import errors as contract
-from drivers.google import errors
+from cpi_drivers.google.api import errors
 
 _PLACE = "projects/p/zones/z"
 

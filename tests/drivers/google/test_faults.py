@@ -195,7 +195,7 @@ def test_a_process_that_is_ended_between_a_call_and_its_answer_leaves_nothing(
     google: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
     """SIGTERM comes when Google has done it."""
-    from drivers.google.client import Client
+    from cpi_drivers.google.api.client import Client
 
     before, call = google.census(), Client.call
 

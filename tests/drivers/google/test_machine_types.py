@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cpi.contract import errors
 from cpi.contract.model import VmResources
 from cpi.contract.units import MiB
-from drivers.google.machine_types import custom, local_ssd_device, local_ssds, smallest
+from cpi_drivers.google.vms.machine_types import custom, local_ssd_device, local_ssds, smallest
 from fixtures.clouds.google.machine_types import check_local_ssds, check_machine
 
 

@@ -29,7 +29,7 @@ def storage() -> Iterator[Proxy]:
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One of several chunks."""
-    monkeypatch.setattr("drivers.google.client._CHUNK", _CHUNK)
+    monkeypatch.setattr("cpi_drivers.google.api.client._CHUNK", _CHUNK)
     return packed_image(tmp_path / "image", content=os.urandom(900 * 1024))
 
 

@@ -74,7 +74,7 @@ def test_an_upload_that_breaks_off_goes_on_where_it_was(
     google: Lab, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A chunk that was lost is sent again, those before it are not. The log tells how far it is."""
-    monkeypatch.setattr("drivers.google.client._CHUNK", 256 * 1024)
+    monkeypatch.setattr("cpi_drivers.google.api.client._CHUNK", 256 * 1024)
     image = packed_image(tmp_path / "large", content=os.urandom(900 * 1024))
     lost = Rule("PUT *", effects.reset(), skip=1, times=1)
     failing = Rule("PUT *", effects.answer(503, b"{}"), skip=3, times=1)

@@ -11,12 +11,12 @@ from cpi.connecting import connect
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import CallContext, Env, Network, Networks, Vm
 from cpi.contract.units import MiB
-from drivers.local import loop_devices
-from drivers.local.cloud import LocalCloud
-from drivers.local.layout import Layout
-from drivers.local.small_stemcell import write_small_stemcell
-from drivers.local.state import State
-from drivers.local.vm_process import VmProcess
+from cpi_drivers.local.cloud import LocalCloud
+from cpi_drivers.local.host import loop_devices
+from cpi_drivers.local.host.layout import Layout
+from cpi_drivers.local.host.state import State
+from cpi_drivers.local.host.vm_process import VmProcess
+from cpi_drivers.local.stemcells.small import write_small_stemcell
 
 AGENT: Final = AgentId("11111111-2222-3333-4444-555555555555")
 SLEEPER: Final = [sys.executable, "-c", "import time; time.sleep(3600)"]

@@ -7,7 +7,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Network, NetworkDefinition
-from drivers.local.state import State
+from cpi_drivers.local.host.state import State
 from tests.drivers.local.place import Place
 
 

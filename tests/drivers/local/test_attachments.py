@@ -8,7 +8,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.model import DiskHint
 from cpi.contract.units import MiB
-from drivers.local import loop_devices
+from cpi_drivers.local.host import loop_devices
 from tests.drivers.local.place import Place
 
 
@@ -115,7 +115,7 @@ def test_an_attach_that_fails_leaves_the_disk_loose(loop_place: Place, monkeypat
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("drivers.local.agent_documents.write", fail)
+        patch.setattr("cpi_drivers.local.host.agent_documents.write", fail)
         with pytest.raises(errors.CloudError, match="Input/output error"):
             loop_place.cloud.attach_disk(vm_cid, disk_cid)
     assert loop_place.cloud.get_disks(vm_cid) == []

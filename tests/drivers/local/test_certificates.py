@@ -8,13 +8,13 @@ from pathlib import Path
 
 from cryptography import x509
 
-from drivers.local.certificates import certificate_for
-from drivers.local.layout import Layout
+from cpi_drivers.local.host.layout import Layout
+from cpi_drivers.local.vms.certificates import certificate_for
 from tests.drivers.local.place import Place
 
 _MAKE = """
-from drivers.local.certificates import certificate_for
-from drivers.local.layout import Layout
+from cpi_drivers.local.vms.certificates import certificate_for
+from cpi_drivers.local.host.layout import Layout
 import sys
 print(certificate_for(Layout(sys.argv[1]), "127.0.0.1", "vm").authority)
 """

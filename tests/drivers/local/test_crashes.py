@@ -6,7 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Network
 from cpi.contract.units import MiB
-from drivers.local import loop_devices
+from cpi_drivers.local.host import loop_devices
 from tests.drivers.local.killed_calls import killed_calls
 from tests.drivers.local.place import AGENT, Place
 

@@ -11,7 +11,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext
 from cpi.contract.units import MiB
-from drivers.local import locks
+from cpi_drivers.local.host import locks
 from tests.drivers.local.place import Place
 
 Calls = list[Callable[[], object]]

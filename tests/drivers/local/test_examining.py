@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cpi.contract.operator import Examines, Finding
-from drivers.local import loop_devices
+from cpi_drivers.local.host import loop_devices
 from tests.drivers.local.place import Place
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from cpi.contract import errors
-from drivers.local import locks
+from cpi_drivers.local.host import locks
 
 _HOLDER = """
 import sys, pathlib
-from drivers.local import locks
+from cpi_drivers.local import locks
 with locks.held(pathlib.Path(sys.argv[1]), "it"):
     print("held", flush=True)
     sys.stdin.read()

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from drivers.local import metadata
+from cpi_drivers.local.host import metadata
 
 
 def test_values_become_strings() -> None:

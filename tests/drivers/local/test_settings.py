@@ -7,8 +7,8 @@ import pytest
 from cpi.connecting import connect
 from cpi.contract import errors
 from cpi.contract.units import MiB
-from drivers.local import loop_devices
-from drivers.local.settings import AgentProgram
+from cpi_drivers.local.host import loop_devices
+from cpi_drivers.local.settings import AgentProgram
 from tests.drivers.local.place import Place
 
 

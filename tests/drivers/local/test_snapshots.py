@@ -12,7 +12,8 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid, VmCid
 from cpi.kit.waiting import wait_until
-from drivers.local import backings, copying, freezer, freezing, loop_devices
+from cpi_drivers.local.disks import backings, freezer, freezing
+from cpi_drivers.local.host import copying, loop_devices
 from tests.drivers.local.place import AGENT, Place
 
 _WRITER = """
@@ -118,7 +119,7 @@ def test_a_killed_snapshot_leaves_the_disk_thawed(written: tuple[Place, VmCid, D
     """And nothing of itself, once another call came."""
     place, vm_cid, disk_cid = written
     program = (
-        "import os, signal; from drivers.local import backings\n"
+        "import os, signal; from cpi_drivers.local import backings\n"
         "backings.copy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "cloud.snapshot_disk(sys.argv[2], {})"
     )

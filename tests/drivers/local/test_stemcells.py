@@ -12,7 +12,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
-from drivers.local.small_stemcell import write_small_stemcell
+from cpi_drivers.local.stemcells.small import write_small_stemcell
 from tests.drivers.local.place import Place
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from cpi.contract import errors
 from cpi.kit.waiting import wait_until
-from drivers.local import turns
+from cpi_drivers.local.host import turns
 from tests.drivers.local.place import Place
 
 _HOLDER = """
 import sys, pathlib
-from drivers.local import turns
+from cpi_drivers.local.host import turns
 with turns.turn(pathlib.Path(sys.argv[1]), "it"):
     print("in turn", flush=True)
     sys.stdin.read()
@@ -28,7 +28,7 @@ _FORKED = """
 import json, os, pathlib, sys
 from cpi.connecting import connect
 from cpi.kit.waiting import wait_until
-from drivers.local import turns
+from cpi_drivers.local.host import turns
 cloud = connect(json.loads(sys.argv[1]))
 disk_cid, path, log = sys.argv[2], pathlib.Path(sys.argv[3]), os.open(sys.argv[4], os.O_WRONLY | os.O_APPEND)
 children = []

@@ -18,7 +18,7 @@ from cpi.contract.model import Network, VmResources
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
 from cpi.kit.waiting import wait_until
-from drivers.local import vm_process
+from cpi_drivers.local.host import vm_process
 from tests.drivers.local.place import AGENT, Place
 
 AGAIN = "token-1"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.local.agent.folder_disk import used_bytes
+from cpi_drivers.local.agent.folder_disk import used_bytes
 from tests.drivers.local_agent.vm import AgentSaysNoError, Vm, eventually
 
 MakeFolderDisk = Callable[..., Path]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drivers.local.agent import launcher
+from cpi_drivers.local.agent import launcher
 from tests.drivers.local_agent.conftest import MakeVm
 from tests.drivers.local_agent.vm import Vm, eventually, lives
 
@@ -58,7 +58,7 @@ def test_a_probe_of_the_lock_does_not_stop_a_start(tmp_path: Path, monkeypatch: 
 def test_a_missing_folder_is_refused(make_vm: MakeVm) -> None:
     """With the folder's name, and without a trace."""
     vm = make_vm()
-    command = [sys.executable, "-m", "drivers.local.agent", "--vm-dir", str(vm.path / "nowhere")]
+    command = [sys.executable, "-m", "cpi_drivers.local.agent", "--vm-dir", str(vm.path / "nowhere")]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"the agent can not start: {vm.path}/nowhere: [Errno 2]")

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from drivers.local.agent import supervised
-from drivers.local.agent.jobs import Job
-from drivers.local.agent.layout import VmFolder
-from drivers.local.agent.supervised import Supervised
+from cpi_drivers.local.agent import supervised
+from cpi_drivers.local.agent.jobs import Job
+from cpi_drivers.local.agent.layout import VmFolder
+from cpi_drivers.local.agent.supervised import Supervised
 from tests.drivers.local_agent.vm import lives
 
 

@@ -112,7 +112,7 @@ class Vm:
 
     def launch(self) -> subprocess.CompletedProcess[str]:
         """Start the agent as the driver does; its answer."""
-        command = [sys.executable, "-m", "drivers.local.agent", "--vm-dir", str(self.path)]
+        command = [sys.executable, "-m", "cpi_drivers.local.agent", "--vm-dir", str(self.path)]
         return subprocess.run(command, start_new_session=True, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self) -> "Vm":

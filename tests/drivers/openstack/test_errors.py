@@ -5,8 +5,8 @@ import json
 import pytest
 
 from cpi.contract import errors
-from drivers.openstack.client import segment
-from drivers.openstack.errors import Conflicting, Missing, Refused, refusal, words_of
+from cpi_drivers.openstack.api.client import segment
+from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused, refusal, words_of
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
-from drivers.openstack.hints import first_free_letter, hint
+from cpi_drivers.openstack.disks.hints import first_free_letter, hint
 
 CID = DiskCid("c851871c-78f2-4455-9f14-71b1ccb049c5")
 

@@ -8,8 +8,8 @@ import pytest
 
 from cpi.contract import errors
 from cpi.kit.settings import read_cloud_properties
-from drivers.openstack.images import Reading, check_format, mismatch, properties_of
-from drivers.openstack.properties import StemcellProperties
+from cpi_drivers.openstack.properties import StemcellProperties
+from cpi_drivers.openstack.stemcells.image import Reading, check_format, mismatch, properties_of
 
 MANIFEST = {
     "name": "bosh-openstack-kvm-ubuntu-jammy",

@@ -6,7 +6,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.model import Network
-from drivers.openstack.nics import Wiring, as_turned_out, in_order, wiring
+from cpi_drivers.openstack.networks.requested import Wiring, as_turned_out, in_order, wiring
 
 
 def network(ip: str | None, *, net: str | None = "net", **more: Any) -> Network:

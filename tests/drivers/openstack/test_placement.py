@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cpi.contract import errors
-from drivers.openstack.placement import zones
-from drivers.openstack.properties import VmProperties
+from cpi_drivers.openstack.properties import VmProperties
+from cpi_drivers.openstack.vms.placement import zones
 
 
 def wish(**properties: Any) -> VmProperties:

@@ -6,8 +6,8 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
-from drivers.openstack import connection_options
-from drivers.openstack.settings import OpenStackSettings, read
+from cpi_drivers.openstack.api import connection
+from cpi_drivers.openstack.settings import OpenStackSettings, read
 
 GOOD: dict[str, Any] = {
     "auth_url": "https://keystone.example:5000/v3",
@@ -107,11 +107,11 @@ def test_retry_config_is_by_operation_with_a_default() -> None:
 
 def test_connection_options_leave_unknown_options_alone() -> None:
     """Operators hand whatever the official CPI's HTTP library knows."""
-    options = connection_options.read({"read_timeout": 7, "omit_default_port": True, "ssl_verify_peer": False})
+    options = connection.read({"read_timeout": 7, "omit_default_port": True, "ssl_verify_peer": False})
     assert (options.read_timeout, options.ssl_verify_peer) == (7, False)
 
 
 def test_ca_cert_is_pem_or_a_path() -> None:
     """Both are in use."""
-    assert connection_options.read({"ca_cert": "-----BEGIN CERTIFICATE-----\n"}).is_pem
-    assert not connection_options.read({"ca_cert": "/etc/ssl/ca.pem"}).is_pem
+    assert connection.read({"ca_cert": "-----BEGIN CERTIFICATE-----\n"}).is_pem
+    assert not connection.read({"ca_cert": "/etc/ssl/ca.pem"}).is_pem

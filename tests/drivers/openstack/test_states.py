@@ -4,8 +4,8 @@ import pytest
 
 from cpi.contract.model import CloudConfig
 from cpi.kit.waiting import Overdue
-from drivers.openstack import settings
-from drivers.openstack.states import Document, Pending, Waits
+from cpi_drivers.openstack import settings
+from cpi_drivers.openstack.api.states import Document, Pending, Waits
 from tests.drivers.openstack.test_settings import GOOD
 
 _IN_A_MOMENT = {"state_timeout": 0.1, "wait_resource_poll_interval": 0.01}

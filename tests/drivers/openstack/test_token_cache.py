@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.openstack.token_cache import TokenCache
+from cpi_drivers.openstack.api.session import TokenCache
 
 STATE = json.dumps({"auth_token": "gAAAA", "body": {"token": {}}})
 CREDENTIALS = {"username": "bosh", "secret": "a-long-secret"}

@@ -9,7 +9,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Network
-from drivers.openstack import user_data
+from cpi_drivers.openstack.vms import agent_settings
 
 NETWORKS = {
     "apps": Network(ip="10.0.0.5", mac="fa:16:3e:00:00:01", dns=("10.0.0.2",), default=("gateway",)),
@@ -20,7 +20,7 @@ NETWORKS = {
 def told(**changes: Any) -> dict[str, Any]:
     """Settings of a VM."""
     given: dict[str, Any] = {"has_ephemeral_disk": True, "use_dhcp": True, **changes}
-    return user_data.document(
+    return agent_settings.document(
         AgentId("agent"), "vm-1", NETWORKS, {"bosh": {"group": "g"}}, AgentDefaults(mbus="nats://x"), **given
     )
 
@@ -55,10 +55,10 @@ def test_resolvers_are_those_of_the_network_that_is_the_default_for_dns() -> Non
 
 def test_nova_gets_it_in_base64() -> None:
     """As JSON within."""
-    assert json.loads(base64.b64decode(user_data.encoded({"a": 1}))) == {"a": 1}
+    assert json.loads(base64.b64decode(agent_settings.encoded({"a": 1}))) == {"a": 1}
 
 
 def test_more_than_nova_takes_is_refused_before_any_call() -> None:
     """It would be refused after the ports were made."""
     with pytest.raises(errors.CpiError, match="65535"):
-        user_data.encoded({"env": "x" * 60000})
+        agent_settings.encoded({"env": "x" * 60000})

@@ -11,7 +11,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, StemcellCid, VmCid
 from cpi.contract.model import Network, Vm
 from cpi.contract.units import MiB
-from drivers.openstack import naming
+from cpi_drivers.openstack import naming
 from fixtures.clouds.openstack.lab import Lab
 from fixtures.clouds.openstack.octavia import Octavia
 from fixtures.clouds.openstack.watching import watch

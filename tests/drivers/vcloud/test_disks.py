@@ -128,7 +128,7 @@ def test_disks_that_can_not_be_are_told(cloud: Cloud, size: int, properties: dic
 
 def test_every_kind_of_controller_can_be_wished_for(vcloud: Lab, cloud: Cloud) -> None:
     """lsilogic, if none is."""
-    from drivers.vcloud.properties import BUSES
+    from cpi_drivers.vcloud.properties import BUSES
 
     for wished, made in BUSES.items():
         disk = cloud.create_disk(_SIZE, {"bus_type": wished})

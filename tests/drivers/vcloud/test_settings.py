@@ -8,7 +8,7 @@ import pytest
 import cpi
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
-from drivers.vcloud import documents
+from cpi_drivers.vcloud.api import documents
 from fixtures.certificates import Authority
 from fixtures.proxy import Answer, Request
 from fixtures.web_server import web_server

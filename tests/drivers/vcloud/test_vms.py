@@ -14,7 +14,7 @@ from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
 from cpi.contract.model import Network, Vm
 from cpi.contract.operator import ShowsAgentSettings
 from cpi.contract.units import MiB
-from drivers.vcloud.cloud import VcloudCloud
+from cpi_drivers.vcloud.cloud import VcloudCloud
 from fixtures.clouds.vcloud.lab import Lab, refused
 from fixtures.proxy import Rule
 from tests.drivers.vcloud.conftest import SMALL, Connect, Helper

@@ -12,12 +12,13 @@ from cpi.contract.ids import VmCid
 from cpi.contract.model import Network
 from cpi.contract.units import MiB
 from cpi.kit.settings import Secret
-from drivers.vsphere import naming, vm_spec
-from drivers.vsphere.inventory import Cluster, Host
-from drivers.vsphere.placement import Place
-from drivers.vsphere.properties import PciDevice, VmProperties
-from drivers.vsphere.settings import Datacenter, VCenter
-from drivers.vsphere.stores import Store
+from cpi_drivers.vsphere import naming
+from cpi_drivers.vsphere.api.datastores import Store
+from cpi_drivers.vsphere.api.inventory import Cluster, Host
+from cpi_drivers.vsphere.api.placement import Place
+from cpi_drivers.vsphere.properties import PciDevice, VmProperties
+from cpi_drivers.vsphere.settings import Datacenter, VCenter
+from cpi_drivers.vsphere.vms import launch
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
@@ -166,7 +167,7 @@ def test_devices_of_the_host_reserve_all_memory() -> None:
         "config.hardware.device": [root, vim.vm.device.ParaVirtualSCSIController(key=1000, busNumber=0)],
         "snapshot.currentSnapshot": vim.vm.Snapshot("snapshot-1", None),
     }
-    spec = vm_spec.clone(wish, _vcenter(), Place(cluster, pool, None, store), template, [], {}, "policy-1")
+    spec = launch.clone(wish, _vcenter(), Place(cluster, pool, None, store), template, [], {}, "policy-1")
     added = [change.device.backing for change in spec.config.deviceChange]
     assert [(one.vendorId, one.deviceId) for one in added[-2].allowedDevice] == [(0x10DE, 7864)]
     assert added[-1].vgpu == "grid_p40"
@@ -183,7 +184,7 @@ def test_a_lease_hears_that_its_upload_goes_on(
     vcenter: Lab, helper: Helper, image_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the vCenter gives it up, after minutes: how much is there is told, until it is complete."""
-    monkeypatch.setattr("drivers.vsphere.importing._HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr("cpi_drivers.vsphere.stemcells.upload._HEARTBEAT_SECONDS", 0.0)
     vcenter.proxy.forget_calls()
     helper.cloud.create_stemcell(str(image_path), {}, {})
     [progress] = [call.request.body for call in vcenter.proxy.calls if call.action == "HttpNfcLeaseProgress"]

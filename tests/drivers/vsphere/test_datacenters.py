@@ -13,8 +13,8 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.settings import Secret
-from drivers.vsphere.settings import Datacenter, VCenter
-from drivers.vsphere.sites import Sites
+from cpi_drivers.vsphere.api.datacenters import Sites
+from cpi_drivers.vsphere.settings import Datacenter, VCenter
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Answer, Rule, effects
 from tests.drivers.vsphere.conftest import Helper

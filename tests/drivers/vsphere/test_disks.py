@@ -12,7 +12,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
-from drivers.vsphere import naming
+from cpi_drivers.vsphere import naming
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab, lab
 from fixtures.proxy import Answer, Request, Rule, effects

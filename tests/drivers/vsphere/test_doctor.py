@@ -7,7 +7,7 @@ import pytest
 
 import cpi
 from cpi.contract.operator import Examines
-from drivers.vsphere.privileges import NEEDED, WHERE_USED
+from cpi_drivers.vsphere.doctor.permissions import NEEDED, WHERE_USED
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Answer, Request, Rule, effects
 

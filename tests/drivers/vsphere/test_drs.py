@@ -9,7 +9,7 @@ from pyVmomi import vim
 import cpi
 from cpi.contract import errors
 from cpi.testing.maker import at_once
-from drivers.vsphere import drs
+from cpi_drivers.vsphere.vms import drs
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
 from tests.drivers.vsphere.conftest import Helper

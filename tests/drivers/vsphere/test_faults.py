@@ -168,7 +168,7 @@ def test_a_vcenter_that_is_throttled_for_long_is_waited_for(vcenter: Lab, helper
 def test_a_vcenter_that_stays_throttled_is_given_up(vcenter: Lab, helper: Helper, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left, and the director may try again."""
     before = vcenter.census()
-    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
+    monkeypatch.setattr("cpi_drivers.vsphere.api.retries.SECONDS", 0.5)
     vcenter.proxy.inject(Rule("CloneVM_Task", effects.answer(503, b"")))
     with pytest.raises(errors.VMCreationFailed, match="CloneVM_Task: the vCenter has no time now: 503") as caught:
         helper.vm()
@@ -181,7 +181,7 @@ def test_a_vm_that_is_being_migrated_is_waited_for(
     vcenter: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
     """The vCenter does one thing to a VM at a time, and says so instead of waiting."""
-    monkeypatch.setattr("drivers.vsphere.patience._ATTEMPTS", 1)
+    monkeypatch.setattr("cpi_drivers.vsphere.api.retries._ATTEMPTS", 1)
     vm, disk_cid = helper.vm().cid, cloud.create_disk(_SIZE, {})
     if action == "detach_disk":
         cloud.attach_disk(vm, disk_cid)

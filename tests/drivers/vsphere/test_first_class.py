@@ -11,7 +11,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.units import MiB
-from drivers.vsphere import naming
+from cpi_drivers.vsphere import naming
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects

@@ -10,11 +10,13 @@ from pyVmomi import vim
 import cpi
 from cpi.contract import errors
 from cpi.contract.units import MiB
-from drivers.vsphere import device_groups, inventory, naming, placement
-from drivers.vsphere.inventory import Cluster, Host, Inventory
-from drivers.vsphere.placement import Need, Place
-from drivers.vsphere.settings import ClusterOptions
-from drivers.vsphere.stores import Choice, Store
+from cpi_drivers.vsphere import naming
+from cpi_drivers.vsphere.api import inventory, placement
+from cpi_drivers.vsphere.api.datastores import Choice, Store
+from cpi_drivers.vsphere.api.inventory import Cluster, Host, Inventory
+from cpi_drivers.vsphere.api.placement import Need, Place
+from cpi_drivers.vsphere.settings import ClusterOptions
+from cpi_drivers.vsphere.vms import device_groups
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import STORES, Lab, lab
 from fixtures.proxy import Rule, effects

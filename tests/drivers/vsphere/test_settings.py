@@ -6,7 +6,8 @@ import pytest
 
 import cpi
 from cpi.contract import errors
-from drivers.vsphere import reaching, settings
+from cpi_drivers.vsphere import settings
+from cpi_drivers.vsphere.api import connection
 
 
 def _block(**own: Any) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def test_clusters_are_names_or_objects() -> None:
 )
 def test_a_host_is_a_name_or_a_url(host: str, url: str) -> None:
     """TLS unless the URL says otherwise."""
-    assert reaching.address(host, "host").url == url
+    assert connection.address(host, "host").url == url
 
 
 def test_a_certificate_that_is_none_is_told() -> None:

@@ -11,8 +11,8 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Network, Networks
 from cpi.kit.settings import Secret
-from drivers.vsphere.nsxt.client import Nsx
-from drivers.vsphere.nsxt.settings import Nsxt
+from cpi_drivers.vsphere.api.nsxt.client import Nsx
+from cpi_drivers.vsphere.nsxt_settings import Nsxt
 from fixtures.clouds.nsxt import lab as nsx_lab
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
 from fixtures.clouds.nsxt.seed import PASSWORD, SEGMENT, USER

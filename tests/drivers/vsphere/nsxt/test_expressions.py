@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from drivers.vsphere.nsxt import groups, pools
-from drivers.vsphere.nsxt.naming import one_of
-from drivers.vsphere.nsxt.pools import Member
+from cpi_drivers.vsphere.api.nsxt.naming import one_of
+from cpi_drivers.vsphere.vms.nsxt import groups, pools
+from cpi_drivers.vsphere.vms.nsxt.pools import Member
 
 _TAG = {"resource_type": "Condition", "member_type": "VirtualMachine", "key": "Tag", "operator": "EQUALS", "value": "web"}
 _OR = {"resource_type": "ConjunctionOperator", "conjunction_operator": "OR"}

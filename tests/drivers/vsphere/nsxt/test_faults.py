@@ -10,9 +10,9 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import NetworkDefinition
-from drivers.vsphere.errors import AnswerLost, NotReached
-from drivers.vsphere.nsxt.errors import NsxRefused
-from drivers.vsphere.nsxt.naming import POLICY
+from cpi_drivers.vsphere.api.errors import AnswerLost, NotReached
+from cpi_drivers.vsphere.api.nsxt.errors import NsxRefused
+from cpi_drivers.vsphere.api.nsxt.naming import POLICY
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
 from fixtures.clouds.nsxt.seed import BLOCK, ROUTER, ZONE
 from fixtures.proxy import Effect, Rule, effects
@@ -185,7 +185,7 @@ def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(
     nsx: NsxLab, helper: Helper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A repeat may succeed, and the director is told so."""
-    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
+    monkeypatch.setattr("cpi_drivers.vsphere.api.retries.SECONDS", 0.5)
     before = _whole(nsx, helper)
     nsx.proxy.inject(Rule("PUT lb-pools/{id}", effects.answer(503, b"")))
     with pytest.raises(errors.VMCreationFailed, match="503") as caught:
@@ -198,7 +198,7 @@ def test_an_nsx_that_goes_away_keeps_no_vm(
     nsx: NsxLab, helper: Helper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the VM is in and can not leave is told in the log; the VM itself is removed, and no repeat is promised."""
-    monkeypatch.setattr("drivers.vsphere.patience.SECONDS", 0.5)
+    monkeypatch.setattr("cpi_drivers.vsphere.api.retries.SECONDS", 0.5)
     before = helper.vcenter.census()
     nsx.proxy.inject(Rule("*", effects.answer(503, b""), skip=5))
     with pytest.raises(errors.VMCreationFailed) as caught:

@@ -9,10 +9,10 @@ import pytest
 
 import cpi
 from cpi.testing.maker import at_once
-from drivers.vsphere.nsxt import groups, pools
-from drivers.vsphere.nsxt.errors import NsxConflict
-from drivers.vsphere.nsxt.naming import POLICY
-from drivers.vsphere.nsxt.pools import Member
+from cpi_drivers.vsphere.api.nsxt.errors import NsxConflict
+from cpi_drivers.vsphere.api.nsxt.naming import POLICY
+from cpi_drivers.vsphere.vms.nsxt import groups, pools
+from cpi_drivers.vsphere.vms.nsxt.pools import Member
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
 from fixtures.proxy import Request, Rule, effects
 from tests.drivers.vsphere.conftest import Helper

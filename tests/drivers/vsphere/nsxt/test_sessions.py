@@ -10,11 +10,11 @@ import pytest
 import cpi
 from cpi.contract import errors
 from cpi.kit.settings import Secret
-from drivers.vsphere.errors import NotReached
-from drivers.vsphere.nsxt.client import Nsx
-from drivers.vsphere.nsxt.errors import NsxRefused
-from drivers.vsphere.nsxt.naming import POLICY, named
-from drivers.vsphere.nsxt.settings import Nsxt
+from cpi_drivers.vsphere.api.errors import NotReached
+from cpi_drivers.vsphere.api.nsxt.client import Nsx
+from cpi_drivers.vsphere.api.nsxt.errors import NsxRefused
+from cpi_drivers.vsphere.api.nsxt.naming import POLICY, named
+from cpi_drivers.vsphere.nsxt_settings import Nsxt
 from fixtures.certificates import Authority
 from fixtures.clouds.nsxt.lab import Lab, lab, secure
 from fixtures.clouds.nsxt.seed import PASSWORD, REMOTE, USER

@@ -8,8 +8,8 @@ import pytest
 import cpi
 from cpi.contract import errors
 from cpi.kit.settings import read_cloud_properties
-from drivers.vsphere.nsxt.settings import ManagedNetwork
-from drivers.vsphere.properties import VmProperties
+from cpi_drivers.vsphere.nsxt_settings import ManagedNetwork
+from cpi_drivers.vsphere.properties import VmProperties
 from fixtures.certificates import Authority
 
 _GOOD = {"host": "nsx", "username": "u", "password": "secret-of-the-nsx", "use_policy_api": True}

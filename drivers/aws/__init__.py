@@ -1,5 +1,0 @@
-"""Amazon Web Services: VMs on EC2, disks and snapshots on EBS."""
-
-CLOUD = "drivers.aws.cloud:AwsCloud"
-STEMCELL_FORMATS = ("aws-light", "aws-raw")
-EXTRA = "aws"

@@ -1,0 +1,253 @@
+"""The API itself: the only file that imports the SDK."""
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import botocore
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+import botocore.parsers
+import botocore.session
+
+from cpi.contract import errors as contract_errors
+from cpi_drivers.aws.api import connection, errors
+from cpi_drivers.aws.api.operations import OPERATIONS, Repeat
+from cpi_drivers.aws.api.session import KeptCredentials
+from cpi_drivers.aws.settings import AwsSettings
+
+_log = logging.getLogger(__name__)
+
+# At its lowest level the SDK logs every request whole: user data hold passwords and keys.
+logging.getLogger("botocore").setLevel(logging.INFO)
+
+Answer = dict[str, Any]
+
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+THROTTLED_SECONDS: Final = 600.0
+_CONNECTIONS: Final = 100
+_WITHOUT_END: Final = 1_000_000
+
+_NOT_SENT = (
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ProxyConnectionError,
+)
+_NO_ANSWER = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+    botocore.exceptions.ResponseStreamingError,
+)
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.MetadataRetrievalError,
+    botocore.exceptions.ConfigNotFound,
+    botocore.exceptions.ProfileNotFound,
+    botocore.exceptions.TokenRetrievalError,
+)
+
+
+class Client:
+    """Calls by name, repeated where that is safe; answers as plain documents, faults as errors of the contract."""
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._services: dict[str, Any] = {}
+        self._ca_bundle = connection.ca_bundle(settings)
+        self._session = _new_session()
+        self._role: _AssumedRole | None = None
+        self._identify()
+
+    def call(self, operation: str, **parameters: Any) -> Answer:
+        """One call. Raises the contract's errors; throttling and passing faults only once they last."""
+        attempt = functools.partial(self._attempt, operation, parameters)
+        try:
+            return attempt()
+        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
+            passing = (errors.Unreached, errors.Unclear) if _may_repeat(operation, parameters) else (errors.Unreached,)
+            if not isinstance(first, (errors.Throttled, *passing)):
+                raise
+            return self._repeated(attempt, first, passing)
+
+    def pages(self, operation: str, **parameters: Any) -> Iterator[Answer]:
+        """The same call for every page of its answer."""
+        token: str | None = None
+        while True:
+            answer = self.call(operation, **parameters, **({"NextToken": token} if token else {}))
+            yield answer
+            token = answer.get("NextToken")
+            if not token:
+                return
+
+    def call_once(self, operation: str, **parameters: Any) -> Answer:
+        """One call, never repeated: a dry run, say, whose refusal is its answer."""
+        return self._attempt(operation, parameters)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._lock:
+            for service in self._services.values():
+                service.close()
+            self._services.clear()
+
+    # ------------------------------------------------------------------ one attempt, and more
+
+    def _attempt(self, operation: str, parameters: dict[str, Any]) -> Answer:
+        service = self._service(OPERATIONS[operation].service)
+        began = time.monotonic()
+        try:
+            answer: Answer = getattr(service, botocore.xform_name(operation))(**parameters)
+        except botocore.exceptions.ClientError as error:
+            fault = error.response.get("Error", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+            refusal = errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status)
+            if self._role and isinstance(refusal, errors.Denied):
+                self._role.forget()
+            raise refusal from error
+        except _NOT_SENT as error:
+            raise errors.unreached(operation, error) from error
+        except _NO_ANSWER as error:
+            raise errors.unclear(operation, error) from error
+        except botocore.parsers.ResponseParserError as error:
+            raise errors.unclear(operation, "not the API's form") from error
+        except _NO_CREDENTIALS as error:
+            raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise contract_errors.CpiError(f"AWS {operation} can not be called: {error}") from error
+        _log.debug("%s took %.3f s", operation, time.monotonic() - began)
+        return answer
+
+    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refusal, on: tuple[type[errors.Refusal], ...]) -> Answer:
+        from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
+
+        failed, unclear = [first], isinstance(first, errors.Unclear)
+        _log.info("repeating: %s", first.message)
+
+        def again() -> Answer:
+            nonlocal unclear
+            if failed:
+                raise failed.pop()
+            try:
+                return attempt()
+            except errors.Refusal as error:
+                error.after_unclear = unclear
+                unclear = unclear or isinstance(error, errors.Unclear)
+                raise
+
+        def patiently() -> Answer:
+            return repeated(again, on=on, attempts=1 + self._settings.max_retries)
+
+        return repeated(patiently, on=errors.Throttled, attempts=_WITHOUT_END, deadline_seconds=THROTTLED_SECONDS)
+
+    # ------------------------------------------------------------------ the SDK
+
+    def _identify(self) -> None:
+        """Give the session its credentials: fixed ones, or what the SDK finds; and a role on top of either."""
+        own = self._settings
+        if own.access_key_id and own.secret_access_key:
+            token = own.session_token.reveal() if own.session_token else None
+            self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
+        if own.role_arn:
+            self._role = _AssumedRole(own, self._session, functools.partial(self._new_service, "sts", self._session))
+            self._session = _new_session()
+            self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([self._role]))
+
+    def _service(self, name: str) -> Any:
+        found = self._services.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if name not in self._services:
+                self._services[name] = self._new_service(name, self._session)
+            return self._services[name]
+
+    def _new_service(self, name: str, session: Any) -> Any:
+        endpoint = getattr(self._settings, connection.ENDPOINTS[name])
+        try:
+            return session.create_client(
+                name,
+                region_name=self._settings.signing_region,
+                endpoint_url=connection.url_of(endpoint),
+                config=self._config(name),
+                verify=self._ca_bundle,
+            )
+        except _NO_CREDENTIALS as error:
+            raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise contract_errors.CpiError(f"no client for AWS {name}: {error}") from error
+
+    def _config(self, name: str) -> Any:
+        return botocore.config.Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=_CONNECTIONS,
+            # Repeats are ours: the SDK's stop at a quota that many threads soon use up, and its rate limiter forgets slowly.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            use_dualstack_endpoint=self._settings.dualstack or None,
+            proxies=connection.proxies(self._settings, name),
+            tcp_keepalive=True,
+        )
+
+
+def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
+    repeat = OPERATIONS[operation].repeat
+    return repeat is Repeat.HARMLESS or (repeat is Repeat.ASKED_BY_KEY and "ClientToken" in parameters)
+
+
+class _AssumedRole:
+    """A credential provider of the SDK: what STS gives for a role, kept for the next process, renewed before it ends."""
+
+    METHOD = "assume-role"
+    CANONICAL_NAME = None
+
+    def __init__(self, settings: AwsSettings, caller: Any, new_sts: Callable[[], Any]) -> None:
+        self._settings = settings
+        self._caller = caller
+        self._new_sts = new_sts
+
+    def load(self) -> Any:
+        return botocore.credentials.DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
+
+    def forget(self) -> None:
+        self._kept().drop()
+
+    def _fetch(self) -> dict[str, str]:
+        kept = self._kept()
+        found = kept.read()
+        if found is None:
+            found = self._assumed()
+            kept.write(found)
+        return found
+
+    def _assumed(self) -> dict[str, str]:
+        try:
+            given = self._new_sts().assume_role(RoleArn=self._settings.role_arn, RoleSessionName="multicpi")["Credentials"]
+        except botocore.exceptions.ClientError as error:
+            fault = error.response.get("Error", {})
+            raise errors.refusal("AssumeRole", fault.get("Code", ""), fault.get("Message", "")) from error
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+    def _kept(self) -> KeptCredentials:
+        own, caller = self._settings, self._caller.get_credentials()
+        keys = caller.get_frozen_credentials() if caller else None
+        who = [keys.access_key, keys.secret_key] if keys else []
+        return KeptCredentials([own.role_arn or "", own.sts_endpoint or own.signing_region, *who])
+
+
+def _new_session() -> Any:
+    session = botocore.session.Session()
+    session.set_config_variable("data_path", connection.SHORT_MODELS)
+    return session

@@ -1,0 +1,1 @@
+"""Persistent disks, their changes, attachments and snapshots."""

@@ -1,0 +1,106 @@
+"""create_vm: as one transaction, over several types and zones if need be."""
+
+import logging
+from typing import Final
+
+from cpi.contract import errors as contract_errors
+from cpi.contract.ids import VmCid
+from cpi.contract.model import Vm
+from cpi.kit.undo import Undo
+from cpi_drivers.aws.api import errors
+from cpi_drivers.aws.api.account import Account
+from cpi_drivers.aws.api.facts import RootDisk
+from cpi_drivers.aws.networks import requested as networks
+from cpi_drivers.aws.vms.launch import Item, find_by_token, launch, wait_until_running
+from cpi_drivers.aws.vms.post_launch import Wires
+from cpi_drivers.aws.vms.request import Candidate, Wish, candidates
+
+_log = logging.getLogger(__name__)
+
+_TRIES_AFTER_SUDDEN_END: Final = 3
+
+
+def create(account: Account, wish: Wish) -> Vm:
+    """A running VM, wired. Raises VMCreationFailed, honest about a repeat; whatever is raised, what was made is removed."""
+    wires = Wires(account, wish)
+    dead = 0
+    if wish.token:
+        found, dead = find_by_token(account, wish.token)
+        if found is not None:
+            return _taken_up(account, wish, wires, VmCid(found["InstanceId"]))
+    tries = candidates(account, wish)
+    root = account.facts.root_disk(wish.ami)
+    refused: list[str] = []
+    for candidate in tries:
+        try:
+            return _tried(account, wish, wires, candidate, root, dead)
+        except _NextPlease as passing:
+            _log.warning("%s: %s", candidate, passing.cause.message)
+            refused.append(f"{candidate}: {passing.cause.message}")
+            last = passing
+    again = last.clean and isinstance(last.cause, errors.NoCapacity)
+    raise contract_errors.VMCreationFailed(_summary(refused), ok_to_retry=again) from last.cause
+
+
+class _NextPlease(Exception):
+    """A candidate can not be had; another may."""
+
+    def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+        self.clean = clean
+
+
+def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, root: RootDisk, dead: int) -> Vm:
+    """Raises _NextPlease for missing capacity and quota, VMCreationFailed for the rest."""
+    for left in reversed(range(_TRIES_AFTER_SUDDEN_END)):
+        undo = Undo()
+        try:
+            with undo:
+                vm = launch(account, wish, candidate, root, undo, dead=dead)
+                wires.connect(vm, undo)
+                return _as_vm(wish, vm)
+        except (errors.NoCapacity, errors.QuotaReached, errors.NoRoom) as error:
+            if not undo.clean:
+                raise _failed(error, clean=False) from error
+            raise _NextPlease(error, clean=undo.clean) from error
+        except errors.Refusal as error:
+            if error.code == "InternalError" and not isinstance(error, errors.Unclear) and left and undo.clean:
+                _log.warning("%s; trying again", error.message)
+                continue
+            raise _failed(error, clean=undo.clean) from error
+        except contract_errors.CloudError as error:
+            raise _failed(error, clean=undo.clean) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _taken_up(account: Account, wish: Wish, wires: Wires, vm_cid: VmCid) -> Vm:
+    """The VM that an earlier call with this token made, finished."""
+    _log.info("%s was made by an earlier call with this token", vm_cid)
+    vm = wait_until_running(account, vm_cid)
+    with Undo() as undo:
+        wires.connect(vm, undo)
+    return _as_vm(wish, vm)
+
+
+def _as_vm(wish: Wish, vm: Item) -> Vm:
+    nics = vm.get("NetworkInterfaces", [])
+    return Vm(VmCid(vm["InstanceId"]), networks.as_it_turned_out(wish.networks, wish.plan, nics))
+
+
+_NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)
+_PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.Unclear)
+
+
+def _failed(error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
+    message = error.message if clean else f"{error.message}; what was made could not all be removed, see the log"
+    if isinstance(error, _NOT_THE_VMS_FAULT) and clean:
+        return error
+    passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refusal) or error.code == "InternalError"
+    return contract_errors.VMCreationFailed(message, ok_to_retry=clean and passing)
+
+
+def _summary(refused: list[str]) -> str:
+    if len(refused) == 1:
+        return refused[0]
+    return "none of the VM types and zones can be had:\n" + "\n".join(f"  {reason}" for reason in refused)

@@ -1,0 +1,118 @@
+"""Network interfaces made before their VM, so that the agent can be told their MAC addresses."""
+
+import dataclasses
+import time
+import uuid
+from typing import Any
+
+from cpi.contract import errors as contract_errors
+from cpi.kit.undo import Undo
+from cpi_drivers.aws import tags
+from cpi_drivers.aws.api import errors
+from cpi_drivers.aws.api.account import Account
+from cpi_drivers.aws.networks.requested import Interface
+from cpi_drivers.aws.networks.security_groups import group_ids
+from cpi_drivers.aws.vms.request import Wish
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """An interface that was made."""
+
+    cid: str
+    mac: str
+    plan: Interface
+
+
+def make_interfaces(account: Account, wish: Wish, undo: Undo) -> list[Made]:
+    """One for each planned interface, ready to be attached; remembered in undo. What a killed call left is taken up."""
+    left = _left(account, wish) if wish.token else {}
+    return [
+        _made(account, wish, planned, index, left.get(str(index)), undo) for index, planned in enumerate(wish.plan.interfaces)
+    ]
+
+
+def keep_with_vm(account: Account, vm: dict[str, Any]) -> None:
+    """Let the interfaces go when the VM goes: for those made before it, EC2 takes that only afterwards."""
+    for nic in vm.get("NetworkInterfaces", []):
+        attachment = nic.get("Attachment", {})
+        if not attachment.get("DeleteOnTermination"):
+            wanted = {"AttachmentId": attachment["AttachmentId"], "DeleteOnTermination": True}
+            account.client.call(
+                "ModifyNetworkInterfaceAttribute", NetworkInterfaceId=nic["NetworkInterfaceId"], Attachment=wanted
+            )
+
+
+def delete_interface(account: Account, cid: str) -> None:
+    """Delete it once nothing uses it; one that is gone is success."""
+
+    def deleted() -> bool:
+        try:
+            account.client.call("DeleteNetworkInterface", NetworkInterfaceId=cid)
+        except errors.NetworkMissing:
+            return True
+        except errors.Refusal as error:
+            if error.code not in ("InvalidParameterValue", "InvalidNetworkInterface.InUse"):
+                raise
+            return False
+        return True
+
+    account.wait(deleted, f"the network interface {cid} stays in use", account.patience.address_busy)
+
+
+def _left(account: Account, wish: Wish) -> dict[str, dict[str, Any]]:
+    """By their number, the free interfaces that carry the wish's token."""
+    filters = [tags.with_tag(tags.TOKEN, wish.seed), {"Name": "status", "Values": ["available"]}]
+    found = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
+    return {tags.from_pairs(item.get("TagSet")).get(tags.NUMBER, ""): item for item in found}
+
+
+def _made(account: Account, wish: Wish, planned: Interface, index: int, left: dict[str, Any] | None, undo: Undo) -> Made:
+    answer = left or _create_when_address_is_free(account, wish, planned, index)
+    cid: str = answer["NetworkInterfaceId"]
+    undo.push(f"network interface {cid}", lambda: delete_interface(account, cid))
+    return Made(cid, _wait_until_there(account, cid)["MacAddress"], planned)
+
+
+def _wait_until_there(account: Account, cid: str) -> dict[str, Any]:
+    began = time.monotonic()
+
+    def there() -> dict[str, Any] | None:
+        try:
+            item: dict[str, Any] = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])[
+                "NetworkInterfaces"
+            ][0]
+        except errors.NetworkMissing:
+            if time.monotonic() - began > account.patience.not_yet_visible:
+                raise
+            return None
+        return item if item.get("Status", "available") in ("available", "in-use") else None
+
+    return account.wait(there, f"the network interface {cid} is not ready", account.patience.disk_ready)
+
+
+def _create_when_address_is_free(account: Account, wish: Wish, planned: Interface, index: int) -> dict[str, Any]:
+    groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
+    if not planned.subnet:
+        raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
+    born = {**tags.at_birth(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
+    request = {
+        "SubnetId": planned.subnet,
+        "ClientToken": uuid.uuid4().hex,
+        "TagSpecifications": tags.specification(["network-interface"], born),
+        **planned.api_addresses(),
+        **({"Groups": groups} if groups else {}),
+    }
+
+    def created() -> dict[str, Any] | None:
+        try:
+            made: dict[str, Any] = account.client.call("CreateNetworkInterface", **request)["NetworkInterface"]
+        except errors.Refusal as error:
+            if error.code != "InvalidIPAddress.InUse":
+                raise
+            return None
+        return made
+
+    return account.wait(
+        created, f"an address of the networks {', '.join(planned.names)} stays in use", account.patience.address_busy
+    )

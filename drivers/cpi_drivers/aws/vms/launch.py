@@ -1,0 +1,219 @@
+"""One attempt to launch a VM: its interfaces, RunInstances, and waiting until it runs."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cpi.contract import errors as contract_errors
+from cpi.contract.ids import VmCid
+from cpi.kit.tagging import TOKEN
+from cpi.kit.undo import Undo
+from cpi_drivers.aws import tags
+from cpi_drivers.aws.api import errors, inventory
+from cpi_drivers.aws.api.account import Account
+from cpi_drivers.aws.api.facts import RootDisk
+from cpi_drivers.aws.networks.security_groups import group_ids
+from cpi_drivers.aws.vms import lifecycle as vms
+from cpi_drivers.aws.vms.interfaces import Made, make_interfaces
+from cpi_drivers.aws.vms.launch_disks import born_disks
+from cpi_drivers.aws.vms.request import Candidate, Wish
+
+_log = logging.getLogger(__name__)
+
+Item = dict[str, Any]
+
+_GENERATIONS: Final = 10
+
+
+class KilledBefore(errors.Refusal):
+    """The client token led to a VM that was deleted before."""
+
+
+def find_by_token(account: Account, token: str) -> tuple[Item | None, int]:
+    """The living VM that was made with this token, and how many that were are dead."""
+    found = inventory.items(account.client.call("DescribeInstances", Filters=[tags.with_tag(TOKEN, token)]))
+    living = [item for item in found if item["State"]["Name"] not in inventory.GONE]
+    return (living[0] if living else None), len(found) - len(living)
+
+
+def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, *, dead: int = 0) -> Item:
+    """A running VM. What was made is remembered in undo. dead: how many VMs of the token are gone."""
+    for generation in range(dead, dead + _GENERATIONS):
+        try:
+            return _launch(account, wish, candidate, root, undo, generation)
+        except KilledBefore as error:
+            _log.info("%s; making another", error.message)
+    raise contract_errors.CloudError(f"the token {wish.token} was used for {_GENERATIONS} VMs that are gone: use another")
+
+
+def wait_until_running(account: Account, vm_cid: VmCid) -> Item:
+    """Raises what AWS gave as the reason if it ended instead."""
+    began = time.monotonic()
+
+    def running() -> Item | None:
+        try:
+            item = inventory.describe(account, vm_cid)
+        except errors.VmMissing:
+            if time.monotonic() - began > account.patience.not_yet_visible:
+                raise
+            return None
+        state = item["State"]["Name"]
+        if state == "pending":
+            return None
+        if state == "running":
+            return item
+        reason = item.get("StateReason", {})
+        if "UserInitiated" in reason.get("Code", ""):
+            raise KilledBefore(f"{vm_cid} was deleted before")
+        raise errors.died(vm_cid, reason.get("Code", ""), reason.get("Message", ""))
+
+    return account.wait(running, f"the VM {vm_cid} does not run", account.patience.vm_running)
+
+
+def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, generation: int) -> Item:
+    made: list[Made] = []
+    if not wish.plan.made_at_launch:
+        made = make_interfaces(account, wish, undo)
+    macs = {name: interface.mac for interface in made for name in interface.plan.names}
+    request = _request(account, wish, candidate, root, made, macs)
+    client_token = wish.client_token("vm", candidate, generation)
+    try:
+        answer = _run_when_address_is_free(account, {**request, "ClientToken": client_token})
+    except contract_errors.Error as error:
+        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
+            return _made_otherwise(account, wish, undo)
+        if isinstance(error, errors.Unclear):
+            undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+        raise
+    except BaseException:  # the process is being ended between the call and its answer
+        undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+        raise
+    vm_cid = VmCid(answer["Instances"][0]["InstanceId"])
+    return _running(account, vm_cid, undo)
+
+
+def _running(account: Account, vm_cid: VmCid, undo: Undo) -> Item:
+    killed_before: list[VmCid] = []
+    undo.push(f"VM {vm_cid}", lambda: None if killed_before else vms.terminate(account, vm_cid))
+    try:
+        return wait_until_running(account, vm_cid)
+    except KilledBefore:
+        killed_before.append(vm_cid)
+        raise
+
+
+def _made_otherwise(account: Account, wish: Wish, undo: Undo) -> Item:
+    """The client token was used with other parameters: a VM that lives is the one; else it died and another is made."""
+    found, _ = find_by_token(account, wish.seed)
+    if found is None:
+        raise KilledBefore("this token's VM is gone")
+    return _running(account, VmCid(found["InstanceId"]), undo)
+
+
+def _remove_unanswered(account: Account, wish: Wish) -> None:
+    found, _ = find_by_token(account, wish.seed)
+    if found is not None:
+        vms.terminate(account, VmCid(found["InstanceId"]))
+
+
+def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> Item:
+    """A VM that was deleted a moment ago may hold the address a little longer."""
+
+    def launched() -> Item | None:
+        try:
+            return account.client.call("RunInstances", **request)
+        except errors.Refusal as error:
+            if error.code != "InvalidIPAddress.InUse":
+                raise
+            _raise_unless_leaving(account, request, error)
+            return None
+
+    return account.wait(launched, "an address of the VM stays in use", account.patience.address_busy)
+
+
+def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: errors.Refusal) -> None:
+    interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})
+    address = interface.get("PrivateIpAddress")
+    filters = [
+        {"Name": "subnet-id", "Values": [interface.get("SubnetId", "")]},
+        {"Name": "addresses.private-ip-address", "Values": [address or ""]},
+    ]
+    holders = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
+    for holder in holders:
+        vm_cid = holder.get("Attachment", {}).get("InstanceId")
+        if not vm_cid:
+            raise errors.Refusal(
+                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
+            ) from error
+        if inventory.is_alive(account, VmCid(vm_cid)):
+            raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
+
+
+def _request(
+    account: Account, wish: Wish, candidate: Candidate, root: RootDisk, made: list[Made], macs: Mapping[str, str]
+) -> Item:
+    properties, settings = wish.properties, account.settings
+    disks = born_disks(properties, root, account.facts.vm_type(candidate.vm_type), settings)
+    request: Item = {
+        "ImageId": wish.ami,
+        "InstanceType": candidate.vm_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "UserData": wish.user_data(account, candidate, root, macs),
+        "BlockDeviceMappings": disks.mappings,
+        "TagSpecifications": _tag_specifications(account, wish),
+        "Placement": _placement(wish, candidate),
+        "KeyName": properties.key_name or settings.default_key_name,
+        "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
+        "MetadataOptions": _camelised({**settings.metadata_options, **properties.metadata_options}),
+        **_interfaces(account, wish, made),
+    }
+    if candidate.spot:
+        options = {"SpotInstanceType": "one-time", "MaxPrice": f"{properties.spot_bid_price:g}"}
+        request["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
+    return {key: value for key, value in request.items() if value}
+
+
+def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
+    bosh = wish.env.get("bosh", {})
+    given = {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **wish.properties.tags}
+    born = tags.at_birth(account, given, wish.seed)
+    balanced = {tags.BALANCERS: " ".join(wish.properties.elbs), tags.TARGET_GROUPS: " ".join(wish.properties.lb_target_groups)}
+    of_vm = {**born, **{name: value[: tags.LIMITS.value] for name, value in balanced.items() if value}}
+    kinds = ["volume", *(["network-interface"] if wish.plan.made_at_launch else [])]
+    return [*tags.specification(["instance"], of_vm), *tags.specification(kinds, born)]
+
+
+def _placement(wish: Wish, candidate: Candidate) -> Item:
+    wanted = {"AvailabilityZone": candidate.zone, "GroupName": wish.properties.placement_group}
+    tenancy = wish.properties.tenancy
+    return {key: value for key, value in wanted.items() if value} | ({"Tenancy": tenancy} if tenancy != "default" else {})
+
+
+def _interfaces(account: Account, wish: Wish, made: list[Made]) -> Item:
+    if made:
+        return {"NetworkInterfaces": [{"DeviceIndex": index, "NetworkInterfaceId": one.cid} for index, one in enumerate(made)]}
+    planned = wish.plan.interfaces[0]
+    groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
+    if not planned.subnet and not wish.properties.auto_assign_public_ip:
+        return {"SecurityGroupIds": groups} if groups else {}
+    wanted: Item = {"DeviceIndex": 0, "DeleteOnTermination": True, **planned.api_addresses()}
+    if planned.subnet:
+        wanted["SubnetId"] = planned.subnet
+    if groups:
+        wanted["Groups"] = groups
+    if wish.properties.auto_assign_public_ip:
+        wanted["AssociatePublicIpAddress"] = True
+    return {"NetworkInterfaces": [wanted]}
+
+
+def _profile(profile: str | None) -> Item | None:
+    if not profile:
+        return None
+    return {"Arn": profile} if profile.startswith("arn:") else {"Name": profile}
+
+
+def _camelised(options: Mapping[str, Any]) -> Item:
+    return {re.sub(r"(?:^|_)([a-z0-9])", lambda match: match[1].upper(), key): value for key, value in options.items()}

@@ -1,0 +1,88 @@
+"""Disks that change: larger, or of another offering, in place."""
+
+from typing import Any
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.contract.model import CloudProperties
+from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
+from cpi.kit.waiting import late
+from cpi_drivers.cloudstack.api.client import Client, Document
+from cpi_drivers.cloudstack.api.errors import AnswerLost, QuotaReached, Refused
+from cpi_drivers.cloudstack.api.inventory import Inventory
+from cpi_drivers.cloudstack.api.offerings import Offerings
+from cpi_drivers.cloudstack.properties import DiskProperties
+
+
+class DiskChanges:
+    """What CloudStack can do to a volume without losing its data."""
+
+    def __init__(self, client: Client, inventory: Inventory, offerings: Offerings, *, strict: bool) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._offerings = offerings
+        self._strict = strict
+
+    def resize(self, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns; a disk of a fixed offering gets the custom one."""
+        volume = self._free(disk_cid, size, "resize")
+        if _holds(volume, size):
+            return
+        present = self._offerings.disk(str(volume["diskofferingid"])) if volume.get("diskofferingid") else {}
+        gib = gib_from_mib(size)
+        if present.get("iscustomized"):
+            self._change("resizeVolume", volume, {"size": gib})
+            return
+        custom = self._offerings.custom_disk()
+        if not custom.get("iscustomized"):
+            raise errors.NotSupported(f"the disk {disk_cid} has a fixed size, and so has the offering {custom['name']!r}")
+        self._change("resizeVolume", volume, {"size": gib, "diskofferingid": custom["id"]})
+
+    def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
+        """Of the wished size and offering when this returns, on other storage if the offering asks for it; the same disk."""
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        volume = self._free(disk_cid, size, "update")
+        if wish.disk_offering is None or wish.disk_offering in {volume.get("diskofferingid"), volume.get("diskofferingname")}:
+            self.resize(disk_cid, size)
+            return disk_cid
+        offering = self._offerings.disk(wish.disk_offering)
+        gib = max(gib_from_mib(size), gib_from_mib(mib_from_bytes(volume["size"])))
+        if not offering.get("iscustomized") and offering["disksize"] < gib:
+            said = f"the offering {offering['name']!r} has {offering['disksize']} GiB"
+            raise errors.NotSupported(f"the disk {disk_cid} can not shrink from {gib} GiB: {said}")
+        more = {"size": gib} if offering.get("iscustomized") else {}
+        self._change("changeOfferingForVolume", volume, {"diskofferingid": offering["id"], "automigrate": True, **more})
+        return disk_cid
+
+    def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Document:
+        volume = self._inventory.existing_disk(disk_cid)
+        if volume.get("virtualmachineid"):
+            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to {wish} it")
+        if gib_from_mib(size) < gib_from_mib(mib_from_bytes(volume["size"])):
+            has, wanted = gib_from_mib(mib_from_bytes(volume["size"])), gib_from_mib(size)
+            raise errors.NotSupported(f"the disk {disk_cid} has {has} GiB and can not shrink to {wanted} GiB")
+        return volume
+
+    def _change(self, command: str, volume: Document, wish: dict[str, Any]) -> None:
+        what = f"{command} of the disk {volume['name']}"
+        try:
+            self._client.run(command, what, "resize_volume", id=volume["id"], **wish)
+        except AnswerLost:
+            name = DiskCid(volume["name"])
+            late(lambda: _fulfils(volume, wish, self._inventory.existing_disk(name)))
+            if not _fulfils(volume, wish, self._inventory.disk_at_rest(what, "resize_volume", name)):
+                raise
+        except QuotaReached as error:
+            raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error
+        except Refused as error:
+            raise errors.NotSupported(f"{what}: the cloud can not do this: {error.said}") from error
+
+
+def _holds(volume: Document, size: MiB) -> bool:
+    return bool(volume["size"] >= bytes_from_mib(size))
+
+
+def _fulfils(before: Document, wish: dict[str, Any], now: Document) -> bool:
+    offering = wish.get("diskofferingid", before.get("diskofferingid"))
+    return bool(now.get("diskofferingid") == offering and gib_from_mib(mib_from_bytes(now["size"])) >= wish.get("size", 0))

@@ -1,0 +1,136 @@
+"""create_network and delete_network: subnetworks of a VPC network."""
+
+import ipaddress
+from typing import Any, Final
+
+from cpi.contract import errors as contract_errors
+from cpi.contract.ids import NetworkCid
+from cpi.contract.model import CreatedNetwork, NetworkAddresses, NetworkDefinition
+from cpi.kit.settings import read_cloud_properties
+from cpi.kit.undo import Undo
+from cpi_drivers.google import naming
+from cpi_drivers.google.api import errors, inventory
+from cpi_drivers.google.api.account import Account
+from cpi_drivers.google.properties import NetworkProperties
+
+Item = dict[str, Any]
+
+_PRIVATE: Final = ipaddress.IPv4Network("10.0.0.0/8")
+_SMALLEST: Final = 29
+_TRIES: Final = 5
+
+
+def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
+    """A subnetwork with the range, or with a free one of the size."""
+    properties = read_cloud_properties(
+        NetworkProperties, definition.cloud_properties, "cloud_properties", strict=account.config.strict_properties
+    )
+    if not properties.region:
+        raise contract_errors.CpiError("cloud_properties.region: is missing; Google's subnetworks lie in a region")
+    host = properties.xpn_host_project_id or account.project
+    network = f"projects/{host}/global/networks/{properties.network_name or 'default'}"
+    if definition.range:
+        return _made(account, properties, host, network, _checked_range(definition))
+    if not definition.netmask_bits:
+        raise contract_errors.CpiError("a network needs a range or netmask_bits")
+    return _chosen(account, properties, host, network, _checked_size(definition.netmask_bits))
+
+
+def delete(account: Account, network_cid: NetworkCid) -> None:
+    """Raises NetworkNotFound; CloudError while something is on it."""
+    project, region = _place(account, network_cid)
+    account.do("subnetworks.delete", project=project, region=region, subnetwork=naming.last(network_cid))
+
+
+def _checked_range(definition: NetworkDefinition) -> ipaddress.IPv4Network:
+    try:
+        wanted = ipaddress.IPv4Network(definition.range or "")
+    except ValueError as error:
+        raise contract_errors.CpiError(f"{definition.range!r} is no IPv4 range: {error}") from error
+    _checked_size(wanted.prefixlen)
+    if definition.gateway and definition.gateway != str(wanted[1]):
+        raise contract_errors.CpiError(
+            f"the gateway of {wanted} is {wanted[1]}: Google takes the first address, {definition.gateway} was asked for"
+        )
+    return wanted
+
+
+def _checked_size(bits: int) -> int:
+    if not _PRIVATE.prefixlen <= bits <= _SMALLEST:
+        raise contract_errors.CpiError(
+            f"a subnetwork of /{bits} can not be made: Google has /{_PRIVATE.prefixlen} to /{_SMALLEST}"
+        )
+    return bits
+
+
+def _chosen(account: Account, properties: NetworkProperties, host: str, network: str, bits: int) -> CreatedNetwork:
+    """Another process may take the same range at the same time: then the next."""
+    for tries_left in reversed(range(_TRIES)):
+        taken = _taken(account, host, network)
+        free = next((one for one in _PRIVATE.subnets(new_prefix=bits) if not any(one.overlaps(other) for other in taken)), None)
+        if free is None:
+            raise contract_errors.CloudError(f"no range of /{bits} is free in {network}")
+        try:
+            return _made(account, properties, host, network, free)
+        except errors.Refusal as error:
+            if "conflicts with existing subnetwork" not in error.message or not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _taken(account: Account, host: str, network: str) -> list[ipaddress.IPv4Network]:
+    found: list[ipaddress.IPv4Network] = []
+    for page in account.client.pages("subnetworks.aggregatedList", project=host):
+        here = [one for told in page.get("items", {}).values() for one in told.get("subnetworks", [])]
+        mine = [one for one in here if naming.partial(one["network"]) == network]
+        further = [second["ipCidrRange"] for one in mine for second in one.get("secondaryIpRanges", [])]
+        found += map(ipaddress.IPv4Network, [*(one["ipCidrRange"] for one in mine if "ipCidrRange" in one), *further])
+    return found
+
+
+def _made(
+    account: Account, properties: NetworkProperties, host: str, network: str, cidr: ipaddress.IPv4Network
+) -> CreatedNetwork:
+    region, name = str(properties.region), naming.network_name(str(properties.region))
+    body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
+    with Undo() as undo:
+        undo.push(f"network {name}", lambda: _remove(account, host, region, name))
+        account.do("subnetworks.insert", body, project=host, region=region)
+    told: Item = {"subnetwork_name": name, "network_name": naming.last(network)}
+    told |= {key: True for key in ("dual_stack", "external_ipv6") if getattr(properties, key)}
+    if properties.xpn_host_project_id:
+        told["xpn_host_project_id"] = properties.xpn_host_project_id
+    cid = NetworkCid(name if host == account.project else f"projects/{host}/regions/{region}/subnetworks/{name}")
+    reserved = tuple(str(cidr[index]) for index in (0, -2, -1))
+    return CreatedNetwork(cid, NetworkAddresses(str(cidr), str(cidr[1]), reserved), told)
+
+
+def _ipv6(properties: NetworkProperties) -> Item:
+    """Google chooses the range. An internal one needs a network that has IPv6 inside."""
+    if not (properties.dual_stack or properties.external_ipv6):
+        return {}
+    return {"stackType": "IPV4_IPV6", "ipv6AccessType": "EXTERNAL" if properties.external_ipv6 else "INTERNAL"}
+
+
+def _remove(account: Account, project: str, region: str, name: str) -> None:
+    try:
+        account.do("subnetworks.delete", project=project, region=region, subnetwork=name)
+    except errors.Missing:
+        return
+
+
+def _place(account: Account, network_cid: NetworkCid) -> tuple[str, str]:
+    """Project and region of a network. Raises NetworkNotFound."""
+    parts = network_cid.split("/")
+    name = parts[-1]
+    if not naming.is_name(name):
+        raise errors.NetworkMissing(f"there is no network {network_cid}")
+    if len(parts) == 6 and parts[0] == "projects":  # noqa: PLR2004 - projects/P/regions/R/subnetworks/S
+        return parts[1], parts[3]
+    region = naming.region_of_network(name)
+    if region:
+        return account.project, region
+    found = inventory.everywhere(account, "subnetworks", f'name = "{name}"')
+    if not found:
+        raise errors.NetworkMissing(f"there is no network {network_cid}")
+    return account.project, naming.last(found[0]["region"])

@@ -1,0 +1,1 @@
+"""Stemcells: what a VM's root disk is made from."""

@@ -1,0 +1,147 @@
+"""The agent's messages over HTTPS: POST /agent with the user and password of the mbus URL."""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from cpi_drivers.local.agent.actions import Actions
+from cpi_drivers.local.agent.faults import Fault
+from cpi_drivers.local.agent.layout import VmFolder, write_private
+from cpi_drivers.local.agent.settings import Endpoint
+
+_LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
+_BACKLOG = 128
+_KEEP_ALIVE_SECONDS = 300  # a director asks now and then: it shall not meet a connection that is just being closed
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own way with signals: a VM stops its jobs first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Listener:
+    """Serves one endpoint until it is told to stop."""
+
+    def __init__(self, vm: VmFolder, endpoint: Endpoint, actions: Actions) -> None:
+        self._endpoint = endpoint
+        self._socket = _bound(endpoint)
+        self._server = _Server(_config(vm, endpoint, Application(endpoint, actions)))
+
+    @property
+    def where(self) -> str:
+        """For the log: without the password."""
+        return f"{self._endpoint.host}:{self._endpoint.port}"
+
+    def tell_shutdown(self) -> None:
+        """Nobody listens: over HTTPS an agent only answers."""
+
+    async def serve(self) -> None:
+        """Returns after stop(), when the answers under way are out."""
+        await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Takes no more requests."""
+        self._server.should_exit = True
+
+
+def _bound(endpoint: Endpoint) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)[0][0]
+        # asyncio sends small answers at once only on sockets that say they are TCP
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((endpoint.host, endpoint.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        raise Fault(f"can not listen at {endpoint.host}:{endpoint.port}: {error}") from error
+    return listening
+
+
+def _config(vm: VmFolder, endpoint: Endpoint, application: "Application") -> uvicorn.Config:
+    vm.tls.mkdir(mode=0o700, exist_ok=True)
+    certificate, key = vm.tls / "certificate.pem", vm.tls / "key.pem"
+    write_private(certificate, endpoint.certificate)
+    write_private(key, endpoint.private_key)
+    config = uvicorn.Config(
+        application,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise Fault(f"the certificate in env.bosh.mbus.cert can not be used: {error}") from error
+    return config
+
+
+class Application:
+    """The ASGI face."""
+
+    def __init__(self, endpoint: Endpoint, actions: Actions) -> None:
+        self._credentials = f"{endpoint.user}:{endpoint.password}".encode()
+        self._actions = actions
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one HTTP request."""
+        status, document = await self._respond(scope, receive)
+        body = b"" if document is None else json.dumps(document).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if status == 401:  # noqa: PLR2004 - HTTP's own number
+            headers.append((b"www-authenticate", b'Basic realm=""'))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(self, scope: Any, receive: Any) -> tuple[int, Any]:
+        if not self._is_known(dict(scope["headers"])):
+            return 401, None
+        if scope["path"] != "/agent" or scope["method"] != "POST":
+            return 404, None
+        body = await _body(receive)
+        if body is None:
+            return 413, None
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            return 400, {"exception": {"message": f"the body is no JSON document: {error}"}}
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            return 400, {"exception": {"message": "the body must be an object with a method"}}
+        # a caller that hangs up does not stop half way what it asked for
+        return 200, await asyncio.shield(asyncio.ensure_future(self._actions.answer(request)))
+
+    def _is_known(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            given = b""
+        return hmac.compare_digest(given, self._credentials) and scheme.lower() == b"basic"
+
+
+async def _body(receive: Any) -> bytes | None:
+    body = b""
+    while True:
+        event = await receive()
+        body += bytes(event.get("body", b""))
+        if len(body) > _LARGEST_REQUEST_BYTES:
+            return None
+        if not event.get("more_body"):
+            return body

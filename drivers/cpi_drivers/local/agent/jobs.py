@@ -1,0 +1,65 @@
+"""The jobs of an apply spec: read, checked all at once, and put in order."""
+
+import graphlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cpi.contract.errors import CpiError
+from cpi.kit.settings import read_settings
+from cpi_drivers.local.agent.faults import Fault
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """What lets a job finish its work before it is stopped; the last line it prints is the seconds still to wait."""
+
+    command: tuple[str, ...]
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One supervised process."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = {}
+    depends_on: tuple[str, ...] = ()
+    working_directory: str | None = None
+    drain: Drain | None = None
+    stop_grace_seconds: float = 10
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name.startswith(".") or "/" in self.name:
+            raise ValueError(f"{self.name!r} can not be the name of a job: it names its log file")
+        if not self.command or (self.drain is not None and not self.drain.command):
+            raise ValueError(f"a command of job {self.name} is empty")
+        if self.stop_grace_seconds < 0:
+            raise ValueError(f"stop_grace_seconds of job {self.name} is negative")
+
+
+def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
+    """The jobs of a spec, each after those it depends on. Raises Fault for what can not be run."""
+    documents = spec.get("jobs") or []
+    if not isinstance(documents, Sequence) or isinstance(documents, str):
+        raise Fault("the spec's jobs must be a list")
+    jobs: dict[str, Job] = {}
+    for index, document in enumerate(documents):
+        try:
+            job = read_settings(Job, document, f"jobs[{index}]")
+        except CpiError as error:
+            raise Fault(f"the spec's jobs: {error}") from error
+        if job.name in jobs:
+            raise Fault(f"the spec has two jobs named {job.name}")
+        jobs[job.name] = job
+    return tuple(jobs[name] for name in _in_order(jobs))
+
+
+def _in_order(jobs: Mapping[str, Job]) -> list[str]:
+    for job in jobs.values():
+        unknown = [name for name in job.depends_on if name not in jobs]
+        if unknown:
+            raise Fault(f"job {job.name} depends on {', '.join(unknown)}, which the spec does not have; it has {', '.join(jobs)}")
+    try:
+        return list(graphlib.TopologicalSorter({job.name: job.depends_on for job in jobs.values()}).static_order())
+    except graphlib.CycleError as error:
+        raise Fault(f"jobs depend on each other in a circle: {' -> '.join(error.args[1])}") from error

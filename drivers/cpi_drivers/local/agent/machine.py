@@ -1,0 +1,171 @@
+"""The VM as its messages see it: what is applied to it, its jobs, its state, its end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cpi_drivers.local.agent import spec as specs
+from cpi_drivers.local.agent.disks import PersistentDisks
+from cpi_drivers.local.agent.faults import Fault
+from cpi_drivers.local.agent.jobs import Job, read_jobs
+from cpi_drivers.local.agent.layout import VmFolder
+from cpi_drivers.local.agent.scripts import Scripts, drain_argument
+from cpi_drivers.local.agent.settings import Settings
+from cpi_drivers.local.agent.supervisor import Supervisor
+
+_SPEC: Final = "spec"
+_SHUTDOWN: Final = "shutdown"
+_API_VERSION = 1
+_PAUSE_BEFORE_LISTENING_ANEW_SECONDS = 0.5
+_log = logging.getLogger(__name__)
+
+
+class Machine:
+    """end, listen_anew and tell_shutdown tell the process what only it can do."""
+
+    def __init__(
+        self,
+        vm: VmFolder,
+        settings: Settings,
+        disks: PersistentDisks,
+        end: Callable[[], object],
+        listen_anew: Callable[[], object],
+        tell_shutdown: Callable[[], object],
+    ) -> None:
+        self._vm = vm
+        self._settings = settings
+        self._disks = disks
+        self._end = end
+        self._listen_anew = listen_anew
+        self._tell_shutdown = tell_shutdown
+        self._environment = {
+            "BOSH_ROOT": str(vm.root),
+            "BOSH_STORE": str(vm.store),
+            "BOSH_ADDRESS": settings.address,
+        }
+        self._supervisor = Supervisor(vm, self._environment)
+        self._scripts = Scripts(vm, self._environment)
+
+    async def boot(self) -> None:
+        """Mounts the disk that was mounted last, then starts the jobs if they shall run: never without their disk."""
+        try:
+            await self._disks.mount_last()
+        except (Fault, OSError) as fault:
+            _log.error("the jobs are not started: %s", fault)
+            return
+        if self._supervisor.wanted == "started":
+            await self._supervisor.start(self._jobs())
+
+    async def halt(self) -> None:
+        """Stops the jobs because the VM ends."""
+        await self._supervisor.halt()
+
+    def _spec(self) -> dict[str, Any]:
+        return self._vm.recall(_SPEC) or {}
+
+    def _jobs(self) -> tuple[Job, ...]:
+        return read_jobs(self._spec())
+
+    async def ping(self) -> str:
+        """That it is there."""
+        return "pong"
+
+    async def info(self) -> dict[str, int]:
+        """The version of these messages."""
+        return {"api_version": _API_VERSION}
+
+    async def get_state(self, extent: Any = None) -> dict[str, Any]:
+        """The applied spec, the jobs, and with "full" how the VM does."""
+        jobs = self._jobs()
+        processes = await self._supervisor.processes(jobs)
+        return {
+            **specs.shown(self._spec()),
+            "agent_id": self._settings.agent_id,
+            "job_state": self._supervisor.status(jobs),
+            **({"vitals": await asyncio.to_thread(self._vitals)} if extent == "full" else {}),
+            **({"processes": processes} if processes else {}),
+            "vm": self._settings.vm,
+        }
+
+    async def heartbeat(self) -> dict[str, Any]:
+        """What the bus is told from time to time."""
+        spec = specs.shown(self._spec())
+        return {
+            "deployment": spec["deployment"],
+            "job": spec["job"]["name"],
+            "index": spec["index"],
+            "job_state": self._supervisor.status(self._jobs()),
+            "vitals": await asyncio.to_thread(self._vitals),
+            "node_id": spec["id"],
+        }
+
+    def _vitals(self) -> dict[str, Any]:
+        from cpi_drivers.local.agent.vitals import vitals
+
+        store = self._vm.store if self._disks.mounted(self._vm.store) else None
+        return vitals(self._vm.root, self._vm.dynamic_disks.parent, store)
+
+    async def prepare(self, spec: Any) -> str:
+        """Sees whether the spec could be applied."""
+        read_jobs(specs.checked(spec))
+        return "prepared"
+
+    async def apply(self, spec: Any) -> str:
+        """Keeps the spec; its jobs run from the next start on."""
+        spec = specs.checked(spec)
+        read_jobs(spec)
+        self._vm.keep(_SPEC, specs.with_addresses(spec, self._settings.networks))
+        return "applied"
+
+    async def start(self) -> str:
+        """Returns once the jobs are being started; get_state tells when they run."""
+        await self._supervisor.start(self._jobs())
+        return "started"
+
+    async def stop(self) -> str:
+        """Returns once no process of any job is left."""
+        await self._supervisor.stop()
+        return "stopped"
+
+    async def drain(self, kind: str, new_spec: Mapping[str, Any] | None = None) -> int:
+        """Returns once the jobs may be stopped; from now on one that ends is not started again."""
+        argument = drain_argument(kind, new_spec)
+        if kind == _SHUTDOWN:
+            self._tell_shutdown()
+        self._supervisor.release()
+        await self._scripts.drain(argument, self._jobs(), self._spec(), new_spec)
+        return 0
+
+    async def run_script(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Runs the jobs' scripts of that name."""
+        if not isinstance(options or {}, Mapping):
+            raise Fault(f"the options of a script are an object, got {type(options).__name__}")
+        env = dict((options or {}).get("env") or {})
+        await self._scripts.run(name, {str(key): str(value) for key, value in env.items()})
+        return {}
+
+    async def update_settings(self, updates: Any) -> str:
+        """Keeps the settings, links the associated disks, and listens anew if mbus changed."""
+        if not isinstance(updates, Mapping):
+            raise Fault(f"the settings to update are an object, got {type(updates).__name__}")
+        self._settings.load()
+        for association in updates.get("disk_associations") or []:
+            try:
+                await self._disks.associate(str(association["name"]), str(association["cid"]))
+            except Fault as fault:
+                raise fault.within("Fetching disk settings") from fault
+        if self._settings.update(updates):
+            asyncio.get_running_loop().call_later(_PAUSE_BEFORE_LISTENING_ANEW_SECONDS, self._listen_anew)
+        return "ok"
+
+    async def delete_arp_entries(self, addresses: Any) -> dict[str, Any]:
+        """There are none: on the loopback interface addresses are not resolved."""
+        if not isinstance(addresses, Mapping) or not isinstance(addresses.get("ips"), list):
+            raise Fault("delete_arp_entries takes an object with a list of ips")
+        return {}
+
+    async def shutdown(self) -> str:
+        """Ends the VM once this was answered."""
+        asyncio.get_running_loop().call_soon(self._end)
+        return ""

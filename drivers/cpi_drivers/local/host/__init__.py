@@ -1,0 +1,1 @@
+"""The host: files, locks, records and devices that stand in for a cloud's API."""

@@ -1,0 +1,1 @@
+"""OpenStack: the SDK, what it is reached by, and what its errors mean; nothing of BOSH's."""

@@ -1,0 +1,94 @@
+"""Disks that change: larger, or of another type, in place."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.contract.model import CloudProperties
+from cpi.contract.units import MiB, gib_from_mib
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
+from cpi_drivers.openstack.api.client import Client, segment
+from cpi_drivers.openstack.api.errors import AnswerLost, Refused
+from cpi_drivers.openstack.api.states import Document, Waits, failed
+from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, refuse_attached
+from cpi_drivers.openstack.properties import DiskProperties
+from cpi_drivers.openstack.settings import OpenStackSettings
+
+_GROWS_IN_USE: Final = "3.42"
+
+
+class DiskChanges:
+    """What Cinder can do to a volume without losing its data."""
+
+    def __init__(self, client: Client, settings: OpenStackSettings, waits: Waits, volumes: Volumes, *, strict: bool) -> None:
+        self._client = client
+        self._settings = settings
+        self._waits = waits
+        self._volumes = volumes
+        self._strict = strict
+
+    def resize(self, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns."""
+        volume = self._volumes.settled(disk_cid, "resize_disk")
+        if not self._settings.online_resize or volume["status"] != IN_USE:
+            refuse_attached(volume, "resize it")
+        self._grow(volume, _growth(volume, size))
+
+    def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
+        """Of the wished size and type when this returns; the same disk."""
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        volume = self._volumes.settled(disk_cid, "update_disk")
+        refuse_attached(volume, "update it")
+        gib = _growth(volume, size)
+        wished = wish.type or self._settings.default_volume_type
+        if wished and wished != volume.get("volume_type"):
+            self._retype(volume, self._known_type(wished, volume))
+        self._grow(volume, gib)
+        return disk_cid
+
+    def _grow(self, volume: Document, gib: int) -> None:
+        if gib == volume["size"]:
+            return
+        microversion = _GROWS_IN_USE if volume["status"] == IN_USE else None
+        self._act(volume, {"os-extend": {"new_size": gib}}, microversion, lambda now: bool(now["size"] >= gib))
+
+    def _retype(self, volume: Document, kind: str) -> None:
+        if kind == volume.get("volume_type"):
+            return
+        wish = {"new_type": kind, "migration_policy": self._settings.retype_migration_policy}
+        self._act(volume, {"os-retype": wish}, None, lambda now: now.get("volume_type") == kind)
+
+    def _known_type(self, wished: str, volume: Document) -> str:
+        """The name of a type that was given by its name or its id."""
+        types = {found["name"]: found["id"] for found in self._client.pages("volume", "/types", "volume_types")}
+        for name, cid in types.items():
+            if wished in {name, cid}:
+                return str(name)
+        raise errors.NotSupported(
+            f"the disk {volume['id']} can not become of type {wished!r}: there is none; there are: {', '.join(sorted(types))}"
+        )
+
+    def _act(self, volume: Document, action: dict[str, Any], microversion: str | None, done: Callable[[Document], bool]) -> None:
+        cid, name = volume["id"], next(iter(action))
+        try:
+            self._client.post("volume", f"/volumes/{segment(cid)}/action", action, microversion=microversion)
+        except AnswerLost:
+            if not done(self._volumes.settled(DiskCid(cid), name)):
+                raise
+        except Refused as error:
+            if error.is_quota:
+                raise errors.NoDiskSpace(f"{name}: disk {cid}: the project's quota: {error.said}") from error
+            raise errors.NotSupported(f"{name}: the cloud can not do this to disk {cid}: {error.said}") from error
+        now = self._volumes.reached(cid, volume["status"], name)
+        if not done(now):
+            raise errors.NotSupported(f"{name}: the cloud took the wish for disk {cid} and left the disk as it was")
+
+
+def _growth(volume: Document, size: MiB) -> int:
+    gib = max(1, gib_from_mib(size))
+    if gib < volume["size"]:
+        raise errors.NotSupported(f"the disk {volume['id']} has {volume['size']} GiB and can not shrink to {gib} GiB")
+    if volume["status"] not in {AVAILABLE, IN_USE}:
+        raise failed(f"disk {volume['id']}", volume)
+    return gib

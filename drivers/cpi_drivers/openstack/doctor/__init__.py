@@ -1,0 +1,1 @@
+"""What `cpi doctor` looks at; nothing is made."""

@@ -1,0 +1,121 @@
+"""Ports of VMs: made before them, so that addresses are taken or refused before anything boots."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cpi.contract import errors
+from cpi.contract.model import CallContext
+from cpi.kit.undo import Undo
+from cpi_drivers.openstack import naming
+from cpi_drivers.openstack.api.client import Client
+from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Refused
+from cpi_drivers.openstack.api.states import Document
+from cpi_drivers.openstack.networks.requested import Nic
+from cpi_drivers.openstack.properties import VmProperties
+
+_log = logging.getLogger(__name__)
+
+
+class Ports:
+    """Neutron's ports."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def make(self, nic: Nic, name: str, groups: Sequence[str], wish: VmProperties, undo: Undo, context: CallContext) -> Document:
+        """A port with the NIC's addresses, removed by undo; name is that of its VM."""
+        self._demand_vrrp_port(nic, wish)
+        body: dict[str, Any] = {
+            "network_id": nic.net_id,
+            "name": f"{name}/{nic.names[0]}",
+            "description": " ".join(f"{key}={value}" for key, value in naming.metadata_at_birth(context, None).items()),
+        }
+        if nic.addresses:
+            body["fixed_ips"] = [{"ip_address": address} for address in nic.addresses]
+        if groups:
+            body["security_groups"] = list(groups)
+        if wish.allowed_address_pairs:
+            body["allowed_address_pairs"] = [{"ip_address": wish.allowed_address_pairs}]
+        port = self._post_past_conflict(nic, body)
+        undo.push(f"port {port['id']}", lambda: self.remove(port["id"]))
+        return port
+
+    def remove(self, port_id: str) -> None:
+        """Gone when this returns; what was not there is gone."""
+        try:
+            self._client.delete("network", f"/ports/{port_id}")
+        except Missing:
+            return
+
+    def remove_unused(self, nics: Sequence[Nic], name: str) -> None:
+        """What a killed call made for a VM of that name, which has none: ports with an address are found by their address."""
+        for nic in nics:
+            for port in [] if nic.addresses else self._find(name=f"{name}/{nic.names[0]}"):
+                if _is_nobodys(port):
+                    self.remove(port["id"])
+
+    def mark(self, port: Document, vm_cid: str) -> None:
+        """Write the VM on the port: its port is found by that when the VM is gone. Clouds without tags go without."""
+        try:
+            self._client.put("network", f"/ports/{port['id']}/tags/{naming.port_tag(vm_cid)}", None)
+        except Refused as error:
+            _log.warning("the port %s is not tagged: %s", port["id"], error)
+
+    def of(self, vm_cid: str) -> list[Document]:
+        """The ports that a VM has."""
+        return self._find(device_id=vm_cid)
+
+    def left_by(self, vm_cid: str) -> list[Document]:
+        """The ports that belonged to a VM that is gone."""
+        return self._find(tags=naming.port_tag(vm_cid))
+
+    def _find(self, **query: str) -> list[Document]:
+        found: list[Document] = self._client.get("network", "/ports", query)["ports"]
+        return found
+
+    def _post_past_conflict(self, nic: Nic, body: Mapping[str, Any]) -> Document:
+        """A port of a VM that is gone may still hold the address: it is removed if it is down and nobody's."""
+        try:
+            return self._post(body, nic)
+        except Conflicting as error:
+            stale = [port for address in nic.addresses for port in self._holding(nic, address) if _is_nobodys(port)]
+            if not stale:
+                raise errors.VMCreationFailed(f"the address {', '.join(nic.addresses)} is taken: {error.said}") from error
+            for port in stale:
+                _log.warning("the port %s is down and nobody's: it is removed for its address", port["id"])
+                self.remove(port["id"])
+            return self._post(body, nic)
+
+    def _post(self, body: Mapping[str, Any], nic: Nic) -> Document:
+        try:
+            made: Document = self._client.post("network", "/ports", {"port": body})["port"]
+        except AnswerLost:
+            found = [port for port in self._find(name=body["name"]) if port["network_id"] == nic.net_id and not port["device_id"]]
+            if not found:
+                raise
+            made = found[0]
+        except Missing as error:
+            raise errors.CloudError(f"networks {', '.join(nic.names)}: {error.said}") from error
+        except Refused as error:
+            if error.is_quota and not nic.addresses:
+                raise errors.VMCreationFailed(f"no port in {nic.net_id}: the project's quota: {error.said}") from error
+            if isinstance(error, Conflicting):
+                raise
+            raise errors.CloudError(f"no port for {', '.join(nic.names)} in the network {nic.net_id}: {error.said}") from error
+        return made
+
+    def _holding(self, nic: Nic, address: str) -> list[Document]:
+        return self._find(network_id=nic.net_id, fixed_ips=f"ip_address={address}")
+
+    def _demand_vrrp_port(self, nic: Nic, wish: VmProperties) -> None:
+        demanded = wish.vrrp_port_check if nic.vrrp_port_check is None else nic.vrrp_port_check
+        if wish.allowed_address_pairs and demanded and not self._holding(nic, wish.allowed_address_pairs):
+            raise errors.CloudError(
+                f"no port in the network {nic.net_id} has the address {wish.allowed_address_pairs} of allowed_address_pairs; "
+                "make one, or say vrrp_port_check: false"
+            )
+
+
+def _is_nobodys(port: Document) -> bool:
+    return port["status"] == "DOWN" and not port.get("device_id") and not port.get("device_owner")

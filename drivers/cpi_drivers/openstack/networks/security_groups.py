@@ -1,0 +1,34 @@
+"""Security groups by name or id."""
+
+import re
+from collections.abc import Iterable
+
+from cpi.contract import errors
+from cpi_drivers.openstack.api.client import Client
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class SecurityGroups:
+    """The project's, asked for once a Cloud at most."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def ids(self, wished: Iterable[str]) -> dict[str, str]:
+        """The id of each. Raises CloudError naming all that do not exist."""
+        names = set(wished)
+        if all(_UUID.fullmatch(name) for name in names):
+            return {name: name for name in names}
+        known: dict[str, list[str]] = {}
+        for group in self._client.get("network", "/security-groups", {"fields": ["id", "name"]})["security_groups"]:
+            known.setdefault(group["name"], []).append(group["id"])
+            known[group["id"]] = [group["id"]]
+        missing = sorted(names - set(known))
+        if missing:
+            there = ", ".join(sorted({name for name, ids in known.items() if ids != [name]}))
+            raise errors.CloudError(f"there is no security group {', '.join(missing)}; there are: {there}")
+        twice = sorted(name for name in names if len(known[name]) > 1)
+        if twice:
+            raise errors.CloudError(f"several security groups are called {', '.join(twice)}: give their ids")
+        return {name: known[name][0] for name in names}

@@ -1,0 +1,77 @@
+"""Disks that change: larger, or on another storage profile, in place."""
+
+import copy
+
+from cpi.contract import errors
+from cpi.contract.ids import DiskCid
+from cpi.contract.model import CloudProperties
+from cpi.contract.units import MiB, mib_from_bytes
+from cpi.kit.settings import DISK_KEYS, read_cloud_properties
+from cpi_drivers.vcloud.api import documents
+from cpi_drivers.vcloud.api.client import Client
+from cpi_drivers.vcloud.api.documents import Element, make
+from cpi_drivers.vcloud.api.errors import Failed, Missing, NoCapacity, QuotaReached, Refused
+from cpi_drivers.vcloud.api.inventory import Inventory
+from cpi_drivers.vcloud.disks.lifecycle import DISK, set_size
+from cpi_drivers.vcloud.properties import DiskProperties
+
+
+class DiskChanges:
+    """What the cloud can do to an independent disk without losing its data."""
+
+    def __init__(self, client: Client, inventory: Inventory, *, strict: bool) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._strict = strict
+
+    def resize(self, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns."""
+        disk = self._free(disk_cid, size, "resize")
+        if _size(disk) < size:
+            self._change(disk, size, None, f"resize_disk: disk {disk_cid}")
+
+    def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
+        """Of the wished size and storage profile when this returns; the same disk."""
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        disk = self._free(disk_cid, size, "update")
+        present = documents.one(disk, "StorageProfile")
+        other = wish.storage_profile is not None and (present is None or present.get("name") != wish.storage_profile)
+        profile = self._inventory.storage_profile(self._inventory.vdc(), str(wish.storage_profile)) if other else None
+        if profile is not None or _size(disk) < size:
+            self._change(disk, max(size, _size(disk)), profile, f"update_disk: disk {disk_cid}")
+        return disk_cid
+
+    def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Element:
+        disk = self._inventory.existing_disk(disk_cid)
+        if size < _size(disk):
+            raise errors.NotSupported(f"the disk {disk_cid} has {_size(disk)} MiB and can not shrink to {size} MiB")
+        holder = self._inventory.holder(disk)
+        if holder is not None:
+            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}: detach it to {wish} it")
+        return disk
+
+    def _change(self, disk: Element, size: MiB, profile: Element | None, what: str) -> None:
+        """Everything is said again: what is left out may be taken for a wish to change it."""
+        present = documents.one(disk, "StorageProfile")
+        chosen = present if profile is None else documents.reference("StorageProfile", str(profile.get("href")))
+        body = make(
+            "Disk",
+            make("Description", documents.text(disk, "Description")),
+            copy.deepcopy(chosen) if chosen is not None else None,
+            name=disk.get("name"),
+        )
+        set_size(self._client, body, size)
+        try:
+            self._client.put(str(disk.get("href")), what, body, DISK)
+        except (QuotaReached, NoCapacity) as error:
+            raise errors.NoDiskSpace(f"{what}: {error.message}") from error
+        except (Failed, Missing):
+            raise
+        except Refused as error:
+            raise errors.NotSupported(f"{what}: the cloud can not do this: {error.message}") from error
+
+
+def _size(disk: Element) -> MiB:
+    """As the API tells it: in MiB, and long ago in bytes."""
+    told = disk.get("sizeMb")
+    return MiB(int(told)) if told is not None else mib_from_bytes(int(disk.get("size", "0")))

@@ -1,0 +1,239 @@
+"""create_vm as one transaction: a VM with its disks, its CD and its settings, or nothing."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
+from cpi.contract.model import CloudConfig, CloudProperties, Env, Networks, Vm
+from cpi.kit import private_files
+from cpi.kit.settings import read_cloud_properties
+from cpi.kit.tagging import TOKEN
+from cpi.kit.undo import Undo
+from cpi.kit.waiting import Overdue, late
+from cpi_drivers.vcloud import naming, tags
+from cpi_drivers.vcloud.api import documents, hardware
+from cpi_drivers.vcloud.api.client import Client
+from cpi_drivers.vcloud.api.documents import Element, make, ovf
+from cpi_drivers.vcloud.api.errors import AddressTaken, AnswerLost, Failed, NameTaken, NoCapacity, QuotaReached
+from cpi_drivers.vcloud.api.inventory import Inventory
+from cpi_drivers.vcloud.networks.requested import Nic, as_turned_out, wiring
+from cpi_drivers.vcloud.properties import VmProperties
+from cpi_drivers.vcloud.settings import ANY, VcloudSettings
+from cpi_drivers.vcloud.stemcells.lifecycle import Stemcells
+from cpi_drivers.vcloud.vms import agent_settings, launch
+from cpi_drivers.vcloud.vms.agent_settings import Discs
+from cpi_drivers.vcloud.vms.launch import Place
+from cpi_drivers.vcloud.vms.lifecycle import Vms
+
+_VM: Final = "vcloud.vm"
+_PRODUCTS: Final = "vcloud.productSections"
+
+_log = logging.getLogger(__name__)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What create_vm was called with."""
+
+    agent_id: AgentId
+    stemcell_cid: StemcellCid
+    cloud_properties: CloudProperties
+    networks: Networks
+    disk_cids: Sequence[DiskCid]
+    env: Env | None
+    token: str | None
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """An order, read."""
+
+    order: Order
+    name: str
+    vapp: str
+    """The name of the VM's vApp: its own, unless it is shared."""
+
+    properties: VmProperties
+    nics: tuple[Nic, ...]
+
+
+class VmCreation:
+    """From an order to a VM."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: VcloudSettings,
+        inventory: Inventory,
+        vms: Vms,
+        discs: Discs,
+        stemcells: Stemcells,
+        config: CloudConfig,
+    ) -> None:
+        self._client = client
+        self._entities = settings.entities
+        self._inventory = inventory
+        self._vms = vms
+        self._discs = discs
+        self._stemcells = stemcells
+        self._defaults = config.agent
+        self._context = config.context
+        self._strict = config.strict_properties
+
+    def create(self, order: Order) -> Vm:
+        """The VM, running, with its addresses."""
+        name = naming.name_of("vm", order.token) if order.token else str(order.agent_id)
+        properties = read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict)
+        shared = (order.env or {}).get("vapp") or properties.vapp
+        wish = Wish(order, name, str(shared or name), properties, wiring(order.networks, strict=self._strict))
+        with private_files.one_at_a_time(self._client.folder, "vcloud-call", order.token):
+            return self._found(wish) or self._made(wish)
+
+    def _found(self, wish: Wish) -> Vm | None:
+        """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
+        vapp = self._inventory.vapp(wish.vapp) if wish.order.token else None
+        if vapp is None:
+            return None
+        vm = launch.child(vapp, wish.name)
+        if vm is not None:
+            is_on = vm.get("status") == hardware.POWERED_ON
+            if is_on or tags.of(self._client, str(vm.get("href"))).get(TOKEN) == wish.order.token:
+                return self._started(wish, vm, is_on=is_on)
+        if vm is not None or wish.vapp == wish.name:
+            _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
+            self._vms.delete_made(wish.vapp, wish.name)
+        return None
+
+    def _made(self, wish: Wish) -> Vm:
+        undo, stemcell = Undo(), wish.order.stemcell_cid
+        try:
+            with undo:
+                return self._make(wish, undo)
+        except (NoCapacity, Failed) as error:
+            raise errors.VMCreationFailed(
+                f"no VM from the stemcell {stemcell}: {error.message}", ok_to_retry=undo.clean
+            ) from error
+        except (AddressTaken, QuotaReached, AnswerLost, Overdue) as error:
+            raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {error.message}") from error
+
+    def _make(self, wish: Wish, undo: Undo) -> Vm:
+        place = self._place(wish)
+        source = self._stemcells.source(wish.order.stemcell_cid)
+        vapp = self._composed(wish, source, place, undo)
+        vm = launch.child(vapp, wish.name)
+        if vm is None:
+            raise errors.CloudError(f"create_vm: the vApp {wish.vapp} was made and has no VM {wish.name}")
+        units = self._size(wish, vm)
+        networks = as_turned_out(wish.order.networks, wish.nics, vm)
+        order = wish.order
+        settings = agent_settings.document(order.agent_id, vm, networks, order.env, self._defaults, units)
+        href, what = str(vm.get("href")), f"create_vm: VM {wish.name}"
+        self._client.put(
+            f"{href}/productSections", f"{what}: guest properties", agent_settings.with_property(vm, settings), _PRODUCTS
+        )
+        self._discs.insert(vm, settings)
+        tags.add(self._client, href, naming.at_birth(self._context, order.token, self._tags(order.env)), f"{what}: metadata")
+        return self._started(wish, vm, is_on=False)
+
+    def _started(self, wish: Wish, vm: Element, *, is_on: bool) -> Vm:
+        cid = VmCid(vm.get("id"))
+        if not is_on:
+            self._vms.switch_on(str(vm.get("href")), cid, f"create_vm: VM {wish.name}")
+        if any(nic.mode == "DHCP" for nic in wish.nics):
+            vm = self._client.get(str(vm.get("href")))
+        return Vm(cid, as_turned_out(wish.order.networks, wish.nics, vm))
+
+    # ------------------------------------------------------------------
+
+    def _composed(self, wish: Wish, source: Element, place: Place, undo: Undo) -> Element:
+        """The vApp once the VM is in it."""
+        order = wish.order
+        item = launch.item(source, wish.name, wish.nics, wish.properties, place, self._entities.description)
+        shared = self._inventory.vapp(wish.vapp) if wish.vapp != wish.name else None
+        if wish.vapp != wish.name and shared is None:
+            raise errors.CloudError(f"the vApp {wish.vapp!r} is not in the vDC: it has to be there before VMs share it")
+        body = launch.params(wish.vapp, item, place, shared, self._entities.description)
+        ours = {wish.name}
+        undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, ours))
+        where = (
+            f"{shared.get('href')}/action/recomposeVApp"
+            if shared is not None
+            else f"{self._inventory.vdc_href}/action/composeVApp"
+        )
+        what = f"create_vm: VM {wish.name} from the stemcell {order.stemcell_cid}"
+        try:
+            made = self._client.made(where, body, launch.kind(shared))
+            self._client.finished(made, what)
+        except AnswerLost:
+            return self._settled(wish, what)
+        except NameTaken:
+            ours.clear()  # what has the name is somebody else's
+            raise
+        return self._client.get(str((made if shared is None else shared).get("href")))
+
+    def _withdraw(self, wish: Wish, ours: set[str]) -> None:
+        if wish.name in ours:
+            self._vms.delete_made(wish.vapp, wish.name)
+
+    def _settled(self, wish: Wish, what: str) -> Element:
+        """The vApp in which a call without an answer made the VM; AnswerLost once more if it made none."""
+        vapp = late(lambda: self._begun(wish))
+        if vapp is None:
+            raise AnswerLost(f"{what}: no answer came, and the vApp {wish.vapp} has no VM of that name")
+        self._client.finished(vapp, what)
+        return self._client.get(str(vapp.get("href")))
+
+    def _begun(self, wish: Wish) -> Element | None:
+        """The VM's own vApp; a shared one once something is done to it."""
+        vapp = self._inventory.vapp(wish.vapp)
+        if vapp is None or wish.vapp == wish.name:
+            return vapp
+        is_begun = launch.child(vapp, wish.name) is not None or documents.one(vapp, "Tasks/Task") is not None
+        return vapp if is_begun else None
+
+    def _place(self, wish: Wish) -> Place:
+        """What the cloud has of what is wished for. Raises CloudError for what it has not."""
+        properties, vdc = wish.properties, self._inventory.vdc()
+        parents = [self._inventory.network(vdc, nic.network) for nic in wish.nics]
+        disks = [self._inventory.existing_disk(cid) for cid in wish.order.disk_cids]
+        profile = properties.storage_profile or self._entities.vapp_storage_profile
+        return Place(
+            parents=parents,
+            profile=self._inventory.storage_profile(vdc, profile) if profile != ANY else None,
+            disk=disks[0] if disks else None,
+            sizing=self._policy(properties.sizing_policy, "sizing_policy"),
+            placement=self._policy(properties.placement_policy, "placement_policy"),
+        )
+
+    def _policy(self, name: str | None, key: str) -> Element | None:
+        if name is None:
+            return None
+        present = self._inventory.compute_policies()
+        found = next((one for one in present if one.get("name") == name), None)
+        if found is None:
+            known = ", ".join(sorted(str(one.get("name")) for one in present)) or "none"
+            raise errors.CloudError(f"{key}: the vDC has no policy {name!r}; there are: {known}")
+        return found
+
+    def _size(self, wish: Wish, vm: Element) -> tuple[str, str]:
+        """CPUs, memory and the ephemeral disk; and nobody but the agent configures the guest. Answers the units of its disks."""
+        properties = wish.properties
+        section, unit = hardware.resized(vm, properties.cpu, properties.cores_per_socket, properties.ram, properties.disk)
+        quiet = make("GuestCustomizationSection", ovf("Info", "the agent does it"), make("Enabled", "false"))
+        body = make("Vm", section, quiet, name=wish.name)
+        what, href = f"create_vm: the hardware of the VM {wish.name}", str(vm.get("href"))
+        self._client.run_unless(
+            f"{href}/action/reconfigureVm",
+            what,
+            lambda: bool(unit) and hardware.has_own_disk(self._client.get(href), unit),  # the same once more finds it taken
+            body,
+            _VM,
+        )
+        return hardware.unit_of(hardware.disks(vm)[0]), unit
+
+    def _tags(self, env: Env | None) -> dict[str, str]:
+        own = {self._entities.vm_metadata_key: self._entities.description} if self._entities.vm_metadata_key else {}
+        bosh = ((env or {}).get("bosh") or {}).get("tags")
+        return naming.cut({**own, **(bosh if isinstance(bosh, Mapping) else {})})

@@ -1,0 +1,133 @@
+"""Datastores: which there are, and which are meant."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cpi.contract import errors
+from cpi_drivers.vsphere.api.client import Client, Reference, Step, vim
+from cpi_drivers.vsphere.naming import pattern_of
+from cpi_drivers.vsphere.properties import Datastores
+
+PATHS: Final = (
+    "name",
+    "browser",
+    "parent",
+    "summary.accessible",
+    "summary.freeSpace",
+    "summary.capacity",
+    "summary.maintenanceMode",
+)
+_DRS: Final = "podStorageDrsEntry.storageDrsConfig.podConfig.enabled"
+CLUSTER_STEP: Final = {"cluster of a datastore": Step(vim.Datastore, "parent")}
+"""From datastores to the datastore clusters that they are in."""
+
+WANTED: Final[Mapping[Any, Sequence[str]]] = {vim.Datastore: PATHS, vim.StoragePod: ("name", _DRS)}
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A datastore."""
+
+    reference: Any
+    name: str
+    browser: Any
+    free: int
+    """Bytes."""
+
+    reachable: bool
+    """Whether any host reaches it."""
+
+    usable: bool
+    """Reachable, and not being emptied."""
+
+    cluster: str | None
+    """The name of its datastore cluster."""
+
+    pod: Any = None
+    """The datastore cluster itself, if Storage DRS is on there."""
+
+    @property
+    def id(self) -> str:
+        """`datastore-7`."""
+        moid: str = self.reference._moId  # noqa: SLF001 - the id of an object has no public name in the SDK
+        return moid
+
+
+def stores_in(found: Mapping[Reference, Mapping[str, Any]]) -> list[Store]:
+    """The datastores among what was read, by name."""
+    read = [_store(reference, seen, found) for reference, seen in found.items() if isinstance(reference, vim.Datastore)]
+    return sorted(read, key=lambda store: store.name)
+
+
+def _store(reference: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Store:
+    reachable = bool(seen.get("summary.accessible", True))
+    usable = reachable and seen.get("summary.maintenanceMode", "normal") == "normal"
+    pod = seen.get("parent") if isinstance(seen.get("parent"), vim.StoragePod) else None
+    cluster = found.get(pod, {})
+    return Store(
+        reference=reference,
+        name=seen["name"],
+        browser=seen["browser"],
+        free=seen.get("summary.freeSpace", 0),
+        reachable=reachable,
+        usable=usable,
+        cluster=cluster.get("name"),
+        pod=pod if cluster.get(_DRS) else None,
+    )
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which datastores are meant: by their names, or by those of their clusters."""
+
+    pattern: str | None = None
+    cluster_pattern: str | None = None
+
+    def fits(self, store: Store) -> bool:
+        """Whether a datastore is meant."""
+        if self.pattern is not None and re.search(self.pattern, store.name):
+            return True
+        return (
+            self.cluster_pattern is not None
+            and store.cluster is not None
+            and bool(re.search(self.cluster_pattern, store.cluster))
+        )
+
+    def of(self, stores: Iterable[Store]) -> list[Store]:
+        """Those that are meant and usable."""
+        return [store for store in stores if store.usable and self.fits(store)]
+
+    def __str__(self) -> str:
+        told = (("name", self.pattern), ("cluster", self.cluster_pattern))
+        return " or ".join(f"{what} matches {pattern!r}" for what, pattern in told if pattern is not None)
+
+
+def wished(datastores: Datastores) -> Choice:
+    """Datastores as a manifest names them: by their names, or by those of their clusters."""
+    names = [one for one in datastores if isinstance(one, str)]
+    clusters = [name for one in datastores if not isinstance(one, str) for name in one.names]
+    return Choice(pattern_of(names) if names else None, pattern_of(clusters) if clusters else None)
+
+
+def names_of(datastores: Datastores, stores: Callable[[], Iterable[Store]]) -> list[str]:
+    """Their names; stores are asked for where clusters are named."""
+    names = [one for one in datastores if isinstance(one, str)]
+    return names if len(names) == len(datastores) else [store.name for store in stores() if wished(datastores).fits(store)]
+
+
+def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:
+    """The one with most room. Raises NoDiskSpace naming what each has, or CloudError if there is none."""
+    if not stores:
+        raise errors.CloudError(f"{what}: there is no usable datastore whose {choice}")
+    best = max(stores, key=lambda store: (store.free, store.name))
+    if best.free < needed:
+        rooms = ", ".join(f"{store.name} has {store.free >> 20}" for store in stores)
+        raise errors.NoDiskSpace(f"{what}: {needed >> 20} MiB are needed; {rooms} MiB")
+    return best
+
+
+def all_of(client: Client, datacenter: Reference) -> list[Store]:
+    """Every datastore of a datacenter."""
+    steps = {"datastores": Step(vim.Datacenter, "datastore", tuple(CLUSTER_STEP)), **CLUSTER_STEP}
+    return stores_in(client.read([datacenter], WANTED, steps))

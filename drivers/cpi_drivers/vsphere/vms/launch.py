@@ -1,0 +1,149 @@
+"""What a VM shall be, as the vCenter is told of it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cpi.contract import errors
+from cpi_drivers.vsphere.api import devices
+from cpi_drivers.vsphere.api.client import vim
+from cpi_drivers.vsphere.api.inventory import Net
+from cpi_drivers.vsphere.api.placement import Place
+from cpi_drivers.vsphere.networks import requested
+from cpi_drivers.vsphere.properties import VmProperties
+from cpi_drivers.vsphere.settings import VCenter
+
+_CONTROLLERS: Final = {
+    "paravirtual": "ParaVirtualSCSIController",
+    "lsi_logic": "VirtualLsiLogicController",
+    "lsi_logic_sas": "VirtualLsiLogicSASController",
+}
+_GIB_IN_KIB = 1 << 20
+_MIB_IN_KIB = 1 << 10
+
+
+def clone(
+    wish: VmProperties,
+    vcenter: VCenter,
+    place: Place,
+    template: Mapping[str, Any],
+    nets: Sequence[tuple[str, Net]],
+    options: Mapping[str, str],
+    policy: str | None = None,
+) -> Any:
+    """A clone of a stemcell: linked, unless its root disk shall be larger."""
+    whole = wish.root_disk_size_gb is not None
+    location = vim.vm.RelocateSpec(
+        datastore=place.store.reference,
+        pool=place.pool,
+        host=place.host.reference if place.host else None,
+        diskMoveType="moveAllDiskBackingsAndDisallowSharing" if whole else "createNewChildDiskBacking",
+    )
+    config = _config(wish, vcenter, place, {**vcenter.vmx_options, **wish.vmx_options, **options})
+    found = template["config.hardware.device"]
+    if policy is not None:
+        config.vmProfile = location.profile = devices.profiles(policy)
+    config.deviceChange = [*requested.changes(nets, found), *_disks(wish, vcenter, place, found, policy), *_host_devices(wish)]
+    return vim.vm.CloneSpec(
+        location=location,
+        config=config,
+        powerOn=False,
+        template=False,
+        snapshot=None if whole else template["snapshot.currentSnapshot"],
+    )
+
+
+def _config(wish: VmProperties, vcenter: VCenter, place: Place, options: Mapping[str, Any]) -> Any:
+    config = vim.vm.ConfigSpec(
+        numCPUs=wish.cpu,
+        memoryMB=wish.ram,
+        cpuHotAddEnabled=wish.cpu_hot_add_enabled,
+        memoryHotAddEnabled=wish.memory_hot_add_enabled,
+        nestedHVEnabled=wish.nested_hardware_virtualization,
+        extraConfig=[vim.option.OptionValue(key=key, value=_option(value)) for key, value in options.items()],
+    )
+    if _or(wish.cpu_reserve_full_mhz, default=vcenter.cpu_reserve_full_mhz):
+        config.cpuAllocation = vim.ResourceAllocationInfo(reservation=_clock(place) * wish.cpu)
+    if wish.has_devices or _or(wish.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
+        config.memoryReservationLockedToMax = True
+    return config
+
+
+def _or(wished: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says
+    return default if wished is None else wished
+
+
+def _clock(place: Place) -> int:
+    hosts = [place.host] if place.host else place.cluster.hosts
+    return min((host.clock_mhz for host in hosts), default=0)
+
+
+def _option(value: Any) -> str:
+    return ("TRUE" if value else "FALSE") if isinstance(value, bool) else str(value)
+
+
+def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
+    present = devices.controller_of(template)
+    controller, changes = _controller(vcenter.default_scsi_controller_type, present)
+    unit = devices.free_unit(template, present)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+        fileName=f"[{place.store.name}]", datastore=place.store.reference, diskMode="persistent", thinProvisioned=True
+    )
+    made = vim.vm.device.VirtualDisk(
+        key=-1, controllerKey=controller.key, unitNumber=unit, capacityInKB=wish.disk * _MIB_IN_KIB, backing=backing
+    )
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)
+    if policy is not None:
+        change.profile = devices.profiles(policy)
+    root = root_disk(template)
+    changed = _enlarged(root, wish) or controller is not present
+    root.controllerKey = controller.key
+    edited = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=root)] if changed else []
+    return [*changes, *edited, change]
+
+
+def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
+    """The controller of the disks, and the changes that put it in the place of the stemcell's, if it is another."""
+    kind = getattr(vim.vm.device, _CONTROLLERS[wished]) if wished else type(present)
+    if isinstance(present, kind):
+        return present, []
+    made = kind(key=-10, busNumber=present.busNumber, sharedBus="noSharing")
+    removed = vim.vm.device.VirtualDeviceSpec(operation="remove", device=present)
+    return made, [removed, vim.vm.device.VirtualDeviceSpec(operation="add", device=made)]
+
+
+def _host_devices(wish: VmProperties) -> list[Any]:
+    kind = vim.vm.device.VirtualPCIPassthrough
+    numbers = [one.numbers for one in wish.pci_passthroughs]
+    allowed = [kind.AllowedDevice(vendorId=vendor, deviceId=device) for vendor, device in numbers]
+    backings = [kind.DynamicBackingInfo(deviceName="", allowedDevice=[one]) for one in allowed]
+    backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wish.vgpus]
+    made = [kind(key=-400 - index, backing=backing) for index, backing in enumerate(backings)]
+    return [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in made]
+
+
+def _enlarged(root: Any, wish: VmProperties) -> bool:
+    if wish.root_disk_size_gb is None:
+        return False
+    wanted = wish.root_disk_size_gb * _GIB_IN_KIB
+    if wanted < root.capacityInKB:
+        raise errors.CpiError(
+            f"root_disk_size_gb: {wish.root_disk_size_gb}, the stemcell's root disk has {root.capacityInKB >> 20} GiB already"
+        )
+    root.capacityInKB, root.capacityInBytes = wanted, wanted << 10
+    return True
+
+
+def root_disk(found: Sequence[Any]) -> Any:
+    """The first disk of a VM."""
+    disks = devices.disks(found)
+    if not disks:
+        raise errors.CloudError("the stemcell has no disk")
+    return min(disks, key=lambda disk: (disk.controllerKey, disk.unitNumber))
+
+
+def units(found: Sequence[Any]) -> tuple[int, int]:
+    """The units of the root and the ephemeral disk of a VM that has just been made."""
+    disks = sorted(devices.disks(found), key=lambda disk: (disk.controllerKey, disk.unitNumber))
+    if len(disks) < 2:  # noqa: PLR2004 - root and ephemeral
+        raise errors.VMCreationFailed("the VM was made without its ephemeral disk", ok_to_retry=True)
+    return disks[0].unitNumber, disks[1].unitNumber

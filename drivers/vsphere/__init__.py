@@ -1,5 +1,0 @@
-"""vSphere: a vCenter, or several, spoken to with pyvmomi."""
-
-CLOUD = "drivers.vsphere.cloud:VsphereCloud"
-STEMCELL_FORMATS = ("vsphere-ovf", "vsphere-ova")
-EXTRA = "vsphere"
