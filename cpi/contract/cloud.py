@@ -47,7 +47,7 @@ class Cloud(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """The optional powers it has."""
 
-    why_not: ClassVar[Mapping[Capability, str]] = {}
+    unsupported_because: ClassVar[Mapping[Capability, str]] = {}
     """Why it has not those that it lacks, for the errors that say so."""
 
     @classmethod
@@ -357,4 +357,4 @@ class Cloud(ABC):
         raise errors.NotSupported("configure_networks was removed from BOSH: recreate the VM")
 
     def _refusal(self, power: Capability) -> errors.CpiError:
-        return refusal(power, self.name, self.why_not.get(power))
+        return refusal(power, self.name, self.unsupported_because.get(power))

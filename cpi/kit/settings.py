@@ -67,14 +67,14 @@ class Secret:
         return hash(self._value)
 
 
-def read_settings(kind: type[T], document: Any, where: str, *, meaningless: frozenset[str] = frozenset()) -> T:
+def read_settings(kind: type[T], document: Any, where: str, *, ignored_keys: frozenset[str] = frozenset()) -> T:
     """The plugin's own block as kind; keys in meaningless are taken by the official CPI and mean nothing here.
 
     Raises CpiError that lists every fault: missing keys, wrong types, unknown keys with the nearest known one. An unknown
     key that only the call's context has is logged: directors may come to send keys that are not meant for a driver.
     """
     reader = _Reader()
-    settings = reader.struct(kind, document, where, meaningless)
+    settings = reader.struct(kind, document, where, ignored_keys)
     for unknown in reader.unknown_in_context:
         _log.warning("%s", unknown)
     faults = [*reader.unknown, *reader.faults]
@@ -89,7 +89,7 @@ def read_cloud_properties(
     where: str = "cloud_properties",
     *,
     strict: bool = False,
-    meaningless: frozenset[str] = frozenset(),
+    ignored_keys: frozenset[str] = frozenset(),
 ) -> T:
     """cloud_properties as kind; unknown keys are logged with the nearest known one, and refused only if strict.
 
@@ -97,7 +97,7 @@ def read_cloud_properties(
     where kind does not have them: STEMCELL_KEYS for stemcells, DISK_KEYS for disks.
     """
     reader = _Reader()
-    settings = reader.struct(kind, document, where, meaningless)
+    settings = reader.struct(kind, document, where, ignored_keys)
     for unknown in () if strict else reader.unknown:
         _log.info("%s", unknown)
     faults = [*(reader.unknown if strict else ()), *reader.faults]
@@ -114,11 +114,11 @@ class _Reader:
         self.unknown: list[str] = []
         self.unknown_in_context: list[str] = []
 
-    def struct(self, kind: type[T], document: Any, where: str, meaningless: frozenset[str] = frozenset()) -> T | None:
+    def struct(self, kind: type[T], document: Any, where: str, ignored_keys: frozenset[str] = frozenset()) -> T | None:
         if not isinstance(document, Mapping):
             self.faults.append(f"{where}: expected an object, got {_kind_of(document)}")
             return None
-        self._look_for_unknown(kind, document, where, meaningless)
+        self._look_for_unknown(kind, document, where, ignored_keys)
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
             name, path = field.encode_name, f"{where}.{field.encode_name}"
@@ -129,14 +129,14 @@ class _Reader:
         return None if self.faults else self._made(kind, values, where)
 
     def _look_for_unknown(
-        self, kind: type[msgspec.Struct], document: Mapping[str, Any], where: str, meaningless: frozenset[str]
+        self, kind: type[msgspec.Struct], document: Mapping[str, Any], where: str, ignored_keys: frozenset[str]
     ) -> None:
         of_context = document.of_context if isinstance(document, Overlaid) else frozenset[str]()
         known = {field.encode_name for field in msgspec.structs.fields(kind)}
         for key in document:
-            if key in of_context - known - meaningless:
+            if key in of_context - known - ignored_keys:
                 self.unknown_in_context.append(f"context.{key}: is not known here and left alone{_nearest(key, known)}")
-            elif key not in known | meaningless:
+            elif key not in known | ignored_keys:
                 self.unknown.append(f"{where}.{key}: is not known here{_nearest(str(key), known)}")
 
     def value(self, wanted: Any, value: Any, path: str) -> Any:

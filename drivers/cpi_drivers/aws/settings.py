@@ -86,7 +86,7 @@ MEANINGLESS: Final = frozenset(
 
 def read(config: CloudConfig) -> AwsSettings:
     """The driver's block. Raises CpiError listing every fault."""
-    settings = read_settings(AwsSettings, config.properties, "cloud.properties.aws", meaningless=MEANINGLESS)
+    settings = read_settings(AwsSettings, config.properties, "cloud.properties.aws", ignored_keys=MEANINGLESS)
     faults = _faults(settings)
     if faults:
         raise errors.CpiError(

@@ -23,7 +23,7 @@ BALANCERS: Final = "multicpi-elbs"
 TARGET_GROUPS: Final = "multicpi-target-groups"
 
 
-def at_birth(account: Account, given: Mapping[str, Any], token: str | None = None) -> dict[str, str]:
+def initial_tags(account: Account, given: Mapping[str, Any], token: str | None = None) -> dict[str, str]:
     """Who made it, for whom, by which request; under what a manifest gives."""
     born = tagging.birth_tags(account.config.context, token)
     return tagging.fitted({**_allowed(given), **born}, LIMITS)

@@ -10,6 +10,7 @@ from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Meta
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi.kit import private_files
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.cloudstack import STEMCELL_FORMATS, settings
 from cpi_drivers.cloudstack.api.client import Client
 from cpi_drivers.cloudstack.api.inventory import Inventory
@@ -22,7 +23,7 @@ from cpi_drivers.cloudstack.doctor import checks as doctor
 from cpi_drivers.cloudstack.stemcells.lifecycle import Stemcells
 from cpi_drivers.cloudstack.vms.affinity import AffinityGroups
 from cpi_drivers.cloudstack.vms.balancing import Balancing
-from cpi_drivers.cloudstack.vms.creation import Order, VmCreation
+from cpi_drivers.cloudstack.vms.creation import VmCreation
 from cpi_drivers.cloudstack.vms.lifecycle import Vms
 
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS}
@@ -80,8 +81,8 @@ class CloudStackCloud(Cloud):
         env: Env | None = None,
         token: str | None = None,
     ) -> Vm:
-        order = Order(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
-        return self._vm_creation.create(order)
+        request = VmRequest(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
+        return self._vm_creation.create(request)
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         self._vms.delete(vm_cid)

@@ -51,7 +51,7 @@ def cut(metadata: Mapping[str, Any], present: Mapping[str, str] | None = None) -
     return {key: value for key, value in fitting.items() if value.strip() and key.strip()}
 
 
-def at_birth(context: CallContext, token: str | None, more: Mapping[str, Any] | None = None) -> dict[str, str]:
+def initial_tags(context: CallContext, token: str | None, more: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Who made it and for whom."""
     own = cut(birth_tags(context, token))
     return {**cut(more or {}, own), **own}

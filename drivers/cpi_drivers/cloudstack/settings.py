@@ -245,4 +245,4 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
 
 def read(config: CloudConfig) -> CloudStackSettings:
     """Raises CpiError that lists every fault."""
-    return read_settings(CloudStackSettings, config.properties, f"cloud.properties.{config.plugin}", meaningless=MEANINGLESS)
+    return read_settings(CloudStackSettings, config.properties, f"cloud.properties.{config.plugin}", ignored_keys=MEANINGLESS)

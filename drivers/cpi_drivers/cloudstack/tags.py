@@ -43,7 +43,7 @@ def _run(
     """
     where: dict[str, Any] = {"resourcetype": kind, "tags": as_parameter(tags)}
     try:
-        client.run(command, f"the tags of {thing['name']}", "everything", twice=True, resourceids=thing["id"], **where)
+        client.run(command, f"the tags of {thing['name']}", "everything", idempotent=True, resourceids=thing["id"], **where)
     except Refused:
         if not is_done(_now(client, thing, kind)):
             raise

@@ -80,7 +80,7 @@ MEANINGLESS: Final = frozenset({"registry", "stemcell", "ssh_user", "strict_prop
 
 def read(config: CloudConfig) -> GoogleSettings:
     """The driver's block. Raises CpiError listing every fault."""
-    settings = read_settings(GoogleSettings, config.properties, "cloud.properties.google", meaningless=MEANINGLESS)
+    settings = read_settings(GoogleSettings, config.properties, "cloud.properties.google", ignored_keys=MEANINGLESS)
     faults = _faults(settings)
     if faults:
         raise errors.CpiError(

@@ -28,7 +28,7 @@ Item = dict[str, Any]
 T = TypeVar("T")
 
 
-def at_birth(account: Account, given: Mapping[str, Any], token: str | None = None) -> dict[str, str]:
+def initial_tags(account: Account, given: Mapping[str, Any], token: str | None = None) -> dict[str, str]:
     """Who made it, for whom, by which request; under what a manifest gives."""
     born = tagging.birth_tags(account.config.context, spelled_token(token) if token else None)
     return _fitted({**given, **born}, {})

@@ -24,6 +24,7 @@ from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi.kit.settings import read_settings
 from cpi.kit.translating import translated
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.local import STEMCELL_FORMATS
 from cpi_drivers.local.disks.attachments import Attachments
 from cpi_drivers.local.disks.backings import Name
@@ -83,14 +84,14 @@ class LocalCloud(Cloud):
         env: Env | None = None,
         token: str | None = None,
     ) -> Vm:
-        from cpi_drivers.local.vms.creation import Order, VmMaker
+        from cpi_drivers.local.vms.creation import VmMaker
 
         config = self._config
         with self._call():
             maker = VmMaker(
                 self._register, self._settings.agent, config.agent, self._mounts_of_their_own, strict=config.strict_properties
             )
-            return maker.create(Order(agent_id, stemcell_cid, cloud_properties, networks, tuple(disk_cids), env or {}, token))
+            return maker.create(VmRequest(agent_id, stemcell_cid, cloud_properties, networks, tuple(disk_cids), env or {}, token))
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         with self._call():

@@ -10,6 +10,7 @@ from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import STEMCELL_FORMATS, settings
 from cpi_drivers.openstack.api.client import Client
 from cpi_drivers.openstack.api.states import Waits
@@ -20,7 +21,7 @@ from cpi_drivers.openstack.disks.lifecycle import Disks
 from cpi_drivers.openstack.disks.snapshots import Snapshots
 from cpi_drivers.openstack.doctor import checks as doctor
 from cpi_drivers.openstack.stemcells.lifecycle import Stemcells
-from cpi_drivers.openstack.vms.creation import Order, VmCreation
+from cpi_drivers.openstack.vms.creation import VmCreation
 from cpi_drivers.openstack.vms.flavors import Flavors
 from cpi_drivers.openstack.vms.lifecycle import Vms
 
@@ -92,7 +93,7 @@ class OpenStackCloud(Cloud):
         """A server with ports of its own."""
         with self._during("create_vm"):
             return self._vm_creation.create(
-                Order(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
+                VmRequest(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
             )
 
     def delete_vm(self, vm_cid: VmCid) -> None:

@@ -177,4 +177,4 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
 
 def read(config: CloudConfig) -> OpenStackSettings:
     """Raises CpiError that lists every fault."""
-    return read_settings(OpenStackSettings, config.properties, f"cloud.properties.{config.plugin}", meaningless=MEANINGLESS)
+    return read_settings(OpenStackSettings, config.properties, f"cloud.properties.{config.plugin}", ignored_keys=MEANINGLESS)

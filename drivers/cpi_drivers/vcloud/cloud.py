@@ -11,6 +11,7 @@ from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Meta
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB, mib_from_gib
 from cpi.kit import private_files
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.vcloud import STEMCELL_FORMATS, settings
 from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.inventory import Inventory
@@ -20,7 +21,7 @@ from cpi_drivers.vcloud.disks.lifecycle import Disks
 from cpi_drivers.vcloud.doctor import checks as doctor
 from cpi_drivers.vcloud.stemcells.lifecycle import Stemcells
 from cpi_drivers.vcloud.vms.agent_settings import Discs
-from cpi_drivers.vcloud.vms.creation import Order, VmCreation
+from cpi_drivers.vcloud.vms.creation import VmCreation
 from cpi_drivers.vcloud.vms.lifecycle import Vms
 
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS, Capability.SNAPSHOTS}
@@ -36,7 +37,7 @@ class VcloudCloud(Cloud):
     block: ClassVar[str] = settings.BLOCK
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = _POWERS
-    why_not: ClassVar[Mapping[Capability, str]] = {
+    unsupported_because: ClassVar[Mapping[Capability, str]] = {
         Capability.SNAPSHOTS: "Cloud Director's API has no copy and no snapshot of an independent disk",
         Capability.NETWORKS: "the networks of a vDC hang on edge gateways and NSX, which are the provider's to hand out",
     }
@@ -83,8 +84,8 @@ class VcloudCloud(Cloud):
         env: Env | None = None,
         token: str | None = None,
     ) -> Vm:
-        order = Order(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
-        return self._vm_creation.create(order)
+        request = VmRequest(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token)
+        return self._vm_creation.create(request)
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         self._vms.delete(vm_cid)

@@ -56,6 +56,6 @@ def cut(metadata: Metadata) -> dict[str, str]:
     return {key: value for key, value in fitting.items() if key.strip() and value.strip()}
 
 
-def at_birth(context: CallContext, token: str | None, more: Metadata | None = None) -> dict[str, str]:
+def initial_tags(context: CallContext, token: str | None, more: Metadata | None = None) -> dict[str, str]:
     """Who made it and for whom."""
     return {**cut(more or {}), **cut(birth_tags(context, token))}

@@ -13,7 +13,7 @@ _KIND: Final = "vcloud.metadata"
 def add(client: Client, href: str, entries: Mapping[str, str], what: str) -> None:
     """Added to what is there."""
     if entries:
-        client.run(f"{href}/metadata", what, _document(entries), _KIND, twice=True)
+        client.run(f"{href}/metadata", what, _document(entries), _KIND, idempotent=True)
 
 
 def of(client: Client, href: str) -> dict[str, str]:

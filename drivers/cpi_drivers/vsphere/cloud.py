@@ -21,6 +21,7 @@ from cpi.contract.model import (
 )
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.vsphere import STEMCELL_FORMATS, settings
 from cpi_drivers.vsphere.api.datacenters import Sites
 from cpi_drivers.vsphere.disks.attachments import Attachments
@@ -30,7 +31,7 @@ from cpi_drivers.vsphere.disks.lifecycle import Disks
 from cpi_drivers.vsphere.disks.snapshots import Snapshots
 from cpi_drivers.vsphere.doctor import checks as doctor
 from cpi_drivers.vsphere.stemcells.lifecycle import Stemcells
-from cpi_drivers.vsphere.vms.creation import Order, VmCreation
+from cpi_drivers.vsphere.vms.creation import VmCreation
 from cpi_drivers.vsphere.vms.lifecycle import Vms
 
 # vSphere's own maxima for one VM (8.0).
@@ -91,7 +92,7 @@ class VsphereCloud(Cloud):
         env: Env | None = None,
         token: str | None = None,
     ) -> Vm:
-        return self._creation.create(Order(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token))
+        return self._creation.create(VmRequest(agent_id, stemcell_cid, cloud_properties, networks, disk_cids or (), env, token))
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         self._vms.delete(vm_cid)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from cpi_drivers.openstack.networks.requested import Wiring, in_order, resolved_networks, wiring
 
 from cpi.contract import errors
 from cpi.contract.model import Network
-from cpi_drivers.openstack.networks.requested import Wiring, as_turned_out, in_order, wiring
 
 
 def network(ip: str | None, *, net: str | None = "net", **more: Any) -> Network:
@@ -67,7 +67,7 @@ def test_several_manual_networks_need_addresses_that_dhcp_does_not_give() -> Non
 def test_networks_turn_out_with_their_macs_and_dynamic_addresses() -> None:
     """A manual address is what was wished."""
     networks = {"a": network("10.0.0.5"), "d": network(None, net="other")}
-    result = as_turned_out(
+    result = resolved_networks(
         networks, wired(networks), [port("net", "10.0.0.5"), port("other", "10.9.9.9", mac="fa:16:3e:00:00:02")]
     )
     assert [(each.ip, each.mac) for each in result.values()] == [

@@ -141,7 +141,7 @@ def test_what_the_struct_itself_refuses_is_a_fault(endpoint: str, fault: str) ->
 def test_keys_that_mean_nothing_here_are_passed_over() -> None:
     """The official CPI takes them too."""
     document = {"endpoint": "x", "registry": {}, "registri": {}}
-    assert faults(document, meaningless=frozenset({"registry"})) == ["block.registri: is not known here"]
+    assert faults(document, ignored_keys=frozenset({"registry"})) == ["block.registri: is not known here"]
 
 
 def test_unknown_cloud_properties_are_told_of_and_passed_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,10 +180,10 @@ def test_keys_that_some_cloud_knows_are_passed_over_where_that_is_wished(caplog:
     """Those of a stemcell, say: neither told nor refused."""
     document = {"endpoint": "x", "os_type": "linux", "os_tpe": "linux"}
     with caplog.at_level(logging.INFO):
-        assert read_cloud_properties(Settings, document, meaningless=STEMCELL_KEYS) == Settings("x")
+        assert read_cloud_properties(Settings, document, ignored_keys=STEMCELL_KEYS) == Settings("x")
     assert caplog.messages == ["cloud_properties.os_tpe: is not known here"]
     with pytest.raises(errors.CpiError) as caught:
-        read_cloud_properties(Settings, document, strict=True, meaningless=STEMCELL_KEYS)
+        read_cloud_properties(Settings, document, strict=True, ignored_keys=STEMCELL_KEYS)
     assert "os_type" not in caught.value.message
 
 

@@ -42,7 +42,9 @@ def volume(type_: str, iops: int | None, throughput: int | None, *, encrypted: b
 
 def read_properties(account: Account, cloud_properties: CloudProperties) -> DiskProperties:
     """Raises CpiError listing the faults."""
-    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties, meaningless=DISK_KEYS)
+    return read_cloud_properties(
+        DiskProperties, cloud_properties, strict=account.config.strict_properties, ignored_keys=DISK_KEYS
+    )
 
 
 def describe(account: Account, disk_cid: DiskCid) -> Item:
@@ -76,7 +78,7 @@ def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_ci
     keys = volume(properties.type or "gp3", properties.iops, properties.throughput, encrypted=encrypted, kms_key=kms_key)
     named = {"Name": properties.name} if properties.name else {}
     seed = token or uuid.uuid4().hex
-    born = tags.at_birth(account, {**properties.tags, **named}, seed)
+    born = tags.initial_tags(account, {**properties.tags, **named}, seed)
     return make(account, {"AvailabilityZone": zone, "Size": gib_from_mib(size), **keys}, born, seed, fresh=token is None)
 
 

@@ -44,7 +44,7 @@ def replace(account: Account, item: Item, request: Item, properties: DiskPropert
 
 def _copy(account: Account, item: Item, request: Item, properties: DiskProperties, mark: str) -> DiskCid:
     kept = {key: value for key, value in tags.from_pairs(item.get("Tags")).items() if not key.startswith(("aws:", "multicpi"))}
-    born = {**tags.at_birth(account, {**kept, **properties.tags}, mark), tags.REPLACES: item["VolumeId"]}
+    born = {**tags.initial_tags(account, {**kept, **properties.tags}, mark), tags.REPLACES: item["VolumeId"]}
     return disks.make(
         account, {**request, "AvailabilityZone": item["AvailabilityZone"]}, born, f"{mark}{sorted(request.items())}"
     )

@@ -31,7 +31,7 @@ def create(account: Account, disk_cid: DiskCid, metadata: Metadata) -> SnapshotC
 
 def take(account: Account, disk_cid: DiskCid, description: str, given: Metadata, seed: str) -> SnapshotCid:
     """Begin a snapshot. CreateSnapshot knows no client token: after a lost answer the tag tells whether it was made."""
-    specification = tags.specification(["snapshot"], tags.at_birth(account, given, seed))
+    specification = tags.specification(["snapshot"], tags.initial_tags(account, given, seed))
     for _ in range(max(account.settings.max_retries, 1)):
         try:
             answer = account.client.call(

@@ -115,7 +115,7 @@ def nameservers(networks: Networks) -> list[str]:
     return list(chosen.dns or ()) if chosen else []
 
 
-def as_it_turned_out(networks: Networks, planned: Plan, nics: Iterable[Mapping[str, Any]]) -> Networks:
+def resolved_networks(networks: Networks, planned: Plan, nics: Iterable[Mapping[str, Any]]) -> Networks:
     """The networks with the addresses that EC2 gave to dynamic ones."""
     by_index = {nic.get("Attachment", {}).get("DeviceIndex", 0): nic for nic in nics}
     found = dict(networks)

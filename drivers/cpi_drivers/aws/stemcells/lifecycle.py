@@ -29,7 +29,7 @@ _MISSING: Final = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", 
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
     """A stemcell that VMs can be made of at once."""
     properties = read_cloud_properties(
-        StemcellProperties, cloud_properties, strict=account.config.strict_properties, meaningless=STEMCELL_KEYS
+        StemcellProperties, cloud_properties, strict=account.config.strict_properties, ignored_keys=STEMCELL_KEYS
     )
     if not Path(image_path).is_file():
         raise contract_errors.CpiError(f"the stemcell's image {image_path} is no file that can be read")
@@ -173,7 +173,7 @@ def _snapshots_of(item: Item) -> list[SnapshotCid]:
 def _tags(account: Account, properties: StemcellProperties, env_tags: Metadata) -> dict[str, str]:
     name = {"Name": f"{properties.name}/{properties.version}"} if properties.name else {}
     facts = {"name": properties.name, "version": properties.version}
-    return tags.at_birth(account, {**name, **facts, **properties.tags, **env_tags})
+    return tags.initial_tags(account, {**name, **facts, **properties.tags, **env_tags})
 
 
 def _image_name(properties: StemcellProperties, unique: str) -> str:

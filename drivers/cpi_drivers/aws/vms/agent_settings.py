@@ -12,7 +12,7 @@ from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi.kit.agent_settings import agent_settings
 from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.networks import requested as interfaces
-from cpi_drivers.aws.vms.launch_disks import BornDisks
+from cpi_drivers.aws.vms.launch_disks import LaunchDisks
 
 LARGEST: Final = 16384
 
@@ -23,7 +23,7 @@ def user_data(
     macs: Mapping[str, str],
     env: Env | None,
     defaults: AgentDefaults,
-    disks: BornDisks,
+    disks: LaunchDisks,
     system: str,
 ) -> str:
     """The document as JSON. Raises CpiError if EC2 would not take it."""

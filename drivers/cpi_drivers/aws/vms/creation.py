@@ -12,7 +12,7 @@ from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.api.facts import RootDisk
 from cpi_drivers.aws.networks import requested as networks
 from cpi_drivers.aws.vms.launch import Item, find_by_token, launch, wait_until_running
-from cpi_drivers.aws.vms.post_launch import Wires
+from cpi_drivers.aws.vms.post_launch import PostLaunch
 from cpi_drivers.aws.vms.request import Candidate, Wish, candidates
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _TRIES_AFTER_SUDDEN_END: Final = 3
 
 def create(account: Account, wish: Wish) -> Vm:
     """A running VM, wired. Raises VMCreationFailed, honest about a repeat; whatever is raised, what was made is removed."""
-    wires = Wires(account, wish)
+    wires = PostLaunch(account, wish)
     dead = 0
     if wish.token:
         found, dead = find_by_token(account, wish.token)
@@ -34,7 +34,7 @@ def create(account: Account, wish: Wish) -> Vm:
     for candidate in tries:
         try:
             return _tried(account, wish, wires, candidate, root, dead)
-        except _NextPlease as passing:
+        except _TryNextCandidate as passing:
             _log.warning("%s: %s", candidate, passing.cause.message)
             refused.append(f"{candidate}: {passing.cause.message}")
             last = passing
@@ -42,7 +42,7 @@ def create(account: Account, wish: Wish) -> Vm:
     raise contract_errors.VMCreationFailed(_summary(refused), ok_to_retry=again) from last.cause
 
 
-class _NextPlease(Exception):
+class _TryNextCandidate(Exception):
     """A candidate can not be had; another may."""
 
     def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
@@ -51,8 +51,8 @@ class _NextPlease(Exception):
         self.clean = clean
 
 
-def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, root: RootDisk, dead: int) -> Vm:
-    """Raises _NextPlease for missing capacity and quota, VMCreationFailed for the rest."""
+def _tried(account: Account, wish: Wish, wires: PostLaunch, candidate: Candidate, root: RootDisk, dead: int) -> Vm:
+    """Raises _TryNextCandidate for missing capacity and quota, VMCreationFailed for the rest."""
     for left in reversed(range(_TRIES_AFTER_SUDDEN_END)):
         undo = Undo()
         try:
@@ -63,7 +63,7 @@ def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, roo
         except (errors.NoCapacity, errors.QuotaReached, errors.NoRoom) as error:
             if not undo.clean:
                 raise _failed(error, clean=False) from error
-            raise _NextPlease(error, clean=undo.clean) from error
+            raise _TryNextCandidate(error, clean=undo.clean) from error
         except errors.Refusal as error:
             if error.code == "InternalError" and not isinstance(error, errors.Unclear) and left and undo.clean:
                 _log.warning("%s; trying again", error.message)
@@ -74,7 +74,7 @@ def _tried(account: Account, wish: Wish, wires: Wires, candidate: Candidate, roo
     raise AssertionError("the last try returns or raises")
 
 
-def _taken_up(account: Account, wish: Wish, wires: Wires, vm_cid: VmCid) -> Vm:
+def _taken_up(account: Account, wish: Wish, wires: PostLaunch, vm_cid: VmCid) -> Vm:
     """The VM that an earlier call with this token made, finished."""
     _log.info("%s was made by an earlier call with this token", vm_cid)
     vm = wait_until_running(account, vm_cid)
@@ -85,7 +85,7 @@ def _taken_up(account: Account, wish: Wish, wires: Wires, vm_cid: VmCid) -> Vm:
 
 def _as_vm(wish: Wish, vm: Item) -> Vm:
     nics = vm.get("NetworkInterfaces", [])
-    return Vm(VmCid(vm["InstanceId"]), networks.as_it_turned_out(wish.networks, wish.plan, nics))
+    return Vm(VmCid(vm["InstanceId"]), networks.resolved_networks(wish.networks, wish.plan, nics))
 
 
 _NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)

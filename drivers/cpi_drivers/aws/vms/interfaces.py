@@ -95,7 +95,7 @@ def _create_when_address_is_free(account: Account, wish: Wish, planned: Interfac
     groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
     if not planned.subnet:
         raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
-    born = {**tags.at_birth(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
+    born = {**tags.initial_tags(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
     request = {
         "SubnetId": planned.subnet,
         "ClientToken": uuid.uuid4().hex,

@@ -17,7 +17,7 @@ from cpi_drivers.aws.api.facts import RootDisk
 from cpi_drivers.aws.networks.security_groups import group_ids
 from cpi_drivers.aws.vms import lifecycle as vms
 from cpi_drivers.aws.vms.interfaces import Made, make_interfaces
-from cpi_drivers.aws.vms.launch_disks import born_disks
+from cpi_drivers.aws.vms.launch_disks import launch_disks_of
 from cpi_drivers.aws.vms.request import Candidate, Wish
 
 _log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _request(
     account: Account, wish: Wish, candidate: Candidate, root: RootDisk, made: list[Made], macs: Mapping[str, str]
 ) -> Item:
     properties, settings = wish.properties, account.settings
-    disks = born_disks(properties, root, account.facts.vm_type(candidate.vm_type), settings)
+    disks = launch_disks_of(properties, root, account.facts.vm_type(candidate.vm_type), settings)
     request: Item = {
         "ImageId": wish.ami,
         "InstanceType": candidate.vm_type,
@@ -179,7 +179,7 @@ def _request(
 def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
     bosh = wish.env.get("bosh", {})
     given = {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **wish.properties.tags}
-    born = tags.at_birth(account, given, wish.seed)
+    born = tags.initial_tags(account, given, wish.seed)
     balanced = {tags.BALANCERS: " ".join(wish.properties.elbs), tags.TARGET_GROUPS: " ".join(wish.properties.lb_target_groups)}
     of_vm = {**born, **{name: value[: tags.LIMITS.value] for name, value in balanced.items() if value}}
     kinds = ["volume", *(["network-interface"] if wish.plan.made_at_launch else [])]

@@ -17,7 +17,7 @@ EPHEMERAL: Final = "/dev/sdb"
 _EPHEMERAL_SIZE: Final = MiB(10240)
 
 
-class BornDisks(NamedTuple):
+class LaunchDisks(NamedTuple):
     """What RunInstances is told, and what the agent is told."""
 
     mappings: list[dict[str, Any]]
@@ -25,7 +25,7 @@ class BornDisks(NamedTuple):
     raw: list[str]
 
 
-def born_disks(properties: VmProperties, root: RootDisk, kind: VmType, settings: AwsSettings) -> BornDisks:
+def launch_disks_of(properties: VmProperties, root: RootDisk, kind: VmType, settings: AwsSettings) -> LaunchDisks:
     """The disks of a VM of that kind. Raises CpiError for wishes that exclude each other."""
     wish = properties.ephemeral_disk
     _check(properties, kind)
@@ -36,9 +36,9 @@ def born_disks(properties: VmProperties, root: RootDisk, kind: VmType, settings:
     stores = _stores(kind, len(volumes), first_is_ephemeral=on_store) if on_store or properties.raw_instance_storage else []
     mappings = volumes + [mapping for _, mapping in stores if mapping]
     if on_store:
-        return BornDisks(mappings, stores[0][0], [])
+        return LaunchDisks(mappings, stores[0][0], [])
     ephemeral = None if wish.use_root_disk else EPHEMERAL
-    return BornDisks(mappings, ephemeral, [path for path, _ in stores])
+    return LaunchDisks(mappings, ephemeral, [path for path, _ in stores])
 
 
 def _check(properties: VmProperties, kind: VmType) -> None:

@@ -16,7 +16,7 @@ from cpi_drivers.aws.vms.request import Wish
 Item = dict[str, Any]
 
 
-class Wires:
+class PostLaunch:
     """What was looked up before the VM was made: a missing address or target group is no reason to make and remove a VM."""
 
     def __init__(self, account: Account, wish: Wish) -> None:

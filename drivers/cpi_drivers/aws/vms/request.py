@@ -17,7 +17,7 @@ from cpi_drivers.aws.networks import requested as interfaces
 from cpi_drivers.aws.properties import VmProperties
 from cpi_drivers.aws.vms import placement
 from cpi_drivers.aws.vms.agent_settings import user_data
-from cpi_drivers.aws.vms.launch_disks import born_disks
+from cpi_drivers.aws.vms.launch_disks import launch_disks_of
 
 
 class Candidate(NamedTuple):
@@ -57,7 +57,7 @@ class Wish:
 
     def user_data(self, account: Account, candidate: Candidate, root: RootDisk, macs: Mapping[str, str]) -> str:
         """Raises CpiError if EC2 would not take it."""
-        disks = born_disks(self.properties, root, account.facts.vm_type(candidate.vm_type), account.settings)
+        disks = launch_disks_of(self.properties, root, account.facts.vm_type(candidate.vm_type), account.settings)
         return user_data(self.agent_id, self.networks, macs, self.env, account.config.agent, disks, root.device)
 
 
@@ -100,5 +100,5 @@ def _check_user_data(account: Account, wish: Wish) -> None:
     macs = {} if wish.plan.made_at_launch else dict.fromkeys(wish.networks, "02:00:00:00:00:00")
     root = RootDisk("/dev/xvda", None)
     kind = vm_types.shipped(wish.properties.vm_types[0]) or vm_types.guessed(wish.properties.vm_types[0])
-    disks = born_disks(wish.properties, root, kind, account.settings)
+    disks = launch_disks_of(wish.properties, root, kind, account.settings)
     user_data(wish.agent_id, wish.networks, macs, wish.env, account.config.agent, disks, root.device)

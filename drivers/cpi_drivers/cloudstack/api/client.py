@@ -90,14 +90,14 @@ class Client:
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, command: str, *, twice: bool = False, **parameters: Any) -> Document:
-        """What is answered; twice: the same call once more changes nothing, so it may be repeated when no answer came.
+    def call(self, command: str, *, idempotent: bool = False, **parameters: Any) -> Document:
+        """What is answered; idempotent: the same call once more changes nothing, so it may be repeated when no answer came.
 
         Raises Refused and its kinds for what the cloud will not do; AnswerLost if it may have been done; CpiError for
         credentials; CloudError for what went on failing.
         """
         sent = flat({"command": command, **parameters})
-        safe = twice or command.startswith(_READS)
+        safe = idempotent or command.startswith(_READS)
         return repeated(
             lambda: self._once(command, sent, safe=safe),
             on=Passing,
@@ -119,9 +119,9 @@ class Client:
                 return
             number += 1
 
-    def run(self, command: str, what: str, timeout: str, *, twice: bool = False, **parameters: Any) -> Document:
+    def run(self, command: str, what: str, timeout: str, *, idempotent: bool = False, **parameters: Any) -> Document:
         """A call that begins a job, and the job's result."""
-        return self.result(str(self.call(command, twice=twice, **parameters)["jobid"]), what, timeout)
+        return self.result(str(self.call(command, idempotent=idempotent, **parameters)["jobid"]), what, timeout)
 
     def result(self, job_id: str, what: str, timeout: str) -> Document:
         """What a job made. Raises Refused with the job's own text if it failed, Overdue if it does not end in time."""

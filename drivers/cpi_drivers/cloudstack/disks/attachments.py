@@ -41,7 +41,7 @@ class Attachments:
             raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
         try:
             what = f"detach_disk: disk {disk_cid} at VM {vm_cid}"
-            self._client.run("detachVolume", what, "detach_volume", twice=True, id=volume["id"])
+            self._client.run("detachVolume", what, "detach_volume", idempotent=True, id=volume["id"])
         except Refused as error:
             # The call before this one, killed or unanswered, may have done it.
             if _held_by(self._inventory.existing_disk(disk_cid), vm_cid):

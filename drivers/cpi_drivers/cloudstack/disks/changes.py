@@ -41,7 +41,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and offering when this returns, on other storage if the offering asks for it; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         volume = self._free(disk_cid, size, "update")
         if wish.disk_offering is None or wish.disk_offering in {volume.get("diskofferingid"), volume.get("diskofferingname")}:
             self.resize(disk_cid, size)

@@ -37,19 +37,19 @@ class Disks:
         """A disk; CloudStack gives it storage when it is attached first."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", token):
             found = self._inventory.disk(name) if token else None
             if found is not None:
-                tags.add(self._client, "Volume", found, naming.at_birth(context, token))
+                tags.add(self._client, "Volume", found, naming.initial_tags(context, token))
                 return DiskCid(name)
             zone_id = self._zone_id(wish, vm_cid)
             body = {"name": name, "zoneid": zone_id, **self._offerings.persistent(wish.disk_offering, size)}
             with Undo() as undo:
                 undo.push(f"disk {name}", lambda: self.delete(DiskCid(name)))
                 volume = self._make(body)
-                tags.add(self._client, "Volume", volume, naming.at_birth(context, token))
+                tags.add(self._client, "Volume", volume, naming.initial_tags(context, token))
         return DiskCid(name)
 
     def delete(self, disk_cid: DiskCid) -> None:
@@ -60,7 +60,7 @@ class Disks:
         if volume.get("virtualmachineid"):
             raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to delete it")
         try:
-            self._client.call("deleteVolume", twice=True, id=volume["id"])
+            self._client.call("deleteVolume", idempotent=True, id=volume["id"])
         except Refused as error:
             if self._inventory.disk(disk_cid) is not None:
                 raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {error.said}") from error

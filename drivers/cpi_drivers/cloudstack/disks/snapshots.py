@@ -28,7 +28,7 @@ class Snapshots:
                 f"the disk {disk_cid} was never attached: CloudStack has given it no storage to take a snapshot of"
             )
         name, what = naming.name_of("snapshot", None), f"snapshot_disk: disk {disk_cid}"
-        wish = {"volumeid": volume["id"], "name": name, "tags": tags.as_parameter(naming.at_birth(context, None, metadata))}
+        wish = {"volumeid": volume["id"], "name": name, "tags": tags.as_parameter(naming.initial_tags(context, None, metadata))}
         with Undo() as undo:
             undo.push(f"snapshot {name}", lambda: self._remove_named(name))
             try:
@@ -43,7 +43,7 @@ class Snapshots:
         """Gone when this returns; what was not there is gone."""
         what = f"delete_snapshot: {snapshot_cid}"
         try:
-            self._client.run("deleteSnapshot", what, "delete_snapshot_volume", twice=True, id=snapshot_cid)
+            self._client.run("deleteSnapshot", what, "delete_snapshot_volume", idempotent=True, id=snapshot_cid)
         except Missing:
             return
         except Refused as error:

@@ -92,7 +92,7 @@ def _network(client: Client, inventory: Inventory, nic: Nic, zone_id: str) -> Do
     return fitting[0]
 
 
-def as_turned_out(networks: Networks, wired: Wiring, vm: Document) -> dict[str, Network]:
+def resolved_networks(networks: Networks, wired: Wiring, vm: Document) -> dict[str, Network]:
     """The networks with the addresses that the VM has: NICs are in the order they were asked for."""
     result = dict(networks)
     for nic, made in zip(wired.nics, _in_order(wired, vm), strict=True):

@@ -42,7 +42,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, given: Metadata, context: CallContext) -> StemcellCid:
         """Ready to be booted from."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
         if wish.light_template:
             return self._light(wish)
         body = self._body(wish)
@@ -57,7 +57,7 @@ class Stemcells:
                 self._upload(Path(image_path), file, body)
             template = self._ready(body["name"], zone)
             self._copy(template, zone)
-            tags.add(self._client, "Template", template, naming.at_birth(context, None, given))
+            tags.add(self._client, "Template", template, naming.initial_tags(context, None, given))
         return StemcellCid(body["name"])
 
     def delete(self, stemcell_cid: StemcellCid) -> None:
@@ -67,7 +67,7 @@ class Stemcells:
         for template in self._rows(stemcell_cid)[:1]:
             try:
                 what = f"delete_stemcell: {stemcell_cid}"
-                self._client.run("deleteTemplate", what, "everything", twice=True, id=template["id"])
+                self._client.run("deleteTemplate", what, "everything", idempotent=True, id=template["id"])
             except Missing:
                 return
             except Refused as error:
@@ -138,7 +138,7 @@ class Stemcells:
                 continue
             what = f"create_stemcell: the copy of {template['name']} from {zone} to {other}"
             wish = {"id": template["id"], "sourcezoneid": here, "destzoneid": there}
-            self._client.run("copyTemplate", what, "poll_template", twice=True, **wish)
+            self._client.run("copyTemplate", what, "poll_template", idempotent=True, **wish)
 
     def _rows(self, cid: str) -> list[Document]:
         """Of a template of the account's own, ready or not: one for each zone that it is in."""

@@ -50,7 +50,7 @@ class AffinityGroups:
                 found = self._found(str(group["name"]))
                 if found is not None and not found.get("virtualmachineIds"):
                     what = f"affinity group {group['name']}"
-                    self._client.run("deleteAffinityGroup", what, "everything", twice=True, id=found["id"])
+                    self._client.run("deleteAffinityGroup", what, "everything", idempotent=True, id=found["id"])
             except Missing:
                 continue
             except (Refused, Passing) as error:

@@ -64,7 +64,9 @@ class Balancing:
     def _leave(self, rule_id: str, vm: Document) -> None:
         what = f"delete_vm: load balancer rule {rule_id}"
         try:
-            self._client.run("removeFromLoadBalancerRule", what, "everything", twice=True, id=rule_id, virtualmachineids=vm["id"])
+            self._client.run(
+                "removeFromLoadBalancerRule", what, "everything", idempotent=True, id=rule_id, virtualmachineids=vm["id"]
+            )
         except Missing:
             raise
         except Refused:
@@ -78,7 +80,7 @@ class Balancing:
 
     def _delete_empty(self, rule_id: str, what: str) -> None:
         if not self._members(rule_id):
-            self._client.run("deleteLoadBalancerRule", what, "everything", twice=True, id=rule_id)
+            self._client.run("deleteLoadBalancerRule", what, "everything", idempotent=True, id=rule_id)
 
     def _rule(self, rule: LoadBalancerRule, address: Document) -> Document | None:
         scope = self._inventory.scope
@@ -135,7 +137,7 @@ class Balancing:
             self._release(str(address["id"]), ip)
         network = address.get("associatednetworkid") or vm["nic"][0]["networkid"]
         wish = {"ipaddressid": address["id"], "virtualmachineid": vm["id"], "networkid": network}
-        self._client.call("enableStaticNat", twice=True, **wish)
+        self._client.call("enableStaticNat", idempotent=True, **wish)
 
     def lead_nowhere(self, vm: Document) -> None:
         """The address that leads to the VM is free; it stays the account's."""
@@ -143,7 +145,7 @@ class Balancing:
             self._release(str(vm["publicipid"]), str(vm.get("publicip")))
 
     def _release(self, address_id: str, ip: str) -> None:
-        self._client.run("disableStaticNat", f"static NAT of {ip}", "everything", twice=True, ipaddressid=address_id)
+        self._client.run("disableStaticNat", f"static NAT of {ip}", "everything", idempotent=True, ipaddressid=address_id)
 
     def _address(self, ip: str) -> Mapping[str, Any]:
         found = self._client.pages("listPublicIpAddresses", "publicipaddress", ipaddress=ip, **self._inventory.scope)

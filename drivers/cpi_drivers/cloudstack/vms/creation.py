@@ -7,12 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract import errors
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import AgentDefaults, CallContext, Networks, Vm
 from cpi.contract.units import MiB, gib_from_mib
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.vm_request import VmRequest
 from cpi.kit.waiting import Overdue
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
@@ -20,7 +21,7 @@ from cpi_drivers.cloudstack.api.errors import AddressTaken, AnswerLost, Failed, 
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
 from cpi_drivers.cloudstack.disks.attachments import EPHEMERAL
-from cpi_drivers.cloudstack.networks.requested import Wiring, as_parameters, as_turned_out, wiring
+from cpi_drivers.cloudstack.networks.requested import Wiring, as_parameters, resolved_networks, wiring
 from cpi_drivers.cloudstack.properties import VmProperties
 from cpi_drivers.cloudstack.settings import CloudStackSettings
 from cpi_drivers.cloudstack.stemcells.lifecycle import template_of
@@ -35,29 +36,17 @@ _USABLE: Final = frozenset({"Running", "Starting"})
 _log = logging.getLogger(__name__)
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What create_vm was called with."""
-
-    agent_id: AgentId
-    stemcell_cid: StemcellCid
-    cloud_properties: CloudProperties
-    networks: Networks
-    disk_cids: Sequence[DiskCid]
-    env: Env | None
-    token: str | None
-
-
 class Wish(msgspec.Struct, frozen=True):
-    """An order, read."""
+    """A request, read."""
 
-    order: Order
+    request: VmRequest
     name: str
     properties: VmProperties
     wired: Wiring
 
 
 class VmCreation:
-    """From an order to a VM."""
+    """From a request to a VM."""
 
     def __init__(
         self,
@@ -82,24 +71,24 @@ class VmCreation:
         self._balancing = Balancing(client, inventory)
         self._launching = Launching(client, inventory)
 
-    def create(self, order: Order) -> Vm:
+    def create(self, request: VmRequest) -> Vm:
         """The VM, running, with its addresses."""
         wish = Wish(
-            order,
-            naming.name_of("vm", order.token),
-            read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict),
-            wiring(order.networks, strict=self._strict),
+            request,
+            naming.name_of("vm", request.token),
+            read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict),
+            wiring(request.networks, strict=self._strict),
         )
         for network in wish.properties.routes:
-            if network not in order.networks:
+            if network not in request.networks:
                 raise errors.CpiError(f"routes: the VM has no network {network!r}")
-        self._user_data(wish, "", order.networks)  # too much of it is told before anything is asked
-        with private_files.one_at_a_time(self._client.folder, "cloudstack-call", order.token):
+        self._user_data(wish, "", request.networks)  # too much of it is told before anything is asked
+        with private_files.one_at_a_time(self._client.folder, "cloudstack-call", request.token):
             return self._found(wish) or self._made(wish)
 
     def _found(self, wish: Wish) -> Vm | None:
         """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
-        vm = self._inventory.vm(wish.name) if wish.order.token else None
+        vm = self._inventory.vm(wish.name) if wish.request.token else None
         if vm is None:
             return None
         if EPHEMERAL in tags.of(vm):
@@ -118,7 +107,7 @@ class VmCreation:
         return None
 
     def _made(self, wish: Wish) -> Vm:
-        undo, stemcell = Undo(), wish.order.stemcell_cid
+        undo, stemcell = Undo(), wish.request.stemcell_cid
         group: str | None = None
         try:
             with undo:
@@ -136,8 +125,8 @@ class VmCreation:
         vm = self._launching.launch(wish.name, parameters)
         if len(wish.wired.nics) > 1:
             # The agent tells NICs apart by their MACs, which are known only now.
-            told = self._user_data(wish, str(vm["hypervisor"]), as_turned_out(wish.order.networks, wish.wired, vm))
-            self._client.call("updateVirtualMachine", twice=True, id=vm["id"], userdata=told)
+            told = self._user_data(wish, str(vm["hypervisor"]), resolved_networks(wish.request.networks, wish.wired, vm))
+            self._client.call("updateVirtualMachine", idempotent=True, id=vm["id"], userdata=told)
             self._vms.start(vm, f"create_vm: VM {wish.name}", "create_vm")
         return self._finished(wish, vm, undo, has_ephemeral_disk="diskofferingid" in parameters)
 
@@ -148,10 +137,10 @@ class VmCreation:
             self._balancing.lead_here(wish.wired.vip, vm)
         if EPHEMERAL not in tags.of(vm):
             told[EPHEMERAL] = " ".join(self._born_with(vm) if has_ephemeral_disk else ()) or "none"
-        bosh = ((wish.order.env or {}).get("bosh") or {}).get("tags")
+        bosh = ((wish.request.env or {}).get("bosh") or {}).get("tags")
         given = bosh if isinstance(bosh, Mapping) else {}
-        tags.add(self._client, "UserVm", vm, naming.at_birth(self._context, wish.order.token, {**given, **told}))
-        return Vm(VmCid(wish.name), as_turned_out(wish.order.networks, wish.wired, vm))
+        tags.add(self._client, "UserVm", vm, naming.initial_tags(self._context, wish.request.token, {**given, **told}))
+        return Vm(VmCid(wish.name), resolved_networks(wish.request.networks, wish.wired, vm))
 
     def _born_with(self, vm: Document) -> list[str]:
         return [str(disk["id"]) for disk in self._inventory.data_disks(vm) if naming.is_ephemeral(str(disk["name"]))]
@@ -160,8 +149,8 @@ class VmCreation:
         properties, settings = wish.properties, self._settings
         zone = properties.zone or settings.default_zone
         zone_id, basic = self._inventory.zone_id(zone), self._inventory.is_basic(zone)
-        self._check_disks(wish.order.disk_cids, zone_id, zone)
-        template = template_of(self._client, self._inventory, wish.order.stemcell_cid, zone_id, zone)
+        self._check_disks(wish.request.disk_cids, zone_id, zone)
+        template = template_of(self._client, self._inventory, wish.request.stemcell_cid, zone_id, zone)
         placed = as_parameters(self._client, self._inventory, wish.wired, zone_id, basic=basic)
         ephemeral = self._offerings.ephemeral(properties)
         groups = properties.security_groups or wish.wired.security_groups or settings.default_security_groups
@@ -175,18 +164,18 @@ class VmCreation:
             "rootdisksize": gib_from_mib(MiB(properties.root_disk_size)) if properties.root_disk_size else None,
             "keypair": properties.key_name or settings.default_key_name,
             "securitygroupnames": list(groups) if basic else None,
-            "affinitygroupnames": self._groups.of(properties, wish.order.env),
+            "affinitygroupnames": self._groups.of(properties, wish.request.env),
             "startvm": None if len(wish.wired.nics) == 1 else False,
-            "userdata": self._user_data(wish, str(template["hypervisor"]), wish.order.networks),
+            "userdata": self._user_data(wish, str(template["hypervisor"]), wish.request.networks),
             **self._inventory.scope,
         }
 
     def _user_data(self, wish: Wish, hypervisor: str, networks: Networks) -> str:
         settings = agent_settings.document(
-            wish.order.agent_id,
+            wish.request.agent_id,
             wish.name,
             networks,
-            wish.order.env,
+            wish.request.env,
             self._defaults,
             hypervisor=hypervisor,
             has_ephemeral_disk=bool(wish.properties.disk or wish.properties.ephemeral_disk_offering),

@@ -64,12 +64,12 @@ class Vms:
         if vm["state"] == "Stopped":
             self.start(vm, what, "reboot_vm")
         else:
-            self._client.run("rebootVirtualMachine", what, "reboot_vm", twice=True, id=vm["id"])
+            self._client.run("rebootVirtualMachine", what, "reboot_vm", idempotent=True, id=vm["id"])
 
     def start(self, vm: Document, what: str, timeout: str) -> None:
         """It runs when this returns; what is refused because an attempt without an answer has done it is done."""
         try:
-            self._client.run("startVirtualMachine", what, timeout, twice=True, id=vm["id"])
+            self._client.run("startVirtualMachine", what, timeout, idempotent=True, id=vm["id"])
         except Refused:
             if self._after_starting(vm, what, timeout) != "Running":
                 raise
@@ -96,12 +96,12 @@ class Vms:
     def _stop(self, vm: Document) -> None:
         if vm["state"] == "Running":
             what = f"delete_vm: VM {vm['name']} does not stop"
-            self._client.run("stopVirtualMachine", what, "stop_vm", twice=True, id=vm["id"], forced=True)
+            self._client.run("stopVirtualMachine", what, "stop_vm", idempotent=True, id=vm["id"], forced=True)
 
     def _detach(self, vm: Document, disk: Document) -> None:
         what = f"delete_vm: disk {disk['name']} at VM {vm['name']}"
         try:
-            self._client.run("detachVolume", what, "detach_volume", twice=True, id=disk["id"])
+            self._client.run("detachVolume", what, "detach_volume", idempotent=True, id=disk["id"])
         except Refused:
             now = self._inventory.disk(str(disk["id"]))
             if now is not None and now.get("virtualmachineid") == vm["id"]:
@@ -110,7 +110,7 @@ class Vms:
     def _destroy(self, vm: Document, own: Sequence[str]) -> None:
         what, wish = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunges, "volumeids": own}
         try:
-            self._client.run("destroyVirtualMachine", what, "delete_vm", twice=True, **wish)
+            self._client.run("destroyVirtualMachine", what, "delete_vm", idempotent=True, **wish)
         except Refused as error:
             if self._inventory.vm(str(vm["id"])) is not None:
                 raise errors.CloudError(f"the VM {vm['name']} can not be deleted: {error.said}") from error
@@ -120,6 +120,6 @@ class Vms:
         for disk in self._inventory.disks_with_ids(list(own)) if own else ():
             _log.info("the ephemeral disk %s outlived its VM", disk["name"])
             try:
-                self._client.call("deleteVolume", twice=True, id=disk["id"])
+                self._client.call("deleteVolume", idempotent=True, id=disk["id"])
             except Missing:
                 continue

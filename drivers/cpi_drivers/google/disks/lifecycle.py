@@ -24,7 +24,9 @@ _DEFAULT_TYPE: Final = "pd-standard"
 
 def read_properties(account: Account, cloud_properties: CloudProperties) -> DiskProperties:
     """Raises CpiError listing the faults."""
-    return read_cloud_properties(DiskProperties, cloud_properties, strict=account.config.strict_properties, meaningless=DISK_KEYS)
+    return read_cloud_properties(
+        DiskProperties, cloud_properties, strict=account.config.strict_properties, ignored_keys=DISK_KEYS
+    )
 
 
 def describe(account: Account, disk_cid: DiskCid) -> Item:
@@ -70,7 +72,7 @@ def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_ci
         raise errors.NoRoom(f"Google has no disks of {size} MiB: the largest is {_LARGEST_GIB} GiB")
     zone = _zone(account, properties, vm_cid)
     body = {"sizeGb": str(gib_from_mib(size)), **kind(account, zone, properties.type or _DEFAULT_TYPE, properties)}
-    born = tags.at_birth(account, properties.labels, token)
+    born = tags.initial_tags(account, properties.labels, token)
     return make(account, zone, {**body, "labels": born}, token or uuid.uuid4().hex)
 
 

@@ -48,7 +48,7 @@ def _copy(account: Account, item: Item, body: Item, properties: DiskProperties) 
     old, zone = DiskCid(item["name"]), naming.last(item["zone"])
     snapshot_cid = _snapshot(account, item)
     kept = {key: value for key, value in item.get("labels", {}).items() if not key.startswith(MADE_BY)}
-    born = {**tags.at_birth(account, {**kept, **properties.labels}), tags.REPLACES: str(old)}
+    born = {**tags.initial_tags(account, {**kept, **properties.labels}), tags.REPLACES: str(old)}
     source = f"projects/{account.project}/global/snapshots/{snapshot_cid}"
     request = {**body, "sourceSnapshot": source, "labels": born}
     return disks.make(account, zone, request, f"{snapshot_cid}{sorted(body.items())}")
@@ -79,7 +79,7 @@ def _snapshot(account: Account, item: Item) -> SnapshotCid:
     if fresh is None:
         disk_cid = DiskCid(item["name"])
         fresh = snapshots.new_cid()
-        born = {**tags.at_birth(account, {}), tags.REPLACES: str(disk_cid)}
+        born = {**tags.initial_tags(account, {}), tags.REPLACES: str(disk_cid)}
         snapshots.take(account, disk_cid, fresh, f"to replace {disk_cid}", born)
     snapshots.wait_until_ready(account, fresh)
     return fresh

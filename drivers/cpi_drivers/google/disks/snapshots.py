@@ -22,7 +22,7 @@ def create(account: Account, disk_cid: DiskCid, metadata: Metadata) -> SnapshotC
     """A ready snapshot that carries metadata."""
     parts = [str(metadata[key]) for key in _DESCRIBING if metadata.get(key) is not None]
     snapshot_cid = new_cid()
-    take(account, disk_cid, snapshot_cid, "/".join(parts), tags.at_birth(account, metadata))
+    take(account, disk_cid, snapshot_cid, "/".join(parts), tags.initial_tags(account, metadata))
     return snapshot_cid
 
 

@@ -58,7 +58,7 @@ def examine(account: Account) -> Iterable[Finding]:
 def examine_stemcell(account: Account, cloud_properties: CloudProperties) -> Iterator[Finding]:
     """Whether the image that a light stemcell names, or the disk in Cloud Storage, is there and may be read."""
     try:
-        properties = read_cloud_properties(StemcellProperties, cloud_properties, meaningless=STEMCELL_KEYS)
+        properties = read_cloud_properties(StemcellProperties, cloud_properties, ignored_keys=STEMCELL_KEYS)
         if properties.image_url:
             yield _image(account, properties.image_url)
         elif properties.source_url:

@@ -215,7 +215,7 @@ def needs_addresses(networks: Networks) -> bool:
     return any(network.type == "dynamic" for network in networks.values())
 
 
-def as_it_turned_out(networks: Networks, planned: Plan, nics: Sequence[Mapping[str, Any]]) -> Networks:
+def resolved_networks(networks: Networks, planned: Plan, nics: Sequence[Mapping[str, Any]]) -> Networks:
     """The networks with the addresses that Google gave to dynamic ones."""
     found = dict(networks)
     for interface, nic in zip(planned.interfaces, nics, strict=False):

@@ -30,7 +30,7 @@ _OBJECT: Final = "stemcell.tar.gz"
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
     """A stemcell that VMs can be made of at once."""
     properties = read_cloud_properties(
-        StemcellProperties, cloud_properties, strict=account.config.strict_properties, meaningless=STEMCELL_KEYS
+        StemcellProperties, cloud_properties, strict=account.config.strict_properties, ignored_keys=STEMCELL_KEYS
     )
     if properties.architecture not in _ARCHITECTURES:
         raise contract_errors.CpiError(f"cloud_properties.architecture: {properties.architecture!r} is neither x86_64 nor arm64")
@@ -88,7 +88,7 @@ def _imported(account: Account, properties: StemcellProperties, env_tags: Metada
         "rawDisk": raw,
         "guestOsFeatures": [{"type": feature} for feature in _FEATURES],
         "architecture": _ARCHITECTURES[properties.architecture],
-        "labels": tags.at_birth(account, {**facts, **properties.labels, **env_tags}),
+        "labels": tags.initial_tags(account, {**facts, **properties.labels, **env_tags}),
     }
     with Undo() as undo:
         undo.push(f"stemcell {stemcell_cid}", lambda: delete(account, stemcell_cid))
@@ -104,7 +104,7 @@ def _in_bucket(account: Account, image_path: str) -> Iterator[str]:
     body: Item = {
         "name": bucket,
         "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
-        "labels": tags.at_birth(account, {}),
+        "labels": tags.initial_tags(account, {}),
     }
     body |= {"location": account.settings.bucket_location} if account.settings.bucket_location else {}
     undo = Undo()

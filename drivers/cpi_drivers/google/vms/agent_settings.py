@@ -19,7 +19,7 @@ USER_DATA: Final = "user_data"
 LARGEST: Final = 256 * 1024
 
 
-def at_birth(settings: Mapping[str, Any], name: str, nameservers: list[str]) -> list[Item]:
+def initial_metadata(settings: Mapping[str, Any], name: str, nameservers: list[str]) -> list[Item]:
     """The metadata of a VM that is to be made. Raises CpiError if Google would not take it."""
     document = to_json(settings)
     if len(document) > LARGEST:

@@ -34,7 +34,7 @@ def create(account: Account, wish: Wish) -> Vm:
     for candidate in tries:
         try:
             return _tried(account, wish, candidate)
-        except _NextPlease as passing:
+        except _TryNextCandidate as passing:
             _log.warning("%s: %s", candidate, passing.cause.message)
             refused.append(f"{candidate}: {passing.cause.message}")
             last = passing
@@ -42,7 +42,7 @@ def create(account: Account, wish: Wish) -> Vm:
     raise contract_errors.VMCreationFailed(_summary(refused), ok_to_retry=again) from last.cause
 
 
-class _NextPlease(Exception):
+class _TryNextCandidate(Exception):
     """A candidate can not be had; another may."""
 
     def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
@@ -52,7 +52,7 @@ class _NextPlease(Exception):
 
 
 def _tried(account: Account, wish: Wish, candidate: Candidate) -> Vm:
-    """Raises _NextPlease for missing capacity and quota, VMCreationFailed for the rest."""
+    """Raises _TryNextCandidate for missing capacity and quota, VMCreationFailed for the rest."""
     undo = Undo()
     try:
         with undo:
@@ -61,7 +61,7 @@ def _tried(account: Account, wish: Wish, candidate: Candidate) -> Vm:
     except (errors.NoCapacity, errors.QuotaReached) as error:
         if not undo.clean:
             raise _failed(wish, error, clean=False) from error
-        raise _NextPlease(error, clean=True) from error
+        raise _TryNextCandidate(error, clean=True) from error
     except contract_errors.CloudError as error:
         raise _failed(wish, error, clean=undo.clean) from error
 
@@ -187,7 +187,7 @@ def _finished(account: Account, wish: Wish, zone: str, item: Item | None, undo: 
     if item is None and interfaces.needs_addresses(wish.networks):
         item = account.client.call("instances.get", zone=zone, instance=wish.name)
     nics = item.get("networkInterfaces", []) if item else []
-    return Vm(VmCid(wish.name), interfaces.as_it_turned_out(wish.networks, wish.plan, nics))
+    return Vm(VmCid(wish.name), interfaces.resolved_networks(wish.networks, wish.plan, nics))
 
 
 _NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)

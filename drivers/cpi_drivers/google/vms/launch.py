@@ -51,13 +51,13 @@ def _settings(account: Account, wish: Wish, candidate: Candidate) -> list[Item]:
     settings = kit_settings.agent_settings(
         wish.agent_id, wish.name, told, wish.env, account.config.agent, system_disk="/dev/sda", ephemeral_disk=ephemeral
     )
-    return agent_settings.at_birth(settings, wish.name, interfaces.nameservers(wish.networks))
+    return agent_settings.initial_metadata(settings, wish.name, interfaces.nameservers(wish.networks))
 
 
 def _labels(account: Account, wish: Wish) -> dict[str, str]:
     asked = wish.bosh.get("tags")
     given = {**(asked if isinstance(asked, dict) else {}), **wish.properties.labels}
-    return tags.at_birth(account, given, wish.seed)
+    return tags.initial_tags(account, given, wish.seed)
 
 
 def _root_disk(account: Account, wish: Wish, place: str, born: dict[str, str]) -> Item:

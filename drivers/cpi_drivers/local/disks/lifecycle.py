@@ -99,7 +99,7 @@ class Disks:
             self._register.state.change("UPDATE disks SET size = :size WHERE cid = :cid", {"cid": disk["cid"], "size": size})
 
     def _read(self, cloud_properties: CloudProperties) -> DiskProperties:
-        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         if wanted.backing == "loop":
             check_loop("cloud_properties.backing")
         return wanted

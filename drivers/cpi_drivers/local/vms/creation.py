@@ -2,15 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import AgentDefaults, CloudProperties, Env, Network, Networks, Vm
+from cpi.contract.ids import VmCid
+from cpi.contract.model import AgentDefaults, Network, Vm
 from cpi.kit.settings import read_cloud_properties
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.local.host import agent_documents
 from cpi_drivers.local.host import metadata as metadata_of
 from cpi_drivers.local.host.copying import copy
@@ -20,18 +21,6 @@ from cpi_drivers.local.host.vm_process import VmProcess
 from cpi_drivers.local.networks.addresses import Endpoint, reserve
 from cpi_drivers.local.settings import AgentProgram, VmProperties
 from cpi_drivers.local.vms.agent_settings import AgentIdentity, launch_document, mapping
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What create_vm was asked for."""
-
-    agent_id: AgentId
-    stemcell_cid: StemcellCid
-    cloud_properties: CloudProperties
-    networks: Networks
-    disk_cids: Sequence[DiskCid]
-    env: Env
-    token: str | None
 
 
 class VmMaker:
@@ -46,16 +35,16 @@ class VmMaker:
         self._isolated = isolated
         self._strict = strict
 
-    def create(self, order: Order) -> Vm:
+    def create(self, request: VmRequest) -> Vm:
         """As in the contract."""
-        cid = self._register.once("vms", order.token, lambda: self._make(order))
+        cid = self._register.once("vms", request.token, lambda: self._make(request))
         networks = json.loads(self._register.get("vms", cid)["networks"])
         return Vm(VmCid(cid), {name: Network.from_document(document) for name, document in networks.items()})
 
-    def _make(self, order: Order) -> str:
-        columns = self._columns(order)
-        with self._register.making("vms", columns, lambda database, cid: _recorded(database, cid, order)) as cid:
-            self._prepare(cid, order)
+    def _make(self, request: VmRequest) -> str:
+        columns = self._columns(request)
+        with self._register.making("vms", columns, lambda database, cid: _recorded(database, cid, request)) as cid:
+            self._prepare(cid, request)
             try:
                 VmProcess(self._register.layout.vm(cid)).start()
             except errors.CloudError as error:
@@ -63,21 +52,21 @@ class VmMaker:
                 raise errors.VMCreationFailed(f"{error.message}{by}", ok_to_retry=True) from error
         return cid
 
-    def _columns(self, order: Order) -> Mapping[str, object]:
-        wanted = read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict)
-        tags = mapping(mapping(order.env.get("bosh"), "env.bosh").get("tags"), "env.bosh.tags")
+    def _columns(self, request: VmRequest) -> Mapping[str, object]:
+        wanted = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
+        tags = mapping(mapping((request.env or {}).get("bosh"), "env.bosh").get("tags"), "env.bosh.tags")
         return {
-            "agent_id": str(order.agent_id),
+            "agent_id": str(request.agent_id),
             "properties": json.dumps(msgspec.to_builtins(wanted)),
             "metadata": json.dumps(metadata_of.as_strings(tags)),
         }
 
-    def _prepare(self, cid: str, order: Order) -> None:
+    def _prepare(self, cid: str, request: VmRequest) -> None:
         row = self._register.state.rows("SELECT * FROM vms WHERE cid = :cid", {"cid": cid})[0]
         networks = {name: Network.from_document(document) for name, document in json.loads(row["networks"]).items()}
         identity = AgentIdentity(self._register.layout, self._defaults, own_agent=not self._program.command)
-        settings = identity.settings(order.agent_id, cid, networks, order.env, Endpoint(row["address"], row["port"]))
-        folder, stemcell = self._register.layout.vm(cid), self._register.layout.stemcell(order.stemcell_cid)
+        settings = identity.settings(request.agent_id, cid, networks, request.env or {}, Endpoint(row["address"], row["port"]))
+        folder, stemcell = self._register.layout.vm(cid), self._register.layout.stemcell(request.stemcell_cid)
         isolated = self._isolated()
         make_folder(folder)
         if isolated:
@@ -86,22 +75,22 @@ class VmMaker:
             copy(stemcell, folder / "root")
         path = agent_documents.settings_path(folder)
         agent_documents.write(path, settings)
-        command = self._program.filled(str(folder), str(path), str(order.agent_id))
+        command = self._program.filled(str(folder), str(path), str(request.agent_id))
         agent_documents.write(folder / "launch.json", launch_document(stemcell, command, isolated=isolated))
 
 
-def _recorded(database: sqlite3.Connection, cid: str, order: Order) -> Mapping[str, object]:
-    token = refuse_taken_token(database, "vms", order.token)
-    if not _exists(database, "stemcells", order.stemcell_cid):
-        raise missing("stemcells", order.stemcell_cid)
-    for disk_cid in order.disk_cids:
+def _recorded(database: sqlite3.Connection, cid: str, request: VmRequest) -> Mapping[str, object]:
+    token = refuse_taken_token(database, "vms", request.token)
+    if not _exists(database, "stemcells", request.stemcell_cid):
+        raise missing("stemcells", request.stemcell_cid)
+    for disk_cid in request.disk_cids:
         if not _exists(database, "disks", disk_cid):
             raise missing("disks", disk_cid)
-    endpoint, networks = reserve(database, cid, order.networks)
+    endpoint, networks = reserve(database, cid, request.networks)
     documents = {name: to_plain(network.to_document()) for name, network in networks.items()}
     return {
         **token,
-        "stemcell_cid": str(order.stemcell_cid),
+        "stemcell_cid": str(request.stemcell_cid),
         "address": endpoint.address,
         "port": endpoint.port,
         "networks": json.dumps(documents),

@@ -94,9 +94,9 @@ class Client:
         """What is there."""
         return self.call(service, "GET", path, query=query, microversion=microversion)
 
-    def post(self, service: Service, path: str, body: Any, *, microversion: str | None = None, twice: bool = False) -> Any:
-        """Make, or act; twice: the same call once more changes nothing, so it may be repeated when no answer came."""
-        return self.call(service, "POST", path, body=body, microversion=microversion, twice=twice)
+    def post(self, service: Service, path: str, body: Any, *, microversion: str | None = None, idempotent: bool = False) -> Any:
+        """Make, or act; idempotent: the same call once more changes nothing, so it may be repeated when no answer came."""
+        return self.call(service, "POST", path, body=body, microversion=microversion, idempotent=idempotent)
 
     def put(self, service: Service, path: str, body: Any) -> Any:
         """Set."""
@@ -127,7 +127,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
         microversion: str | None = None,
         headers: Mapping[str, str] | None = None,
-        twice: bool = False,
+        idempotent: bool = False,
     ) -> Any:
         """The answer's document, None if it has none.
 
@@ -138,7 +138,7 @@ class Client:
         rule = self._settings.repeating(getattr(self._local, "operation", "default"))
         sent = {**_microversion(service, microversion), **(headers or {})}
         return repeated(
-            lambda: self._once(service, path, _Asked(method, asked, twice), json=body, params=query, headers=sent),
+            lambda: self._once(service, path, _Asked(method, asked, idempotent), json=body, params=query, headers=sent),
             on=Passing,
             attempts=rule.max_attempts,
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, rule.sleep_duration),
@@ -293,12 +293,12 @@ class _Asked(NamedTuple):
 
     method: str
     text: str
-    twice: bool = False
+    idempotent: bool = False
 
     @property
     def may_be_repeated(self) -> bool:
         """GET, PUT and DELETE; a POST only if it was said."""
-        return self.twice or self.method in _SAFE_TWICE
+        return self.idempotent or self.method in _SAFE_TWICE
 
 
 class _Patient(session.TCPKeepAliveAdapter):

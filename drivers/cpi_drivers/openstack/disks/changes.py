@@ -37,7 +37,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and type when this returns; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         volume = self._volumes.settled(disk_cid, "update_disk")
         refuse_attached(volume, "update it")
         gib = _growth(volume, size)

@@ -39,7 +39,7 @@ class Disks:
         """A disk that is ready."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         body: dict[str, Any] = {
             "size": max(1, gib_from_mib(size)),
             "name": wish.name or naming.name_of("volume", token),
@@ -75,7 +75,7 @@ class Disks:
         """Added to what is there."""
         try:
             path = f"/volumes/{segment(disk_cid)}/metadata"
-            self._client.post("volume", path, {"metadata": naming.cut(metadata)}, twice=True)
+            self._client.post("volume", path, {"metadata": naming.cut(metadata)}, idempotent=True)
         except Missing as error:
             raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
 

@@ -83,7 +83,7 @@ def _address(name: str, network: Network) -> str:
         raise errors.CpiError(f"networks.{name}: a manual network needs an address, got {network.ip!r}") from error
 
 
-def as_turned_out(networks: Networks, wired: Wiring, ports: Sequence[Document]) -> dict[str, Network]:
+def resolved_networks(networks: Networks, wired: Wiring, ports: Sequence[Document]) -> dict[str, Network]:
     """The networks with the addresses that ports have; ports are in the order of the NICs."""
     result = dict(networks)
     for nic, port in zip(wired.nics, ports, strict=True):

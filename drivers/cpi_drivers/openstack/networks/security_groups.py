@@ -28,7 +28,7 @@ class SecurityGroups:
         if missing:
             there = ", ".join(sorted({name for name, ids in known.items() if ids != [name]}))
             raise errors.CloudError(f"there is no security group {', '.join(missing)}; there are: {there}")
-        twice = sorted(name for name in names if len(known[name]) > 1)
-        if twice:
-            raise errors.CloudError(f"several security groups are called {', '.join(twice)}: give their ids")
+        several = sorted(name for name in names if len(known[name]) > 1)
+        if several:
+            raise errors.CloudError(f"several security groups are called {', '.join(several)}: give their ids")
         return {name: known[name][0] for name in names}

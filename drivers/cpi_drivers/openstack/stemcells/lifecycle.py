@@ -31,7 +31,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata, context: CallContext) -> StemcellCid:
         """Ready to be booted from."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
         if wish.image_id:
             return self._light(wish.image_id)
         path = Path(image_path)

@@ -2,21 +2,21 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from cpi.contract import errors
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import AgentDefaults, CallContext, Vm
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
+from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
 from cpi_drivers.openstack.api.errors import AnswerLost, Passing, Refused
 from cpi_drivers.openstack.api.states import Document, Waits
 from cpi_drivers.openstack.api.volumes import Volumes
 from cpi_drivers.openstack.networks.floating_ips import FloatingIps
-from cpi_drivers.openstack.networks.requested import as_turned_out, in_order, wiring
+from cpi_drivers.openstack.networks.requested import in_order, resolved_networks, wiring
 from cpi_drivers.openstack.networks.security_groups import SecurityGroups
 from cpi_drivers.openstack.properties import VmProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
@@ -30,20 +30,8 @@ from cpi_drivers.openstack.vms.request import VmWish
 _log = logging.getLogger(__name__)
 
 
-class Order(NamedTuple):
-    """The arguments of create_vm."""
-
-    agent_id: AgentId
-    stemcell_cid: StemcellCid
-    cloud_properties: CloudProperties
-    networks: Networks
-    disk_cids: Sequence[DiskCid]
-    env: Env | None
-    token: str | None
-
-
 class VmCreation:
-    """From an order to a VM."""
+    """From a request to a VM."""
 
     def __init__(
         self,
@@ -70,29 +58,29 @@ class VmCreation:
         self._balancing = Balancing(client, waits)
         self._launching = Launching(client, settings, self._servers)
 
-    def create(self, order: Order) -> Vm:
+    def create(self, request: VmRequest) -> Vm:
         """The VM, active, with its addresses."""
-        wish = self._wish(order)
-        with private_files.one_at_a_time(self._client.folder, "openstack-call", order.token):
-            return self._found(order, wish) or self._made(order, wish)
+        wish = self._wish(request)
+        with private_files.one_at_a_time(self._client.folder, "openstack-call", request.token):
+            return self._found(request, wish) or self._made(request, wish)
 
-    def _wish(self, order: Order) -> VmWish:
-        tags = ((order.env or {}).get("bosh") or {}).get("tags")
+    def _wish(self, request: VmRequest) -> VmWish:
+        tags = ((request.env or {}).get("bosh") or {}).get("tags")
         return VmWish(
-            agent_id=order.agent_id,
-            name=naming.name_of("vm", order.token),
-            image_id=order.stemcell_cid.split()[0],
-            properties=read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict),
-            networks=order.networks,
-            wired=wiring(order.networks, use_dhcp=self._settings.use_dhcp, strict=self._strict),
-            env=order.env,
+            agent_id=request.agent_id,
+            name=naming.name_of("vm", request.token),
+            image_id=request.stemcell_cid.split()[0],
+            properties=read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict),
+            networks=request.networks,
+            wired=wiring(request.networks, use_dhcp=self._settings.use_dhcp, strict=self._strict),
+            env=request.env,
             defaults=self._defaults,
-            metadata=naming.metadata_at_birth(self._context, order.token, tags if isinstance(tags, Mapping) else None),
+            metadata=naming.metadata_at_birth(self._context, request.token, tags if isinstance(tags, Mapping) else None),
         )
 
-    def _found(self, order: Order, wish: VmWish) -> Vm | None:
+    def _found(self, request: VmRequest, wish: VmWish) -> Vm | None:
         """What a call with the same token has made; what it could not finish is removed."""
-        for server in self._servers.with_token(order.token) if order.token else ():
+        for server in self._servers.with_token(request.token) if request.token else ():
             try:
                 self._servers.active(server["id"], "create_vm")
                 ports = in_order(wish.wired, self._ports.of(server["id"]))
@@ -103,26 +91,28 @@ class VmCreation:
                 self._vms.delete(VmCid(server["id"]))
         return None
 
-    def _made(self, order: Order, wish: VmWish) -> Vm:
+    def _made(self, request: VmRequest, wish: VmWish) -> Vm:
         undo = Undo()
         try:
             with undo:
-                return self._make(order, wish, undo)
+                return self._make(request, wish, undo)
         except errors.VMCreationFailed as error:
-            raise errors.VMCreationFailed(self._told(order, error), ok_to_retry=error.ok_to_retry and undo.clean) from error
+            raise errors.VMCreationFailed(self._told(request, error), ok_to_retry=error.ok_to_retry and undo.clean) from error
         except AnswerLost as error:
-            raise errors.VMCreationFailed(self._told(order, error)) from error
+            raise errors.VMCreationFailed(self._told(request, error)) from error
         except (Refused, Passing) as error:
-            raise errors.CloudError(self._told(order, error)) from error
+            raise errors.CloudError(self._told(request, error)) from error
 
-    def _make(self, order: Order, wish: VmWish, undo: Undo) -> Vm:
+    def _make(self, request: VmRequest, wish: VmWish, undo: Undo) -> Vm:
         flavors = Flavors(self._client).named(wish.properties.flavors)
         zones = placement.zones(
-            wish.properties, self._disk_zones(order.disk_cids), ignore_server_zone=self._settings.ignore_server_availability_zone
+            wish.properties,
+            self._disk_zones(request.disk_cids),
+            ignore_server_zone=self._settings.ignore_server_availability_zone,
         )
         floating_ip = self._floating_ip(wish)
         group = self._own_group(wish)
-        if order.token:
+        if request.token:
             self._ports.remove_unused(wish.wired.nics, wish.name)
         ports = self._make_ports(wish, undo)
         server = self._launch(wish, [(flavor, zone) for flavor in flavors for zone in zones], ports, group, undo)
@@ -137,7 +127,7 @@ class VmCreation:
         joined = self._balancing.join(wish.properties.loadbalancer_pools, wish.name, ports[0]["fixed_ips"][0], undo)
         if joined:
             self._vms.add_metadata(VmCid(server["id"]), joined)
-        return Vm(VmCid(server["id"]), as_turned_out(wish.networks, wish.wired, ports))
+        return Vm(VmCid(server["id"]), resolved_networks(wish.networks, wish.wired, ports))
 
     def _launch(
         self,
@@ -180,5 +170,5 @@ class VmCreation:
     def _disk_zones(self, disk_cids: Sequence[DiskCid]) -> dict[str, str]:
         return {cid: self._volumes.existing(cid)["availability_zone"] for cid in disk_cids}
 
-    def _told(self, order: Order, error: errors.Error) -> str:
-        return f"no VM from the stemcell {order.stemcell_cid}: {error.message}"
+    def _told(self, request: VmRequest, error: errors.Error) -> str:
+        return f"no VM from the stemcell {request.stemcell_cid}: {error.message}"

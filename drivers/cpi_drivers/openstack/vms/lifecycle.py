@@ -93,7 +93,7 @@ class Vms:
             if not metadata:
                 self.servers.look(vm_cid)
                 return
-            self._client.post("compute", path, {"metadata": dict(metadata)}, twice=True)
+            self._client.post("compute", path, {"metadata": dict(metadata)}, idempotent=True)
         except Missing as error:
             raise errors.VMNotFound(f"the VM {vm_cid} does not exist") from error
 

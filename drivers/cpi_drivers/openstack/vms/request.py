@@ -9,7 +9,7 @@ from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi_drivers.openstack.api.states import Document
-from cpi_drivers.openstack.networks.requested import Wiring, as_turned_out
+from cpi_drivers.openstack.networks.requested import Wiring, resolved_networks
 from cpi_drivers.openstack.properties import VmProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
 from cpi_drivers.openstack.vms import agent_settings, flavors
@@ -62,7 +62,7 @@ class VmWish(msgspec.Struct, frozen=True, kw_only=True):
 
     def _told(self, ports: list[Document]) -> Networks:
         """The networks with their MACs; an address that DHCP gives is not told."""
-        turned_out = as_turned_out(self.networks, self.wired, ports)
+        turned_out = resolved_networks(self.networks, self.wired, ports)
         return {name: msgspec.structs.replace(network, ip=self.networks[name].ip) for name, network in turned_out.items()}
 
     def _root(self, flavor: Document, settings: OpenStackSettings) -> dict[str, Any]:

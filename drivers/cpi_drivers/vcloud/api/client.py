@@ -75,13 +75,13 @@ class Client:
         """What is there. Raises Missing and other kinds of Refused."""
         return self._call("GET", href, safe=True)
 
-    def post(self, href: str, body: Element | None = None, kind: str = "", *, twice: bool = False) -> Element:
-        """What is answered; twice: the same call once more changes nothing, so it may be repeated when no answer came.
+    def post(self, href: str, body: Element | None = None, kind: str = "", *, idempotent: bool = False) -> Element:
+        """What is answered; idempotent: the same call once more changes nothing, so it may be repeated when no answer came.
 
         Raises Refused and its kinds for what the cloud will not do; AnswerLost if it may have been done; CpiError for
         credentials; CloudError for what went on failing.
         """
-        return self._call("POST", href, body, kind, safe=twice)
+        return self._call("POST", href, body, kind, safe=idempotent)
 
     def made(self, href: str, body: Element, kind: str) -> Element:
         """As post, of what has an address then: the thing, the task that makes it, or the entity in a catalog item."""
@@ -89,14 +89,14 @@ class Client:
         documents.address_of(answer, f"POST {urlsplit(href).path}")
         return answer
 
-    def run(self, href: str, what: str, body: Element | None = None, kind: str = "", *, twice: bool = False) -> None:
+    def run(self, href: str, what: str, body: Element | None = None, kind: str = "", *, idempotent: bool = False) -> None:
         """A call that begins a task, which has succeeded when this returns."""
-        self.finished(self.post(href, body, kind, twice=twice), what)
+        self.finished(self.post(href, body, kind, idempotent=idempotent), what)
 
     def run_unless(self, href: str, what: str, is_done: Callable[[], bool], body: Element | None = None, kind: str = "") -> None:
         """As run; what is refused because it is done already, by a call that was killed or not answered, is done."""
         try:
-            self.run(href, what, body, kind, twice=True)
+            self.run(href, what, body, kind, idempotent=True)
         except Refused:
             if not is_done():
                 raise
@@ -134,7 +134,7 @@ class Client:
             if task.get("status") in _ENDED:
                 continue
             try:
-                self.post(f"{task.get('href')}/action/cancel", twice=True)
+                self.post(f"{task.get('href')}/action/cancel", idempotent=True)
             except errors.CloudError as error:
                 _log.info("the task %s goes on: %s", task.get("operationName"), error)
 

@@ -41,7 +41,7 @@ class Attachments:
             raise errors.VMNotFound(f"the VM {vm_cid} does not exist: that is no id of a VM")
         what = f"detach_disk: disk {disk_cid} at VM {vm_cid}"
         try:
-            self._client.run(f"{vm}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, twice=True)
+            self._client.run(f"{vm}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, idempotent=True)
         except Refused as error:
             self._explain_detached(vm_cid, disk_cid, path)
             raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.message}") from error
@@ -83,7 +83,7 @@ class Attachments:
             if settings is not None:
                 if hardware.shows_ids(vm) or not hardware.is_ambiguous(vm, settings):
                     return vm
-                self._client.run(f"{href}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, twice=True)
+                self._client.run(f"{href}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, idempotent=True)
                 place = {"BusNumber": documents.text(settings, "BusNumber")}
             place = {**place, "UnitNumber": hardware.unique_unit(vm)}
         raise errors.CloudError(f"{what}: other calls took each unit that was free")

@@ -32,7 +32,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and storage profile when this returns; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         disk = self._free(disk_cid, size, "update")
         present = documents.one(disk, "StorageProfile")
         other = wish.storage_profile is not None and (present is None or present.get("name") != wish.storage_profile)

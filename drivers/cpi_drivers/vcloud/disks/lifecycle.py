@@ -40,7 +40,7 @@ class Disks:
         """A disk, near a VM if one is named."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "vcloud-call", token):
             href = self._found(name) if token else None
@@ -136,7 +136,7 @@ class Disks:
             self.delete(_cid(href))
 
     def _tag(self, href: str, name: str, token: str | None) -> None:
-        tags.add(self._client, href, naming.at_birth(self._context, token), f"create_disk: metadata of the disk {name}")
+        tags.add(self._client, href, naming.initial_tags(self._context, token), f"create_disk: metadata of the disk {name}")
 
 
 def set_size(client: Client, disk: Element, size: MiB) -> None:

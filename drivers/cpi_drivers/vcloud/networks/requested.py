@@ -79,7 +79,7 @@ def connections(nics: Sequence[Nic], adapter: str) -> Element:
     return make("NetworkConnectionSection", *head, *made)
 
 
-def as_turned_out(networks: Networks, nics: Sequence[Nic], vm: Element) -> dict[str, Network]:
+def resolved_networks(networks: Networks, nics: Sequence[Nic], vm: Element) -> dict[str, Network]:
     """The networks with the addresses and MACs that the VM has."""
     result, seen = dict(networks), documents.every(vm, "NetworkConnectionSection/NetworkConnection")
     by_index = {documents.text(connection, "NetworkConnectionIndex"): connection for connection in seen}

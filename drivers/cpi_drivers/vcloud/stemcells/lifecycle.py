@@ -44,7 +44,7 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> StemcellCid:
         """Usable when this returns."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, meaningless=STEMCELL_KEYS)
+        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
         if wish.vapp_template is not None:
             return StemcellCid(self._item_there(wish.vapp_template, wish.catalog) + naming.LIGHT)
         with ovf_image.opened(image_path) as image:
@@ -94,7 +94,7 @@ class Stemcells:
             template = str(self._entity_of(item, what).get("href"))
             self._send(image, files, template, what)
             self._client.until(f"{what} is not ready", lambda: documents.arrived(self._client.get(template), what))
-            metadata.add(self._client, template, naming.at_birth(self._context, None, tags), f"{what}: metadata")
+            metadata.add(self._client, template, naming.initial_tags(self._context, None, tags), f"{what}: metadata")
         return StemcellCid(naming.urn_of(str(item.get("href")), "catalogitem"))
 
     def _params(self, name: str, wish: StemcellProperties) -> Element:

@@ -1,18 +1,19 @@
 """create_vm as one transaction: a VM with its disks, its CD and its settings, or nothing."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from cpi.contract import errors
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import CloudConfig, CloudProperties, Env, Networks, Vm
+from cpi.contract.ids import VmCid
+from cpi.contract.model import CloudConfig, Env, Vm
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
+from cpi.kit.vm_request import VmRequest
 from cpi.kit.waiting import Overdue, late
 from cpi_drivers.vcloud import naming, tags
 from cpi_drivers.vcloud.api import documents, hardware
@@ -20,7 +21,7 @@ from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.documents import Element, make, ovf
 from cpi_drivers.vcloud.api.errors import AddressTaken, AnswerLost, Failed, NameTaken, NoCapacity, QuotaReached
 from cpi_drivers.vcloud.api.inventory import Inventory
-from cpi_drivers.vcloud.networks.requested import Nic, as_turned_out, wiring
+from cpi_drivers.vcloud.networks.requested import Nic, resolved_networks, wiring
 from cpi_drivers.vcloud.properties import VmProperties
 from cpi_drivers.vcloud.settings import ANY, VcloudSettings
 from cpi_drivers.vcloud.stemcells.lifecycle import Stemcells
@@ -35,22 +36,10 @@ _PRODUCTS: Final = "vcloud.productSections"
 _log = logging.getLogger(__name__)
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What create_vm was called with."""
-
-    agent_id: AgentId
-    stemcell_cid: StemcellCid
-    cloud_properties: CloudProperties
-    networks: Networks
-    disk_cids: Sequence[DiskCid]
-    env: Env | None
-    token: str | None
-
-
 class Wish(msgspec.Struct, frozen=True):
-    """An order, read."""
+    """A request, read."""
 
-    order: Order
+    request: VmRequest
     name: str
     vapp: str
     """The name of the VM's vApp: its own, unless it is shared."""
@@ -60,7 +49,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class VmCreation:
-    """From an order to a VM."""
+    """From a request to a VM."""
 
     def __init__(
         self,
@@ -82,24 +71,24 @@ class VmCreation:
         self._context = config.context
         self._strict = config.strict_properties
 
-    def create(self, order: Order) -> Vm:
+    def create(self, request: VmRequest) -> Vm:
         """The VM, running, with its addresses."""
-        name = naming.name_of("vm", order.token) if order.token else str(order.agent_id)
-        properties = read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict)
-        shared = (order.env or {}).get("vapp") or properties.vapp
-        wish = Wish(order, name, str(shared or name), properties, wiring(order.networks, strict=self._strict))
-        with private_files.one_at_a_time(self._client.folder, "vcloud-call", order.token):
+        name = naming.name_of("vm", request.token) if request.token else str(request.agent_id)
+        properties = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
+        shared = (request.env or {}).get("vapp") or properties.vapp
+        wish = Wish(request, name, str(shared or name), properties, wiring(request.networks, strict=self._strict))
+        with private_files.one_at_a_time(self._client.folder, "vcloud-call", request.token):
             return self._found(wish) or self._made(wish)
 
     def _found(self, wish: Wish) -> Vm | None:
         """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
-        vapp = self._inventory.vapp(wish.vapp) if wish.order.token else None
+        vapp = self._inventory.vapp(wish.vapp) if wish.request.token else None
         if vapp is None:
             return None
         vm = launch.child(vapp, wish.name)
         if vm is not None:
             is_on = vm.get("status") == hardware.POWERED_ON
-            if is_on or tags.of(self._client, str(vm.get("href"))).get(TOKEN) == wish.order.token:
+            if is_on or tags.of(self._client, str(vm.get("href"))).get(TOKEN) == wish.request.token:
                 return self._started(wish, vm, is_on=is_on)
         if vm is not None or wish.vapp == wish.name:
             _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
@@ -107,7 +96,7 @@ class VmCreation:
         return None
 
     def _made(self, wish: Wish) -> Vm:
-        undo, stemcell = Undo(), wish.order.stemcell_cid
+        undo, stemcell = Undo(), wish.request.stemcell_cid
         try:
             with undo:
                 return self._make(wish, undo)
@@ -120,21 +109,23 @@ class VmCreation:
 
     def _make(self, wish: Wish, undo: Undo) -> Vm:
         place = self._place(wish)
-        source = self._stemcells.source(wish.order.stemcell_cid)
+        source = self._stemcells.source(wish.request.stemcell_cid)
         vapp = self._composed(wish, source, place, undo)
         vm = launch.child(vapp, wish.name)
         if vm is None:
             raise errors.CloudError(f"create_vm: the vApp {wish.vapp} was made and has no VM {wish.name}")
         units = self._size(wish, vm)
-        networks = as_turned_out(wish.order.networks, wish.nics, vm)
-        order = wish.order
-        settings = agent_settings.document(order.agent_id, vm, networks, order.env, self._defaults, units)
+        networks = resolved_networks(wish.request.networks, wish.nics, vm)
+        request = wish.request
+        settings = agent_settings.document(request.agent_id, vm, networks, request.env, self._defaults, units)
         href, what = str(vm.get("href")), f"create_vm: VM {wish.name}"
         self._client.put(
             f"{href}/productSections", f"{what}: guest properties", agent_settings.with_property(vm, settings), _PRODUCTS
         )
         self._discs.insert(vm, settings)
-        tags.add(self._client, href, naming.at_birth(self._context, order.token, self._tags(order.env)), f"{what}: metadata")
+        tags.add(
+            self._client, href, naming.initial_tags(self._context, request.token, self._tags(request.env)), f"{what}: metadata"
+        )
         return self._started(wish, vm, is_on=False)
 
     def _started(self, wish: Wish, vm: Element, *, is_on: bool) -> Vm:
@@ -143,13 +134,13 @@ class VmCreation:
             self._vms.switch_on(str(vm.get("href")), cid, f"create_vm: VM {wish.name}")
         if any(nic.mode == "DHCP" for nic in wish.nics):
             vm = self._client.get(str(vm.get("href")))
-        return Vm(cid, as_turned_out(wish.order.networks, wish.nics, vm))
+        return Vm(cid, resolved_networks(wish.request.networks, wish.nics, vm))
 
     # ------------------------------------------------------------------
 
     def _composed(self, wish: Wish, source: Element, place: Place, undo: Undo) -> Element:
         """The vApp once the VM is in it."""
-        order = wish.order
+        request = wish.request
         item = launch.item(source, wish.name, wish.nics, wish.properties, place, self._entities.description)
         shared = self._inventory.vapp(wish.vapp) if wish.vapp != wish.name else None
         if wish.vapp != wish.name and shared is None:
@@ -162,7 +153,7 @@ class VmCreation:
             if shared is not None
             else f"{self._inventory.vdc_href}/action/composeVApp"
         )
-        what = f"create_vm: VM {wish.name} from the stemcell {order.stemcell_cid}"
+        what = f"create_vm: VM {wish.name} from the stemcell {request.stemcell_cid}"
         try:
             made = self._client.made(where, body, launch.kind(shared))
             self._client.finished(made, what)
@@ -197,7 +188,7 @@ class VmCreation:
         """What the cloud has of what is wished for. Raises CloudError for what it has not."""
         properties, vdc = wish.properties, self._inventory.vdc()
         parents = [self._inventory.network(vdc, nic.network) for nic in wish.nics]
-        disks = [self._inventory.existing_disk(cid) for cid in wish.order.disk_cids]
+        disks = [self._inventory.existing_disk(cid) for cid in wish.request.disk_cids]
         profile = properties.storage_profile or self._entities.vapp_storage_profile
         return Place(
             parents=parents,

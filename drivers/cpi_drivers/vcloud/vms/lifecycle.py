@@ -60,10 +60,10 @@ class Vms:
         href, what = vm.get("href"), f"reboot_vm: VM {vm_cid}"
         if vm.get("status") == hardware.POWERED_ON:
             try:
-                self._client.run(f"{href}/power/action/reboot", what, twice=True)
+                self._client.run(f"{href}/power/action/reboot", what, idempotent=True)
             except Refused as error:
                 _log.info("%s is reset: its guest does not restart it: %s", what, error.said)
-                self._client.run(f"{href}/power/action/reset", what, twice=True)
+                self._client.run(f"{href}/power/action/reset", what, idempotent=True)
             return
         if vm.get("status") == hardware.SUSPENDED:
             self._client.run_unless(

@@ -24,7 +24,7 @@ class Attributes:
         for name, value in fitted(metadata, LIMITS, present=present).items():
             if present.get(name) != value:
                 key = keys.get(name) if name in keys else self._define(manager, name)
-                self._client.call(manager, "SetField", twice=True, entity=entity, key=key, value=value)
+                self._client.call(manager, "SetField", idempotent=True, entity=entity, key=key, value=value)
 
     def _look(self, manager: Reference, entity: Reference) -> tuple[dict[str, int], Mapping[str, str]]:
         found = self._client.read([manager, entity], {vim.CustomFieldsManager: ("field",), type(entity): ("customValue",)})

@@ -86,12 +86,14 @@ class Client:
         """An object of which the id is known."""
         return VmomiSupport.GetWsdlType("urn:vim25", kind)(moid, self._connected())
 
-    def call(self, target: Reference, operation: str, *, twice: bool = False, hurried: bool = False, **arguments: Any) -> Any:
-        """The answer. twice: it may be done twice, so it is repeated when no answer comes. hurried: it is of no use later.
+    def call(
+        self, target: Reference, operation: str, *, idempotent: bool = False, hurried: bool = False, **arguments: Any
+    ) -> Any:
+        """The answer. idempotent: it may be done twice, so it is repeated when no answer comes. hurried: it is of no use later.
 
         Raises Refused for a fault, AnswerLost if it may have been done, NotReached if it was not.
         """
-        passing = (NotReached, _Passing, AnswerLost) if twice else (NotReached, _Passing)
+        passing = (NotReached, _Passing, AnswerLost) if idempotent else (NotReached, _Passing)
         try:
             return (briefly if hurried else patiently)(lambda: self._authenticated(target, operation, arguments), passing)
         except _Passing as error:
@@ -149,7 +151,7 @@ class Client:
 
     def find(self, path: str) -> Reference | None:
         """What lies at a path of the inventory."""
-        return self.call(self.manager("searchIndex"), "FindByInventoryPath", twice=True, inventoryPath=path)
+        return self.call(self.manager("searchIndex"), "FindByInventoryPath", idempotent=True, inventoryPath=path)
 
     def read(
         self, objects: Sequence[Reference], wanted: Mapping[Any, Sequence[str]], steps: Mapping[str, Step] | None = None
@@ -177,14 +179,14 @@ class Client:
         )
         collector = self.manager("propertyCollector")
         options = vmodl.query.PropertyCollector.RetrieveOptions()
-        page = self.call(collector, "RetrievePropertiesEx", twice=True, specSet=[spec], options=options)
+        page = self.call(collector, "RetrievePropertiesEx", idempotent=True, specSet=[spec], options=options)
         found: dict[Reference, dict[str, Any]] = {}
         while page is not None:
             for item in page.objects:
                 found.setdefault(item.obj, {}).update({prop.name: prop.val for prop in item.propSet})
             if not page.token:
                 break
-            page = self.call(collector, "ContinueRetrievePropertiesEx", twice=True, token=page.token)
+            page = self.call(collector, "ContinueRetrievePropertiesEx", idempotent=True, token=page.token)
         return found
 
     # ------------------------------------------------------------------ files on datastores

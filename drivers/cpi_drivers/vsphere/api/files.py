@@ -65,7 +65,7 @@ class Files:
         manager = self._client.manager("fileManager")
         arguments = {"name": whole, "datacenter": self._site.reference, "createParentDirectories": True}
         try:
-            self._client.call(manager, "MakeDirectory", twice=True, **arguments)
+            self._client.call(manager, "MakeDirectory", idempotent=True, **arguments)
         except Refused as error:
             if error.fault != "FileAlreadyExists":
                 raise
@@ -86,7 +86,11 @@ class Files:
             (
                 store,
                 self._client.call(
-                    store.browser, "SearchDatastore_Task", twice=True, datastorePath=f"[{store.name}] {folder}", searchSpec=spec
+                    store.browser,
+                    "SearchDatastore_Task",
+                    idempotent=True,
+                    datastorePath=f"[{store.name}] {folder}",
+                    searchSpec=spec,
                 ),
             )
             for store in stores

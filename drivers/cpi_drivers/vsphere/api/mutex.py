@@ -62,7 +62,7 @@ class _Watch:
 
 def _remove(client: Client, key: int) -> None:
     try:
-        client.call(client.manager("customFieldsManager"), "RemoveCustomFieldDef", twice=True, key=key)
+        client.call(client.manager("customFieldsManager"), "RemoveCustomFieldDef", idempotent=True, key=key)
     except Refused as error:
         if error.fault not in {"NotFound", "InvalidArgument"}:
             raise errors.CloudError(f"a lock is left in the vCenter: {error.message}") from error

@@ -36,7 +36,7 @@ class DiskChanges:
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size, type and place when this returns; the CID changes with the place that it remembers."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         if naming.fcd_id(disk_cid):
             return self._first_class.update(disk_cid, size, wish)
         vmdks, vmdk = self._disks.existing(disk_cid)

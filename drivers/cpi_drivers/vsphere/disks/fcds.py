@@ -222,7 +222,7 @@ class Fcds:
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         """Of these nothing is done twice by a repeat."""
-        return self._client.call(self._manager, operation, twice=True, **arguments)
+        return self._client.call(self._manager, operation, idempotent=True, **arguments)
 
     def _done(self, operation: str, doing: str, fcd: Fcd, if_lost: Sequence[str] = (), **arguments: Any) -> Any:
         what = f"{doing} the disk {naming.fcd_cid(fcd.id)}"

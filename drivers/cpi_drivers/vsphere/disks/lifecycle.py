@@ -59,7 +59,7 @@ class Disks:
         """An empty disk on the roomiest datastore that is meant."""
         if size <= 0:
             raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, meaningless=DISK_KEYS)
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         vmdks, stores = self._near(vm_cid)
         vcenter, client = vmdks.site.vcenter, vmdks.site.client
         is_first_class = not wish.name and (vcenter.fcd if wish.fcd is None else wish.fcd)

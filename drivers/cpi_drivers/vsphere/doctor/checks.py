@@ -42,7 +42,7 @@ def _privileges(site: Site) -> Iterator[Finding]:
     try:
         key = site.client.read([sessions], {vim.SessionManager: ("currentSession",)})[sessions]["currentSession"].key
         arguments = {"entity": [site.reference], "sessionId": key, "privId": names}
-        answer = site.client.call(manager, "HasPrivilegeOnEntities", twice=True, **arguments)
+        answer = site.client.call(manager, "HasPrivilegeOnEntities", idempotent=True, **arguments)
     except errors.CloudError as error:
         yield Finding("privileges", "warning", f"can not be asked: {error.message}")
         return

@@ -19,7 +19,7 @@ def refuse_taken(site: Site, networks: Networks, nets: Sequence[Net]) -> None:
         if not network.ip:
             continue
         arguments = {"datacenter": site.reference, "ip": network.ip, "vmSearch": True}
-        found = site.client.call(search, "FindAllByIp", twice=True, **arguments)
+        found = site.client.call(search, "FindAllByIp", idempotent=True, **arguments)
         seen = site.client.read(found, {vim.VirtualMachine: ("name", "network")}) if found else {}
         taken = [vm["name"] for vm in seen.values() if ours & set(vm.get("network", ()))]
         if taken:

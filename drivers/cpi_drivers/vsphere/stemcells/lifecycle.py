@@ -143,7 +143,7 @@ class Stemcells:
 
 def _begun(site: Site, vm: Reference) -> Reference | None:
     try:
-        return site.client.call(vm, "Destroy_Task", twice=True)
+        return site.client.call(vm, "Destroy_Task", idempotent=True)
     except Refused as error:
         if error.fault != "ManagedObjectNotFound":
             raise

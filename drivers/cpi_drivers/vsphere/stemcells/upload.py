@@ -41,7 +41,7 @@ class Importing:
                         file, image.size(item.path), urls[item.deviceId], _Progress(self._client, lease, sent, total), item
                     )
                 sent += image.size(item.path)
-            self._client.call(lease, "HttpNfcLeaseComplete", twice=True)
+            self._client.call(lease, "HttpNfcLeaseComplete", idempotent=True)
         except BaseException:
             self._give_up(lease)
             raise
@@ -52,7 +52,7 @@ class Importing:
         made = self._client.call(
             self._client.manager("ovfManager"),
             "CreateImportSpec",
-            twice=True,
+            idempotent=True,
             ovfDescriptor=image.descriptor.decode("utf-8"),
             resourcePool=place.pool,
             datastore=place.store.reference,
@@ -82,7 +82,7 @@ class Importing:
 
     def _give_up(self, lease: Reference) -> None:
         try:
-            self._client.call(lease, "HttpNfcLeaseAbort", twice=True)
+            self._client.call(lease, "HttpNfcLeaseAbort", idempotent=True)
         except errors.CloudError as error:
             _log.info("the lease of the import is left to end by itself: %s", error)
 
@@ -101,7 +101,7 @@ class _Progress:
         self._sent += count
         if self._clock() - self._told >= _HEARTBEAT_SECONDS:
             percent = min(99, 100 * self._sent // max(self._total, 1))
-            self._client.call(self._lease, "HttpNfcLeaseProgress", twice=True, percent=percent)
+            self._client.call(self._lease, "HttpNfcLeaseProgress", idempotent=True, percent=percent)
             _log.info("%d %% of the image is uploaded", percent)
             self._told = self._clock()
 

@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from cpi.contract import errors
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import AgentDefaults, CallContext, CloudProperties, Env, Networks, Vm
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.model import AgentDefaults, CallContext, Vm
 from cpi.kit import private_files
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN, birth_tags
 from cpi.kit.undo import Undo
+from cpi.kit.vm_request import VmRequest
 from cpi.kit.waiting import wait_until
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import devices, inventory, placement, policies
@@ -54,22 +55,10 @@ _NO_PLACE: Final = frozenset(
 """Faults after which another place is tried."""
 
 
-class Order(NamedTuple):
-    """The arguments of create_vm."""
-
-    agent_id: AgentId
-    stemcell_cid: StemcellCid
-    cloud_properties: CloudProperties
-    networks: Networks
-    disk_cids: Sequence[DiskCid]
-    env: Env | None
-    token: str | None
-
-
 class Wish(NamedTuple):
-    """An order, read and looked up: what every attempt to fulfil it shares."""
+    """A request, read and looked up: what every attempt to fulfil it shares."""
 
-    order: Order
+    request: VmRequest
     site: Site
     name: str
     properties: VmProperties
@@ -82,7 +71,7 @@ class Wish(NamedTuple):
 
 
 class VmCreation:
-    """From an order to a VM."""
+    """From a request to a VM."""
 
     def __init__(
         self,
@@ -103,17 +92,17 @@ class VmCreation:
         self._context = context
         self._strict = strict
 
-    def create(self, order: Order) -> Vm:
+    def create(self, request: VmRequest) -> Vm:
         """The VM, running."""
-        properties = read_cloud_properties(VmProperties, order.cloud_properties, strict=self._strict)
+        properties = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
         site = self._sites.named(properties.datacenters[0].name if properties.datacenters else None)
-        name = naming.name_of("vm", order.token)
+        name = naming.name_of("vm", request.token)
         if site.vcenter.enable_human_readable_name:
-            name = naming.readable_name(order.env, name)
-        with private_files.one_at_a_time(site.client.folder, "vsphere-token", order.token):
-            if order.token and self._is_made(site, name):
-                return Vm(VmCid(name), order.networks)
-            return self._made(order, site, name, properties)
+            name = naming.readable_name(request.env, name)
+        with private_files.one_at_a_time(site.client.folder, "vsphere-token", request.token):
+            if request.token and self._is_made(site, name):
+                return Vm(VmCid(name), request.networks)
+            return self._made(request, site, name, properties)
 
     def _is_made(self, site: Site, name: str) -> bool:
         """Whether a call with the same token has made it; what it could not finish is removed."""
@@ -128,14 +117,14 @@ class VmCreation:
         self._vms.delete(VmCid(name))
         return False
 
-    def _made(self, order: Order, site: Site, name: str, properties: VmProperties) -> Vm:
-        self._stemcells.source(order.stemcell_cid, site)
-        disks = self._persistent(order.disk_cids)
+    def _made(self, request: VmRequest, site: Site, name: str, properties: VmProperties) -> Vm:
+        self._stemcells.source(request.stemcell_cid, site)
+        disks = self._persistent(request.disk_cids)
         clusters = _clusters(site, properties)
         groups = any(options.hosts for options in clusters.values())
         seen = inventory.look(site, with_groups=groups, with_devices=properties.has_devices)
-        nets = requested.wired(order.networks, seen, strict=self._strict)
-        refuse_taken(site, order.networks, [each for _, net in nets for each in (net, *net.twins)])
+        nets = requested.wired(request.networks, seen, strict=self._strict)
+        refuse_taken(site, request.networks, [each for _, net in nets for each in (net, *net.twins)])
         pci, vgpus = frozenset(one.numbers for one in properties.pci_passthroughs), frozenset(properties.vgpus)
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks, pci, vgpus)
         choice = wished(properties.datastores) if properties.datastores else site.vm_stores
@@ -143,14 +132,14 @@ class VmCreation:
         profile = policies.find(site.client, policy) if policy else None
         if profile:
             seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
-        wish = Wish(order, site, name, properties, nets, profile, memberships.wish(site, properties.nsxt, order.networks))
+        wish = Wish(request, site, name, properties, nets, profile, memberships.wish(site, properties.nsxt, request.networks))
         said: list[str] = []
         for place in storage_drs.advised(site, placement.places(seen, clusters, choice, need), need, name):
             try:
                 return self._attempt(wish._replace(nets=[(name, net.on(place.cluster)) for name, net in nets]), place)
             except _NoPlace as error:
                 said.append(f"{place.cluster.name} on {place.store.name}: {error}")
-        raise errors.VMCreationFailed(f"no VM from the stemcell {order.stemcell_cid}: {'; '.join(said)}", ok_to_retry=True)
+        raise errors.VMCreationFailed(f"no VM from the stemcell {request.stemcell_cid}: {'; '.join(said)}", ok_to_retry=True)
 
     def _persistent(self, disk_cids: Sequence[DiskCid]) -> dict[str, int]:
         """Bytes by the datastores that they are on. Raises DiskNotFound."""
@@ -171,12 +160,12 @@ class VmCreation:
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}", ok_to_retry=undo.clean) from error
         except AnswerLost as error:  # what was begun then may still appear
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
-        return Vm(VmCid(wish.name), wish.order.networks)
+        return Vm(VmCid(wish.name), wish.request.networks)
 
     def _make(self, wish: Wish, place: Place, undo: Undo) -> None:
         site = wish.site
-        template, seen = self._stemcells.on(wish.order.stemcell_cid, site, place)
-        options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.order.token).items()}
+        template, seen = self._stemcells.on(wish.request.stemcell_cid, site, place)
+        options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.request.token).items()}
         rules = _rules(wish, place)
         options.update(drs.memory(rules, place.cluster.reference))
         options.update(memory.memory(wish.joined))
@@ -190,8 +179,8 @@ class VmCreation:
         drs.join(site, place.cluster.reference, vm, rules)
         memberships.join(site, vm, wish.name, wish.joined, undo)
         present = self._tell(wish, vm)
-        if wish.order.token:
-            Attributes(site.client).set(vm, {TOKEN: wish.order.token})
+        if wish.request.token:
+            Attributes(site.client).set(vm, {TOKEN: wish.request.token})
         Tags(site.client, site.vcenter).put(vm, wish.properties.tags)
         newest = wish.properties.has_devices or _wished(
             wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
@@ -235,13 +224,13 @@ class VmCreation:
         client, files = wish.site.client, Files(wish.site.client, wish.site)
         seen = client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.version")})[vm]
         found = seen["config.hardware.device"]
-        networks = requested.with_macs(wish.order.networks, wish.nets, found)
+        networks = requested.with_macs(wish.request.networks, wish.nets, found)
         settings = agent_settings.document(
-            wish.order.agent_id,
+            wish.request.agent_id,
             wish.name,
             vm._moId,  # noqa: SLF001 - the id of an object has no public name in the SDK
             networks,
-            wish.order.env,
+            wish.request.env,
             self._defaults,
             launch.units(found),
         )
@@ -276,7 +265,7 @@ def _clusters(site: Site, properties: VmProperties) -> dict[str, ClusterOptions]
 
 
 def _rules(wish: Wish, place: Place) -> drs.Wish:
-    own = ((wish.order.env or {}).get("bosh") or {}).get("group")
+    own = ((wish.request.env or {}).get("bosh") or {}).get("group")
     automatic = wish.site.vcenter.enable_auto_anti_affinity_drs_rules and own
     apart = [*(rule.name for rule in place.options.drs_rules), *([str(own)] if automatic else [])]
     properties = wish.properties

@@ -36,5 +36,5 @@ def _known(site: Site, place: Place) -> Sequence[Any]:
     cluster = place.cluster.reference
     seen = site.client.read([cluster], {vim.ClusterComputeResource: ("environmentBrowser",)})[cluster]
     host = place.host.reference if place.host else None
-    target = site.client.call(seen["environmentBrowser"], "QueryConfigTarget", twice=True, host=host)
+    target = site.client.call(seen["environmentBrowser"], "QueryConfigTarget", idempotent=True, host=host)
     return list(getattr(target, "vendorDeviceGroupInfo", None) or ())

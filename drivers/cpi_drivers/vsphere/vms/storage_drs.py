@@ -30,7 +30,7 @@ def advised(site: Site, places: Sequence[Place], need: Need, name: str) -> list[
     )
     try:
         manager = site.client.manager("storageResourceManager")
-        answer = site.client.call(manager, "RecommendDatastores", twice=True, storageSpec=spec)
+        answer = site.client.call(manager, "RecommendDatastores", idempotent=True, storageSpec=spec)
     except Refused as error:
         _log.warning("Storage DRS recommends nothing, the datastore with most room is taken: %s", error)
         return list(places)
