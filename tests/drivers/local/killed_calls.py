@@ -13,7 +13,8 @@ _PROGRAM: Final = """
 import json, os, signal, sys, traceback
 from cpi import AgentId, Network
 from cpi.connecting import connect
-from cpi_drivers.local import certificates, loop_devices, vm_making
+from cpi_drivers.local.host import loop_devices
+from cpi_drivers.local.vms import certificates, creation
 from cpi_drivers.local.host.state import Database
 
 EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "subprocess.Popen", "shutil.rmtree"}

@@ -13,7 +13,7 @@ from cpi_drivers.local.host import locks
 
 _HOLDER = """
 import sys, pathlib
-from cpi_drivers.local import locks
+from cpi_drivers.local.host import locks
 with locks.held(pathlib.Path(sys.argv[1]), "it"):
     print("held", flush=True)
     sys.stdin.read()

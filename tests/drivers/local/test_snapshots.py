@@ -119,7 +119,7 @@ def test_a_killed_snapshot_leaves_the_disk_thawed(written: tuple[Place, VmCid, D
     """And nothing of itself, once another call came."""
     place, vm_cid, disk_cid = written
     program = (
-        "import os, signal; from cpi_drivers.local import backings\n"
+        "import os, signal; from cpi_drivers.local.disks import backings\n"
         "backings.copy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "cloud.snapshot_disk(sys.argv[2], {})"
     )
