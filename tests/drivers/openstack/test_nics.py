@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from cpi_drivers.openstack.networks.requested import Wiring, in_order, resolved_networks, wiring
 
 from cpi.contract import errors
 from cpi.contract.model import Network
+from cpi_drivers.openstack.networks.requested import Wiring, in_order, resolved_networks, wiring
 
 
 def network(ip: str | None, *, net: str | None = "net", **more: Any) -> Network:
