@@ -43,6 +43,8 @@ DISK_KEYS: Final = frozenset({"name"})
 
 _log = logging.getLogger(__name__)
 
+_MOST_TOLD: Final = 50
+
 
 class Secret:
     """A string that shows itself only when asked."""
@@ -133,11 +135,15 @@ class _Reader:
     ) -> None:
         of_context = document.of_context if isinstance(document, Overlaid) else frozenset[str]()
         known = {field.encode_name for field in msgspec.structs.fields(kind)}
-        for key in document:
-            if key in of_context - known - ignored_keys:
-                self.unknown_in_context.append(f"context.{key}: is not known here and left alone{_nearest(key, known)}")
-            elif key not in known | ignored_keys:
-                self.unknown.append(f"{where}.{key}: is not known here{_nearest(str(key), known)}")
+        unknown = [key for key in document if key not in known and key not in ignored_keys]
+        told = [key for key in unknown if key not in of_context]
+        self.unknown += [f"{where}.{key}: is not known here{_nearest(str(key), known)}" for key in told[:_MOST_TOLD]]
+        self.unknown += _more(len(told), where)
+        left = [key for key in unknown if key in of_context]
+        self.unknown_in_context += [
+            f"context.{key}: is not known here and left alone{_nearest(key, known)}" for key in left[:_MOST_TOLD]
+        ]
+        self.unknown_in_context += _more(len(left), "context")
 
     def value(self, wanted: Any, value: Any, path: str) -> Any:
         for option in _options(wanted):
@@ -215,6 +221,10 @@ def _secret(wanted: type, value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"Expected `str`, got {_kind_of(value)}")
     return Secret(value)
+
+
+def _more(count: int, where: str) -> list[str]:
+    return [f"{where}: {count - _MOST_TOLD} more keys are not known here"] if count > _MOST_TOLD else []
 
 
 def _nearest(key: str, known: set[str]) -> str:

@@ -51,7 +51,8 @@ def _perform(request: Request, source: config.Source, armed: Armed, log: CallLog
     call = binding.bind(request, context.token)
     if _wants_debug(document):
         be_chatty(("cpi", "cpi_drivers", registry.load(plugin).__module__.partition(".")[0]))
-    _log.debug("%s %s", request.method, redaction.masked(request.arguments))
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s", request.method, redaction.masked(request.arguments))
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         with armed():

@@ -33,6 +33,7 @@ class Response(NamedTuple):
 
 
 _DEEPEST: Final = 100
+_MOST_VALUES: Final = 50_000
 _KINDS: Final = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
@@ -122,18 +123,22 @@ def _parse_object(data: bytes, what: str) -> dict[str, Any]:
         raise errors.CpiError(f"{what} is not one JSON document: {reason}") from None
     if not isinstance(document, dict):
         raise errors.CpiError(f"{what}: expected an object, got {kind_of(document)}")
-    if not _is_flat_enough(document):
-        raise errors.CpiError(f"{what} is nested too deeply")
+    _see_that_it_is_small(document, what)
     return document
 
 
-def _is_flat_enough(document: Any) -> bool:
-    level = [document]
+def _see_that_it_is_small(document: Any, what: str) -> None:
+    """Raises CpiError if it is nested too deeply or holds too many values: each of them costs time and memory again and again."""
+    level, count = [document], 0
     for _ in range(_DEEPEST):
-        level = [child for item in level if isinstance(item, dict | list) for child in _children(item)]
+        containers = [item for item in level if isinstance(item, dict | list)]
+        count += sum(map(len, containers))
+        if count > _MOST_VALUES:
+            raise errors.CpiError(f"{what} holds more than {_MOST_VALUES} values")
+        level = [child for item in containers for child in _children(item)]
         if not level:
-            return True
-    return False
+            return
+    raise errors.CpiError(f"{what} is nested too deeply")
 
 
 def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:

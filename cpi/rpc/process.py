@@ -11,7 +11,7 @@ from cpi import config, registry
 from cpi.contract import errors
 from cpi.rpc.messages import Request, Response, encode_response, failure_of, parse_request
 
-_LARGEST_REQUEST: Final = 16 * 2**20
+_LARGEST_REQUEST: Final = 4 * 2**20
 _CHUNK: Final = 2**20
 _API_VERSION: Final = 3
 _USAGE: Final = """\
@@ -24,10 +24,7 @@ Without --config the configuration is $CPI_CONFIG, or ../config/cpi.json beside 
 
 def run(arguments: list[str]) -> NoReturn:
     """Serve one call and end the process, at once: a thread that a library left running must not keep the caller waiting."""
-    try:
-        status = serve(arguments)
-    except KeyboardInterrupt:
-        status = 130
+    status = serve(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -44,12 +41,23 @@ def serve(arguments: list[str]) -> int:
     stdout = _guard_stdout()
     if stdout is None:
         return _complain("stdout is closed, so nobody could read the answer: nothing was done")
-    response = _answer(_read_request(), arguments)
+    answer = _encoded_answer(arguments)
     try:
-        _write(stdout, encode_response(response))
+        _write(stdout, answer)
     except OSError as error:
         return _complain(f"the answer could not be written: {error.strerror}")
     return 0
+
+
+def _encoded_answer(arguments: list[str]) -> bytes:
+    """A document, also where there is no memory to parse a request, or no descriptor to import what would carry it out."""
+    try:
+        return encode_response(_answer(_read_request(), arguments))
+    except (MemoryError, RecursionError, OSError, ImportError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    message = f"this machine, or a limit set for this process, has no room for the call: {reason}; see `ulimit -a`"
+    _complain(message)
+    return encode_response(Response(None, failure_of(errors.CloudError(message)), ""))
 
 
 def _answer(data: bytes | None, arguments: list[str]) -> Response:

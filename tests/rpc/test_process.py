@@ -32,7 +32,7 @@ BAD_REQUESTS = {
   api_version: expected a whole number, got a boolean""",
     ),
     "nothing there": (b"{}", "  method: expected a string, got nothing\n  arguments: expected an array, got nothing"),
-    "100 MB": (b" " * 100_000_000, "larger than 16777216 bytes"),
+    "100 MB": (b" " * 100_000_000, "larger than 4194304 bytes"),
 }
 
 

@@ -155,6 +155,21 @@ def test_unknown_cloud_properties_are_told_of_and_passed_over(caplog: pytest.Log
     ]
 
 
+def test_of_very_many_unknown_keys_some_are_told_and_the_rest_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is looked for among the known ones, which costs: a request has room for tens of thousands."""
+    compared: list[str] = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda key, *_, **__: compared.append(key))
+    many = {f"key-{number}": "x" for number in range(20_000)}
+    assert faults({"endpoint": "x", **many})[-1] == "block: 19950 more keys are not known here"
+    with caplog.at_level(logging.WARNING):
+        read_settings(Settings, Overlaid({"endpoint": "x"}, many), "block")
+    assert len(caplog.messages) == 51
+    assert caplog.messages[-1] == "context: 19950 more keys are not known here"
+    assert len(compared) == 100
+
+
 class _Described(msgspec.Struct, frozen=True):
     zone: Annotated[Zone | None, msgspec.Meta(description="with a description")] = None
     zones: Annotated[tuple[Zone, ...], msgspec.Meta(description="as well")] = ()
