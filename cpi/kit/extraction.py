@@ -67,11 +67,12 @@ class LeftOut:
         return "; ".join(f"{count} {kind}: {', '.join(self.names[kind])}{more[kind]}" for kind, count in self.counts.items())
 
 
-class _Member(tarfile.TarInfo):
+class BoundedMember(tarfile.TarInfo):
     """A header's own length is bounded: tarfile reads a long name into memory, however long it says it is."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Raises Refused, a ValueError."""
         member = super().frombuf(buf, encoding, errors)
         if member.type in _LONG_HEADERS and member.size > _LONGEST_HEADER:
             raise Refused(f"a header of {member.size} bytes")
@@ -91,7 +92,7 @@ def extract(tarball: Path, folder: Path, limits: Limits = Limits()) -> LeftOut:
         with contextlib.ExitStack() as stack:
             root = os.open(folder, _FOLDER)
             stack.callback(os.close, root)
-            archive = stack.enter_context(tarfile.open(tarball, "r:*", tarinfo=_Member))
+            archive = stack.enter_context(tarfile.open(tarball, "r:*", tarinfo=BoundedMember))
             extraction = _Extraction(archive, root, limits)
             extraction.run()
             _check_end(archive)

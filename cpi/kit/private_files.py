@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +23,17 @@ _log = logging.getLogger(__name__)
 def folder(wished: str | None = None) -> Path:
     """Where this user's files lie; made if it is missing, closed to others. Default: $XDG_CACHE_HOME/multicpi, ~/.cache/multicpi.
 
-    Raises CpiError if all there is belongs to somebody else.
+    Raises CpiError if the one that was wished for, or all there is, is in the hands of somebody else: who can write there could
+    put certificates to trust in the place of ours.
     """
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - it never fails
     path = Path(wished) if wished else Path(root) / "multicpi"
-    if not _usable(path):
+    usable = _usable(path)
+    if wished and usable and (whose := _in_other_hands(path.stat())):
+        raise errors.CpiError(f"cache_folder {path} {whose}: name one that is this user's alone")
+    if not usable or _in_other_hands(path.stat()):
         path = Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}"
-        if not _usable(path) or path.stat().st_uid != os.getuid():
+        if not _usable(path) or path.lstat().st_uid != os.getuid() or path.is_symlink() or _in_other_hands(path.stat()):
             raise errors.CpiError(
                 f"there is no folder to keep logins in: {path} belongs to somebody else; name one in cache_folder"
             )
@@ -103,6 +108,13 @@ def one_at_a_time(place: Path, kind: str, name: str | None) -> Iterator[None]:
     with (place / f"{kind}-{slot}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _in_other_hands(facts: os.stat_result) -> str:
+    """What is wrong with a folder's owner or mode; root may write everywhere as it is."""
+    if facts.st_uid not in {os.getuid(), 0}:
+        return f"belongs to user id {facts.st_uid}"
+    return "can be written by everybody" if facts.st_mode & stat.S_IWOTH else ""
 
 
 def _usable(path: Path) -> bool:

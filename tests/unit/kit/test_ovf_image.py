@@ -30,6 +30,25 @@ def test_an_image_has_one_ovf(tmp_path: Path, files: dict[str, bytes]) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        ({"a.ovf": b" " * (4 * 2**20 + 1)}, "its OVF is larger than 4194304 bytes"),
+        ({"a.ovf": b"<x/>", **{f"disk-{number}": b"" for number in range(1000)}}, "it holds more than 1000 files"),
+        ({"a.ovf": b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'}, "declares a document type or entities"),
+        ({"a.ovf": b'<!doctype x SYSTEM "file:///etc/passwd"><x/>'}, "declares a document type or entities"),
+        ({"a.ovf": "<!DOCTYPE x><x/>".encode("utf-16")}, "its OVF is not UTF-8"),
+        ({"a.ovf": b"<x/>", "long/" * 300_000: b""}, "a header of 150[0-9]+ bytes"),
+    ],
+    ids=["large", "many", "entities", "outside", "utf-16", "header"],
+)
+def test_an_image_that_no_honest_author_made_is_refused(tmp_path: Path, files: dict[str, bytes], fault: str) -> None:
+    """A few packed bytes may be hundreds of megabytes, and a few entities as many."""
+    path = str(packed(tmp_path / "image", files))
+    with pytest.raises(errors.CpiError, match=fault), ovf_image.opened(path):
+        pass
+
+
 def test_a_file_that_is_not_in_it_is_named(tmp_path: Path) -> None:
     """By size and by content."""
     with ovf_image.opened(str(packed(tmp_path / "image", {"a.ovf": b"<x/>"}))) as image:

@@ -1,6 +1,7 @@
 """What processes leave for each other."""
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,34 @@ def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path
     (tmp_path / "multicpi-4711").mkdir()
     with pytest.raises(errors.CpiError, match="belongs to somebody else"):
         private_files.folder(str(blocker / "below"))
+
+
+@pytest.mark.root
+def test_a_folder_in_other_hands_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was asked for is named; the usual one is passed over."""
+    other = tmp_path / "multicpi"
+    other.mkdir()
+    os.chown(other, 4711, 4711)
+    with pytest.raises(errors.CpiError, match=f"cache_folder {other} belongs to user id 4711: name one"):
+        private_files.folder(str(other))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert private_files.folder() == tmp_path / f"multicpi-{os.getuid()}"
+    os.chown(other, 0, 0)
+    assert private_files.folder() == other
+    other.chmod(0o777)
+    with pytest.raises(errors.CpiError, match="can be written by everybody"):
+        private_files.folder(str(other))
+
+
+def test_a_temporary_folder_that_is_a_link_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make one there that leads into another folder of this user."""
+    (tmp_path / "file").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / f"multicpi-{os.getuid()}").symlink_to(tmp_path / "mine")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(errors.CpiError, match="belongs to somebody else"):
+        private_files.folder(str(tmp_path / "file" / "below"))
 
 
 def test_one_token_is_held_by_one_call_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
