@@ -36,7 +36,17 @@ def read_document(source: Source) -> Mapping[str, Any]:
         raise errors.CpiError(f"the configuration {path} is not JSON: {error}") from error
     if not isinstance(document, Mapping):
         raise errors.CpiError(f"the configuration {path}: expected an object, got {type(document).__name__}")
+    refuse_half_characters(document, f"the configuration {path}")
     return document
+
+
+def refuse_half_characters(document: Mapping[str, Any], what: str) -> None:
+    """Raises CpiError for a lone surrogate, as JSON can bring it: no cloud, no file and no database takes one."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.start + 1].encode(errors="backslashreplace").decode()
+        raise errors.CpiError(f"{what} holds {half}, which is half a character") from None
 
 
 def plugin_of(document: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from cpi.config import refuse_half_characters
 from cpi.contract import errors
 
 
@@ -45,6 +46,7 @@ def kind_of(value: Any) -> str:
 def parse_request(data: bytes) -> Request:
     """Raises CpiError that lists every fault of the envelope."""
     document = _parse_object(data, "the request")
+    refuse_half_characters(document, "the request")
     context = {} if document.get("context") is None else document["context"]
     version = document.get("api_version")
     faults = [

@@ -32,6 +32,8 @@ BAD_REQUESTS = {
   api_version: expected a whole number, got a boolean""",
     ),
     "nothing there": (b"{}", "  method: expected a string, got nothing\n  arguments: expected an array, got nothing"),
+    "half a character": (request("has_vm", "vm-\ud800"), r"the request holds \ud800, which is half a character"),
+    "half a character as a key": (request("create_vm", {"bosh": {"x\udfff": 1}}), r"the request holds \udfff, which is half"),
     "100 MB": (b" " * 100_000_000, "larger than 4194304 bytes"),
 }
 
@@ -60,6 +62,7 @@ BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
         {"cloud": {"plugin": "scripted", "properties": {"scripted": [], "agent": 1, "strict_properties": "yes"}}},
         ["cloud.properties.scripted: expected", "strict_properties: expected true or false", "agent: expected an object"],
     ),
+    "half a character": ({"cloud": {"plugin": "scripted", "properties": {"a": "\ud800"}}}, [r"holds \ud800, which is half"]),
     "several faults inside": (
         {"cloud": {"plugin": "scripted", "properties": {"scripted": {"foldr": "x", "password": 7}}}},
         ["foldr: is not known here; is 'folder' meant?", "password: Expected `str`, got int", "folder: is missing"],
@@ -224,3 +227,20 @@ def test_at_a_terminal_bare_cpi_shows_help() -> None:
         os.close(leader)
         os.close(follower)
     assert b"Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[str(Path(sys.executable).with_name("cpi"))], [sys.executable, "-P", "-m", "cpi"]],
+    ids=["cpi", "python -P -m cpi"],
+)
+def test_code_that_lies_in_the_folder_of_a_caller_is_not_run(tmp_path: Path, command: list[str]) -> None:
+    """A director may be started anywhere, where anybody can write too."""
+    for name in ("cpi", "cpi_drivers", "drivers", "msgspec", "json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('ran what lies here')")
+    done = subprocess.run(
+        [*command, "rpc", "--config", "none"], input=request("info"), cwd=tmp_path, capture_output=True, check=False, timeout=120
+    )
+    assert "the configuration none does not exist" in valid(done.stdout)["error"]["message"]
+    assert b"ran what lies here" not in done.stderr
