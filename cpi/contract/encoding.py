@@ -42,10 +42,13 @@ def _with_lists(value: Any) -> Any:
     return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def from_plain(value: object, wanted: type[T], hook: Callable[[type, Any], object] = _typed) -> T:
-    """Raises msgspec.ValidationError, naming the path, where value does not fit. hook reads types that msgspec does not know."""
+def from_plain(value: object, wanted: type[T], hook: Callable[[type, Any], object] = _typed, *, strict: bool = True) -> T:
+    """Raises msgspec.ValidationError, naming the path, where value does not fit. hook reads types that msgspec does not know.
+
+    Not strict: numbers and booleans may be written in quotes.
+    """
     _settle(wanted)
-    return msgspec.convert(value, wanted, dec_hook=hook)  # noqa: TID251 - the one place
+    return msgspec.convert(value, wanted, dec_hook=hook, strict=strict)  # noqa: TID251 - the one place
 
 
 def from_json(content: bytes | str, wanted: type[T]) -> T:

@@ -1,7 +1,9 @@
 """From a document to a frozen struct, with every fault of it in one error and its secrets wrapped.
 
 A driver declares its settings as a msgspec.Struct; a field of type Secret hides its value from repr and logs.
-A key whose value is null is as good as absent, except where its type says that null means something of its own.
+A key whose value is null is as good as absent, except where its type says that null means something of its own. So is an
+optional one whose value is an empty string, where a string means nothing. Scalars that people quote or do not quote are taken
+as what is wanted: "4000" for a number, "true" for a boolean, 12345 for a string.
 """
 
 import difflib
@@ -124,6 +126,8 @@ class _Reader:
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
             name, path = field.encode_name, f"{where}.{field.encode_name}"
+            if document.get(name) == "" and _means_absent(field):
+                continue
             if document.get(name) is not None or (name in document and _takes_null(field.type)):
                 values[field.name] = self.value(field.type, document[name], path)
             elif field.required:
@@ -155,14 +159,14 @@ class _Reader:
             if get_origin(option) in (dict, Mapping) and isinstance(value, Mapping):
                 item = get_args(option)[1]
                 present = _present(value, item)
-                if not _holds_keys(item):
+                if item is Any:
                     return self._plain(wanted, present, path)
                 return {key: self.value(item, each, f"{path}.{key}") for key, each in present.items()}
         return self._plain(wanted, value, path)
 
     def _plain(self, wanted: Any, value: Any, path: str) -> Any:
         try:
-            return from_plain(value, wanted, _secret)
+            return from_plain(_unquoted(value, wanted), wanted, _secret, strict=False)
         except msgspec.ValidationError as error:
             self.faults.append(f"{path}{_fault(str(error))}")
             return None
@@ -215,6 +219,26 @@ def _is_union(wanted: Any) -> bool:
     return get_origin(wanted) in (Union, types.UnionType)
 
 
+def _means_absent(field: Any) -> bool:
+    """Whether an empty string stands for the default: it is no value of that type, or no name of anything."""
+    takes_text = any(option in (str, Secret, Any) for option in _options(field.type))
+    return not field.required and (not takes_text or bool(field.default and isinstance(field.default, str)))
+
+
+def _unquoted(value: Any, wanted: Any) -> Any:
+    """Whole numbers where strings are wanted, as strings: names and ids look like numbers, and YAML asks for no quotes.
+
+    Other scalars are no strings: YAML has made `1.10` of what may have been a version, and true of `yes`.
+    """
+    for option in _options(wanted):
+        if isinstance(value, list) and get_origin(option) in (list, tuple):
+            return [_unquoted(item, get_args(option)[0]) for item in value]
+        if isinstance(value, Mapping) and get_origin(option) in (dict, Mapping):
+            return {key: _unquoted(item, get_args(option)[1]) for key, item in value.items()}
+    options = _options(wanted)
+    return str(value) if type(value) is int and str in options and not {int, float} & set(options) else value
+
+
 def _secret(wanted: type, value: Any) -> Any:
     if wanted is not Secret:
         raise NotImplementedError(wanted.__name__)
@@ -235,7 +259,8 @@ def _nearest(key: str, known: set[str]) -> str:
 def _fault(message: str) -> str:
     """msgspec's `Expected … - at `$.a`` with the path in front."""
     text, _, path = message.partition(" - at `$")
-    return f"{path.rstrip('`')}: {text}"
+    unquoted = "Expected `str" in text and text.endswith(("got `float`", "got `bool`"))
+    return f"{path.rstrip('`')}: {text}{': put it in quotes' if unquoted else ''}"
 
 
 def _kind_of(value: Any) -> str:

@@ -182,7 +182,7 @@ def test_networks_that_make_no_sense_are_explained_before_any_call(
 @pytest.mark.parametrize(
     ("properties", "fault"),
     [
-        ({"instance_type": 7}, "instance_type: Expected `str | null`, got `int`"),
+        ({"instance_type": True}, "instance_type: Expected `str | null`, got `bool`"),
         ({"instance_type": None}, "instance_type: is missing"),
         ({"advertised_routes": [{"table_id": "rtb-1", "destination": "all"}]}, r"advertised_routes\[0\]: 'all' does not appear"),
         ({"advertised_routes": [{"table_id": "rtb-1"}]}, r"advertised_routes\[0\].destination: is missing"),

@@ -180,7 +180,7 @@ def test_doctor_looks_at_what_a_vm_type_and_its_networks_name(aws: Lab, cloud: C
         ({"instance_type": "m5.large"}, {"security_groups": ["sg-00000000000000000"]}, "sg-00000000000000000"),
         ({"instance_type": "m5.large"}, {"subnet": "subnet-00000000000000000"}, "subnet-00000000000000000"),
         ({"instance_type": "m5.large", "lb_target_groups": ["nobody"]}, {}, "nobody"),
-        ({"instance_type": 7}, {}, "cloud_properties.instance_type: Expected `str | null`, got `int`"),
+        ({"instance_type": True}, {}, "cloud_properties.instance_type: Expected `str | null`, got `bool`"),
     ],
 )
 def test_doctor_names_what_a_vm_type_names_wrongly(

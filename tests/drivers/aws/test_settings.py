@@ -49,10 +49,10 @@ def test_the_official_cpis_block_is_taken_as_it_is() -> None:
 
 def test_every_fault_is_told_at_once_and_no_secret() -> None:
     """With the nearest known key."""
-    wrong = {**_OFFICIAL, "region": 7, "max_retries": "many", "default_securty_groups": [], "secret_access_key": "very-secret"}
+    wrong = {**_OFFICIAL, "region": True, "max_retries": "many", "default_securty_groups": [], "secret_access_key": "very-secret"}
     with pytest.raises(errors.CpiError) as caught:
         cpi.connect(_document(wrong))
-    assert "aws.region: Expected `str | null`, got `int`" in caught.value.message
+    assert "aws.region: Expected `str | null`, got `bool`" in caught.value.message
     assert "aws.max_retries" in caught.value.message
     assert "is 'default_security_groups' meant?" in caught.value.message
     assert "very-secret" not in caught.value.message

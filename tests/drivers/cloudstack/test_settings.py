@@ -32,7 +32,7 @@ def config(tmp_path: Path, **own: Any) -> dict[str, Any]:
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     """With the nearest known name."""
-    wrong = {"api_key": 5, "verify_sll": True, "timeout": {"global": 0}, "default_offer": {"disc": "x"}}
+    wrong = {"api_key": True, "verify_sll": True, "timeout": {"global": 0}, "default_offer": {"disc": "x"}}
     with pytest.raises(errors.CpiError) as caught:
         cpi.connect(config(tmp_path, **wrong))
     for said in ("api_key: Expected `str`", "is 'verify_ssl' meant?", "timeout.global: Expected", "is 'disk' meant?"):

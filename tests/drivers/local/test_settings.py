@@ -23,7 +23,7 @@ def _connect(block: Any) -> None:
         ({"root": ""}, "root: must be an absolute path"),
         ({"root": "clouds"}, "root: must be an absolute path, got 'clouds'"),
         ({"root": "/"}, "must be a folder of its own"),
-        ({"root": 3}, "root: Expected `str`, got `int`"),
+        ({"root": 3.5}, "root: Expected `str`, got `float`"),
         ({"root": "/r", "disk_backing": "tape"}, "disk_backing: Invalid enum value 'tape'"),
         ({"root": "/r", "rooot": "/r"}, "rooot: is not known here; is 'root' meant?"),
         ({"root": "/r", "agent": {"command": ["sleep"]}}, "the program must be an absolute path, got 'sleep'"),

@@ -39,7 +39,7 @@ def config(tmp_path: Path, **own: Any) -> dict[str, Any]:
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     """With the nearest known name."""
-    wrong = {"user": 5, "verify_sll": True, "entities": {"organisation": "o"}, "control": {"wait_max": 0}}
+    wrong = {"user": True, "verify_sll": True, "entities": {"organisation": "o"}, "control": {"wait_max": 0}}
     with pytest.raises(errors.CpiError) as caught:
         cpi.connect(config(tmp_path, **wrong))
     for said in ("user: Expected `str", "is 'verify_ssl' meant?", "is 'organization' meant?", "control.wait_max: Expected"):

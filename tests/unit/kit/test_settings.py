@@ -89,6 +89,43 @@ def test_null_is_as_good_as_absent_however_deep() -> None:
         read_settings(Depths, {"entries": [{"a": None}]}, "block")
 
 
+class Scalars(msgspec.Struct, frozen=True):
+    """What people quote, or do not."""
+
+    number: int = 1
+    share: float | None = 0.5
+    on: bool = True
+    name: str = "gp3"
+    note: str | None = None
+    names: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
+    zone: Zone | None = None
+
+
+@pytest.mark.parametrize(
+    ("document", "wanted"),
+    [
+        ({"number": "4000", "share": "0.25", "on": "false"}, Scalars(4000, 0.25, on=False)),
+        ({"name": 7, "note": 8, "names": ["a", 9]}, Scalars(name="7", note="8", names=("a", "9"))),
+        ({"tags": {"a": 1, "b": "2"}}, Scalars(tags={"a": "1", "b": "2"})),
+        ({"zone": {"name": 1, "size": "2"}}, Scalars(zone=Zone("1", 2))),
+        ({"number": "", "share": "", "on": "", "name": "", "zone": "", "names": "", "tags": ""}, Scalars()),
+    ],
+)
+def test_scalars_are_taken_with_quotes_and_without(document: Any, wanted: Scalars) -> None:
+    """Where their meaning is plain; an empty string of an optional key stands for its default."""
+    assert read_settings(Scalars, document, "block") == wanted
+    assert read_cloud_properties(Scalars, document) == wanted
+
+
+def test_scalars_without_a_plain_meaning_are_faults_that_name_the_whole_key() -> None:
+    """YAML made 1.1 of what may have been 1.10, and true of yes."""
+    with pytest.raises(errors.CpiError) as caught:
+        read_cloud_properties(Scalars, {"number": "many", "on": "perhaps", "name": 1.1, "tags": {"a": True}}, "networks.a")
+    for key in ("networks.a.number: ", "networks.a.on: ", "networks.a.name: ", "networks.a.tags.a: "):
+        assert key in caught.value.message
+
+
 def test_null_stays_what_its_type_says_it_is() -> None:
     """Where a default is something else."""
     assert read_settings(Depths, {"meant": None}, "block").meant is None
@@ -109,19 +146,19 @@ def test_every_fault_is_told_at_once() -> None:
         "passwort": "x",
         "password": 7,
         "zone": {"nme": "a"},
-        "zones": [{"name": "b"}, {"name": 2}, "c"],
+        "zones": [{"name": "b"}, {"name": True}, "c"],
         "named": {"d": {"name": "d", "size": "large"}},
-        "names": ["e", 1],
+        "names": ["e", 1.1],
     }
     assert sorted(faults(document)) == [
         "block.endpoint: is missing",
         "block.named.d.size: Expected `int`, got `str`",
-        "block.names[1]: Expected `str`, got `int`",
+        "block.names[1]: Expected `str`, got `float`: put it in quotes",
         "block.password: Expected `str`, got int",
         "block.passwort: is not known here; is 'password' meant?",
         "block.zone.name: is missing",
         "block.zone.nme: is not known here; is 'name' meant?",
-        "block.zones[1].name: Expected `str`, got `int`",
+        "block.zones[1].name: Expected `str`, got `bool`: put it in quotes",
         "block.zones[2]: Expected `object`, got `str`",
     ]
 
@@ -202,7 +239,7 @@ def test_keys_that_some_cloud_knows_are_passed_over_where_that_is_wished(caplog:
     assert "os_type" not in caught.value.message
 
 
-@pytest.mark.parametrize("document", [None, [], {"endpoint": 1}])
+@pytest.mark.parametrize("document", [None, [], {"endpoint": True}])
 def test_wrong_cloud_properties_are_refused_always(document: Any) -> None:
     """A wrong type is no other cloud's key."""
     with pytest.raises(errors.CpiError, match="cloud properties have faults"):
