@@ -12,6 +12,8 @@ from cpi.kit.redaction import remember, secrets_in
 def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     """The cloud that a configuration (a path or a document) describes, with the context laid over the driver's block.
 
+    A token in the context is that of its create_vm and create_disk calls; Cloud.for_request gives each request its own.
+
     Raises CpiError listing every fault of the configuration, or what to install.
     """
     document = config.read_document(source)
@@ -31,6 +33,8 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     if faults:
         cloud.close()
         raise config.faulty(faults)
+    if context is not None and context.token:
+        return cloud.for_request(context.request_id, context.token)
     return cloud
 
 

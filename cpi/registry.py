@@ -45,7 +45,12 @@ def load(name: str) -> "type[Cloud]":
     try:
         found: type[Cloud] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise errors.CpiError(f"the driver {name!r} can not be loaded: {error}{install_hint(extra)}") from error
+        raise errors.CpiError(f"the driver {name!r} cannot be loaded: {error}{install_hint(extra)}") from error
+    except TypeError as error:
+        raise errors.CpiError(f"the driver {name!r} is not complete: {error}") from error
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise errors.CpiError(f"the driver {name!r} is not complete: {target} does not have {', '.join(missing)}")
     return found
 
 

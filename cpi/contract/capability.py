@@ -6,6 +6,7 @@ have led to a copy of the disk.
 """
 
 import enum
+from typing import Any
 
 from cpi.contract import errors
 
@@ -45,3 +46,14 @@ def refusal(capability: Capability, cloud: str, reason: str | None = None) -> er
     if capability in _COPIED_INSTEAD:
         return errors.NotSupported(f"{cloud} can not {capability.value}{because}: copy the data to a new disk instead")
     return errors.NotImplemented(f"{cloud} has no {capability.value.replace('_', ' ')}{because}")
+
+
+def check_powers(cloud: Any, contract: Any) -> None:
+    """Raises TypeError for a power that a Cloud class declares and lacks, and for one that it has and does not declare."""
+    for power in Capability:
+        for name in power.methods:
+            is_own = getattr(cloud, name) is not getattr(contract, name)
+            if power in cloud.capabilities and not is_own:
+                raise TypeError(f"{cloud.__name__} declares {power} and has no {name}")
+            if power not in cloud.capabilities and is_own and name in vars(cloud):
+                raise TypeError(f"{cloud.__name__} has {name} and does not declare {power}")

@@ -8,13 +8,14 @@ Any method may raise CpiError for a wrong argument or configuration and CloudErr
 Any number of threads may call one Cloud, and any number of processes one cloud.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from cpi.contract import errors
-from cpi.contract.capability import Capability, refusal
+from cpi.contract.capability import Capability, check_powers, refusal
 from cpi.contract.ids import AgentId, DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import (
     CloudConfig,
@@ -29,6 +30,7 @@ from cpi.contract.model import (
     Vm,
     VmResources,
 )
+from cpi.contract.request import Request, pass_through
 from cpi.contract.units import MiB
 
 
@@ -50,6 +52,13 @@ class Cloud(ABC):
     unsupported_because: ClassVar[Mapping[Capability, str]] = {}
     """Why it has not those that it lacks, for the errors that say so."""
 
+    def __init_subclass__(cls, *, powers: Literal["of the class", "of each instance"] = "of the class", **named: Any) -> None:
+        """Raises TypeError for a power declared and not overridden, and the reverse; an instance may stand for another cloud."""
+        super().__init_subclass__(**named)
+        if powers == "of the class":
+            check_powers(cls, Cloud)
+        pass_through(cls, Cloud)
+
     @classmethod
     @abstractmethod
     def connect(cls, config: CloudConfig) -> Self:
@@ -69,6 +78,18 @@ class Cloud(ABC):
         Again:   changes nothing.
         Raises:  nothing.
         """
+
+    def for_request(self, request_id: str, token: str | None = None) -> Self:
+        """The same cloud for the calls of one request of a director.
+
+        Given:   request_id is the director's own; token is that of its create_vm or create_disk, if it may be repeated.
+        Then:    a Cloud on the same connections, which tags what it makes with the id; the token of a call goes before this one.
+        Again:   another one; any number may be in use at once.
+        Raises:  nothing.
+        """
+        theirs = copy.copy(self)
+        vars(theirs)["_request"] = Request(request_id, token)
+        return theirs
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from cpi.contract.model import CallContext
+from cpi.contract.request import request_id
 
 MADE_BY: Final = "multicpi"
 DIRECTOR: Final = "multicpi-director"
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
 
 def birth_tags(context: CallContext, token: str | None = None) -> dict[str, str]:
     """Who made it, for which director, by which request, under which token: `cpi orphans` finds by these what nobody owns."""
-    tags = {MADE_BY: "1", DIRECTOR: context.director_uuid, REQUEST: context.request_id, TOKEN: token or ""}
+    tags = {MADE_BY: "1", DIRECTOR: context.director_uuid, REQUEST: request_id(context), TOKEN: token or ""}
     return {name: value for name, value in tags.items() if value}
 
 

@@ -16,7 +16,7 @@ from cpi.contract.units import MiB
 from cpi.rpc import versions
 from cpi.rpc.messages import Request, kind_of
 
-_NOT_ON_THE_WIRE: Final = frozenset({"connect", "close"})
+_NOT_ON_THE_WIRE: Final = frozenset({"connect", "close", "for_request"})
 _RESERVED: Final = frozenset({"director_uuid", "request_id", "vm", "token"})
 
 

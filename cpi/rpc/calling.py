@@ -12,6 +12,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain
 from cpi.contract.model import CallContext, Info
+from cpi.contract.request import request_id
 from cpi.kit import redaction
 from cpi.rpc import child, versions
 from cpi.rpc.messages import Failure, Request, Response, encode_request, parse_response
@@ -121,7 +122,7 @@ class Executable:
     def _wire_context(self, token: str | None) -> dict[str, Any]:
         context = self._context
         stemcell = context.stemcell_api_version
-        own = {"director_uuid": context.director_uuid, "request_id": context.request_id, "token": token or context.token}
+        own = {"director_uuid": context.director_uuid, "request_id": request_id(context), "token": token or context.token}
         return {
             **{key: value for key, value in own.items() if value},
             **({"vm": {"stemcell": {"api_version": stemcell}}} if stemcell is not None else {}),

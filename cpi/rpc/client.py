@@ -45,7 +45,7 @@ class ExternalSettings(msgspec.Struct, frozen=True):
     deadline_seconds: float = 1800.0
 
 
-class ExternalCloud(Cloud):
+class ExternalCloud(Cloud, powers="of each instance"):
     """Drives an executable, one process a call.
 
     The version of the API is negotiated once, when it is first needed. An executable does not declare its powers: say in

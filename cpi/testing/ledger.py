@@ -32,7 +32,7 @@ class Leak(AssertionError):
     """Something that was made could not be removed, or is still there."""
 
 
-class Ledger(Cloud):
+class Ledger(Cloud, powers="of each instance"):
     """Passes every call on, and keeps the book."""
 
     def __init__(self, cloud: Cloud, powers: frozenset[Capability], janitor: Cloud | None = None) -> None:

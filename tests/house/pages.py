@@ -1,4 +1,4 @@
-"""Writes what is generated: docs/contract.md, the clauses and tests of docs/conformance.md, the drivers in README.md, pictures.
+"""Writes what is generated: docs/contract.md, docs/api.md, parts of docs/conformance.md, the table in README.md, pictures.
 
 python -m tests.house.pages
 """
@@ -17,7 +17,7 @@ from cpi.contract.encoding import from_plain
 from cpi.migration.picture import picture
 from cpi.migration.report import Report
 from cpi.testing import clause_table
-from tests.house import property_tables
+from tests.house import api_page, property_tables
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
@@ -38,6 +38,7 @@ def generated() -> dict[str, str]:
     suite = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
     return {
         "docs/contract.md": contract_page(),
+        "docs/api.md": api_page.page(),
         "docs/conformance.md": _CLAUSES.sub(lambda _: clause_table.as_markdown(), suite),
         "README.md": _TABLE.sub(lambda _: driver_table(), readme),
         **property_tables.generated(),

@@ -1,4 +1,4 @@
-"""The session and the program in the README run, and show what the README says."""
+"""The session and the program in the README run, and show what the README says; so does the director of docs/director.md."""
 
 import os
 import re
@@ -11,8 +11,8 @@ from tests.house.source import ROOT
 _README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", _README, re.DOTALL | re.MULTILINE)
+def _blocks(language: str, text: str = _README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -38,3 +38,14 @@ def test_the_session_runs_as_shown(tmp_path: Path) -> None:
     (program,) = _blocks("python")
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     assert "can" in _run([sys.executable, "program.py"], tmp_path)
+
+
+def test_the_small_director_runs_as_shown(tmp_path: Path) -> None:
+    """It makes an instance, grows its disk, loses its VM, makes another, and removes all."""
+    page = (ROOT / "docs/director.md").read_text(encoding="utf-8")
+    (program,) = _blocks("python", page)
+    assert len([line for line in program.splitlines() if line.strip()]) <= 60
+    (tmp_path / "director.py").write_text(program, encoding="utf-8")
+    printed = _run([sys.executable, "director.py"], tmp_path)
+    shown = "the disk has 96 MiB; the job was down for … s\nthe VM is another one, with the same disk: True"
+    assert _pattern(shown).fullmatch(printed.strip()), printed

@@ -121,7 +121,7 @@ class ReportsAnOldVersion(MemoryCloud):
     "snapshot_disk_given_a_disk_in_use_leaves_its_data",
     "connect_then_the_powers_declared_are_the_methods_overridden",
 )
-class DeclaresWhatItLacks(MemoryCloud):
+class DeclaresWhatItLacks(MemoryCloud, powers="of each instance"):
     """SNAPSHOTS is declared, and refused."""
 
     snapshot_disk = Cloud.snapshot_disk
@@ -137,7 +137,7 @@ class DeclaresWhatItLacks(MemoryCloud):
     "set_disk_metadata_raises_not_implemented_without_the_capability",
     "connect_then_the_powers_declared_are_the_methods_overridden",
 )
-class LacksWithTheWrongError(MemoryCloud):
+class LacksWithTheWrongError(MemoryCloud, powers="of each instance"):
     """DISK_METADATA is not declared, and refused with an error that ends deployments."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.DISK_METADATA}

@@ -57,7 +57,7 @@ def test_a_driver_that_can_not_be_loaded_says_why(
     """A missing SDK, a renamed class."""
     plugin(tmp_path, "broken", broken=target)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(errors.CpiError, match="the driver 'broken' can not be loaded") as raised:
+    with pytest.raises(errors.CpiError, match="the driver 'broken' cannot be loaded") as raised:
         registry.load("broken")
     assert reason in raised.value.message
 

@@ -1,5 +1,6 @@
 """The clauses of connect, close, info, ping, and of the methods of api_version 1."""
 
+import functools
 from pathlib import Path
 
 from cpi.contract import errors
@@ -11,7 +12,7 @@ from cpi.testing.conformance.fixtures import ContractFixtures, Lost, Reconfigure
 from cpi.testing.faces import opened
 from cpi.testing.harness import Face, Harness
 from cpi.testing.ledger import Ledger
-from cpi.testing.maker import Maker, at_once
+from cpi.testing.maker import Maker, at_once, fresh_token
 
 
 class ConnectingClauses(ContractFixtures):
@@ -67,6 +68,24 @@ class ConnectingClauses(ContractFixtures):
         cloud = opened(harness, face, folder)
         cloud.close()
         cloud.close()
+
+    def test_for_request_given_a_token_repeats_are_the_same_disk(self, cloud: Ledger, harness: Harness) -> None:
+        """create_disk takes the token of the request, as if the call had given it."""
+        theirs = cloud.for_request("cpi-654321", fresh_token())
+        made = {theirs.create_disk(harness.disk_size, harness.disk_cloud_properties) for _ in range(2)}
+        assert len(made) == 1
+
+    def test_for_request_then_the_token_of_a_call_goes_first(self, cloud: Ledger, make: Maker, harness: Harness) -> None:
+        """It is the same disk, whichever request asks for it."""
+        token = fresh_token()
+        theirs = cloud.for_request("cpi-654321", fresh_token())
+        assert theirs.create_disk(harness.disk_size, harness.disk_cloud_properties, token=token) == make.disk(token=token)
+
+    def test_for_request_again_is_another_request(self, cloud: Ledger, harness: Harness) -> None:
+        """Two tokens name two disks, and both requests may be under way at once."""
+        both = [cloud.for_request("cpi-1", fresh_token()), cloud.for_request("cpi-2", fresh_token())]
+        made = at_once(*[functools.partial(one.create_disk, harness.disk_size, harness.disk_cloud_properties) for one in both])
+        assert len(set(made)) == len(both)
 
     def test_info_then_it_tells_formats_and_version(self, cloud: Ledger) -> None:
         """The director needs strings, and a version of at least 2."""

@@ -68,8 +68,6 @@ def exists(account: Account, disk_cid: DiskCid) -> bool:
 def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
     """An available disk in the VM's zone."""
     properties = read_properties(account, cloud_properties)
-    if size <= 0:
-        raise contract_errors.CpiError(f"a disk of {size} MiB can not be made: its size must be positive")
     if gib_from_mib(size) > _LARGEST_GIB:
         raise errors.NoRoom(f"EBS has no disks of {size} MiB: the largest is {_LARGEST_GIB} GiB")
     zone = _zone(account, properties, vm_cid)

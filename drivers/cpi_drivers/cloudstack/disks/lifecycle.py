@@ -35,8 +35,6 @@ class Disks:
         self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None, context: CallContext
     ) -> DiskCid:
         """A disk; CloudStack gives it storage when it is attached first."""
-        if size <= 0:
-            raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", token):

@@ -66,8 +66,6 @@ def zone_of(account: Account, disk_cid: DiskCid) -> str:
 def create(account: Account, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
     """A disk in the VM's zone, ready."""
     properties = read_properties(account, cloud_properties)
-    if size <= 0:
-        raise contract_errors.CpiError(f"a disk of {size} MiB can not be made: its size must be positive")
     if gib_from_mib(size) > _LARGEST_GIB:
         raise errors.NoRoom(f"Google has no disks of {size} MiB: the largest is {_LARGEST_GIB} GiB")
     zone = _zone(account, properties, vm_cid)

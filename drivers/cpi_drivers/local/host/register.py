@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext, Metadata
+from cpi.contract.request import request_id
 from cpi.kit.undo import Undo
 from cpi_drivers.local.host import locks
 from cpi_drivers.local.host import metadata as metadata_of
@@ -213,7 +214,7 @@ class Register:
             {
                 "made_by": "multicpi",
                 "director_uuid": self._context.director_uuid,
-                "request_id": self._context.request_id,
+                "request_id": request_id(self._context),
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
         )

@@ -37,8 +37,6 @@ class Disks:
         self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None, context: CallContext
     ) -> DiskCid:
         """A disk that is ready."""
-        if size <= 0:
-            raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         body: dict[str, Any] = {
             "size": max(1, gib_from_mib(size)),

@@ -38,8 +38,6 @@ class Disks:
 
     def create(self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
         """A disk, near a VM if one is named."""
-        if size <= 0:
-            raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "vcloud-call", token):

@@ -57,8 +57,6 @@ class Disks:
 
     def create(self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
         """An empty disk on the roomiest datastore that is meant."""
-        if size <= 0:
-            raise errors.CpiError(f"a disk has at least 1 MiB, not {size}")
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         vmdks, stores = self._near(vm_cid)
         vcenter, client = vmdks.site.vcenter, vmdks.site.client
