@@ -17,12 +17,18 @@ class TooShort(errors.CloudError):
     """Not all of a disk can be used; the message has the figures."""
 
 
-def check_extent(guest: Guest, folder: str, size: MiB) -> None:
-    """Raises TooShort if what is mounted there is far less than the disk that was ordered."""
+def check_extent(guest: Guest, folder: str, size: MiB) -> tuple[str, ...]:
+    """A note if the disk that is mounted there is far larger than what was ordered. Raises TooShort if it is far less."""
     extent = guest.extent(folder)
-    reason = "" if extent is None else shortfall(extent, size)
+    if extent is None:
+        return ()
+    reason = shortfall(extent, size)
     if reason:
         raise TooShort(f"not all of the new disk can be used: {reason}")
+    if extent.disk * _OF_A_DISK <= bytes_from_mib(size):
+        return ()
+    why = "the cloud rounds up, or made this disk for an earlier try of the same move"
+    return (f"{size} MiB were ordered, and the new disk has {mib_from_bytes(extent.disk)} MiB: {why}",)
 
 
 def shortfall(extent: Extent, size: MiB) -> str:

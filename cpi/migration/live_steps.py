@@ -6,12 +6,14 @@ from typing import Final
 import msgspec
 
 from cpi.contract import errors
-from cpi.migration import copying, holding, verifying
+from cpi.migration import copying, holding, scripts, verifying
 from cpi.migration.extent import check_extent
 from cpi.migration.guest import REPAIR, Guest
 from cpi.migration.moving import Move, State, Step
 from cpi.migration.report import Pass, Verify
-from cpi.migration.stopping import expected_seconds
+from cpi.migration.stopping import check_worth, expected_seconds
+
+_CALMER: Final = ", so they were not stopped; use --strategy copy, or wait for a calmer time"
 
 
 def _guest(move: Move) -> Guest:
@@ -39,13 +41,14 @@ def _take_away_from_vm(move: Move) -> None:
 
 def _copy_live(move: Move) -> State:
     guest, limits = _guest(move), move.order.limits
-    check_extent(guest, guest.target, move.order.size)
+    larger = check_extent(guest, guest.target, move.order.size)
     copying.check_room(guest)
     nodes, files, size = copying.skipped(guest)
     first = copying.copy_all(guest, limits, files, size, move.site.tell)
     passes, reason = copying.copy_until_little_is_left(guest, limits, (first,), move.site.tell)
+    _check_worth(move, passes)
     passes = _made_by("copy_live", passes)
-    notes = [f"{len(passes)} passes while the jobs ran: {reason}"]
+    notes = [*larger, f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
         notes.append(f"{nodes} sockets were left out: programs make them when they start")
     return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
@@ -76,13 +79,9 @@ def _verify_live(move: Move) -> State:
 
 
 def _check_worth(move: Move, passes: tuple[Pass, ...]) -> None:
-    """A first pass that went on where an earlier try was tells nothing of how long copying everything takes."""
-    took, everything = passes[-1].seconds, passes[0].seconds
-    if move.facts.new_disk_cid is None and took > max(everything, move.order.limits.down_seconds):
-        raise errors.CloudError(
-            f"a pass over what changes takes {took:.1f} s, and copying everything took {everything:.1f} s: a live copy would keep"
-            " the jobs down for longer than a plain one, so they were not stopped; use --strategy copy, or wait for a calmer time"
-        )
+    # a first pass that went on where an earlier try was tells nothing of how long copying everything takes
+    if move.facts.new_disk_cid is None:
+        check_worth(passes, move.order.limits, _CALMER if move.order.strategy else "")
 
 
 def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
@@ -123,6 +122,13 @@ def _verify_last(move: Move) -> State:
     return msgspec.structs.replace(move.state, listed_paths=verified.paths, notes=(*move.state.notes, *notes))
 
 
+def _empty_new_disk(move: Move) -> State:
+    guest = _guest(move)
+    guest.run(scripts.EMPTY)
+    # what was copied while the jobs ran is gone, and so is what was told of it
+    return msgspec.structs.replace(move.state, passes=(), verified_bytes=None, verified_files=None, expected_down_seconds=None)
+
+
 def _swap_disks(move: Move) -> State:
     new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
     mounted = agent.list_disk()
@@ -150,6 +156,7 @@ def _swap_back(move: Move) -> None:
 LIVE_STEPS: Final[dict[str, Step]] = {
     "attach_beside": Step("attach the new disk beside the old one", _attach_beside, _take_away, "detach the new disk"),
     "copy_live": Step("copy the data while the jobs run", _copy_live),
+    "empty_new_disk": Step("remove what was copied while the jobs ran", _empty_new_disk),
     "verify_live": Step("compare both disks while the jobs run", _verify_live),
     "copy_last": Step("copy what changed last", _copy_last),
     "verify_last": Step("compare what changed last", _verify_last),

@@ -91,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     before: Steps = ()
     after: Steps = ()
     fallback: "Plan | None" = None
-    """What follows when the cloud refuses a native step."""
+    """What follows when the cloud refuses a native step, or a live copy turns out not to be worth it."""
 
     @property
     def steps(self) -> Steps:
@@ -125,6 +125,8 @@ _STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
 }
 # The jobs are stopped already when a native step is refused.
 _COPY_INSTEAD: Final[Steps] = _STEPS[Strategy.COPY][0][1:]
+# The new disk is attached already; that it is made sure of once more has it taken away before the jobs are started again.
+_COPY_AFTER_ALL: Final[Steps] = ("empty_new_disk", "stop_jobs", "attach_new_disk", "copy_data")
 
 # An earlier try got as far as the swap: the new disk may be mounted beside the store, or the jobs may run on it.
 _FINISH: Final[Steps] = ("stop_jobs", "mount_new_disk", *_STEPS[Strategy.COPY][1])
@@ -150,7 +152,7 @@ def plan(order: Order, facts: Facts) -> Plan:
     before, after = _STEPS[strategy]
     if order.snapshot and strategy is not Strategy.NOTHING:
         before = ("snapshot_disk", *before)
-    return Plan(strategy, reason, before, after, fallback=_fallback(strategy))
+    return Plan(strategy, reason, before, after, fallback=_fallback(strategy, order))
 
 
 def _chosen(order: Order, facts: Facts) -> tuple[Strategy, str]:
@@ -199,7 +201,10 @@ def _difference(order: Order, *, same_kind: bool) -> str:
     return "other properties" if order.size == order.old_size else f"other properties and {order.size} MiB"
 
 
-def _fallback(strategy: Strategy) -> Plan | None:
+def _fallback(strategy: Strategy, order: Order) -> Plan | None:
+    if strategy is Strategy.LIVE_COPY and order.strategy is None:
+        reason = "a live copy was tried, and would have kept the jobs down for longer"
+        return Plan(Strategy.COPY, reason, _COPY_AFTER_ALL, _STEPS[Strategy.COPY][1])
     if strategy not in _NEEDS:
         return None
     reason = f"the cloud refused to {_NEEDS[strategy].value.replace('_disk', '')} the disk"

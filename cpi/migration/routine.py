@@ -23,7 +23,7 @@ from cpi.migration.performing import Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
 from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy, Verify
 from cpi.migration.steps import STEPS
-from cpi.migration.stopping import Limits
+from cpi.migration.stopping import Limits, NotWorth
 
 _ATTEMPTS = 3
 _LEFT_STOPPED = (
@@ -161,13 +161,24 @@ class _Going:
                 undo.push(STEPS[name].what, partial(self._undo, name))
             try:
                 self._do(name)
-            except _REFUSALS as error:
-                if self._course.fallback is None or name != self._course.before[-1]:
+            except (*_REFUSALS, NotWorth) as error:
+                if self._course.fallback is None or not self._gives_way(name, error):
                     raise
                 self._course = self._course.fallback
                 self._journal.fell_back(self._course, error)
+                self._note(error)
                 self._before(undo)
                 return
+
+    def _gives_way(self, name: str, error: errors.Error) -> bool:
+        if self._course.strategy is Strategy.LIVE_COPY:
+            return isinstance(error, NotWorth)
+        return name == self._course.before[-1] and isinstance(error, _REFUSALS)
+
+    def _note(self, error: errors.Error) -> None:
+        state = self._move.state
+        state = msgspec.structs.replace(state, notes=(*state.notes, error.message))
+        self._move = msgspec.structs.replace(self._move, state=state)
 
     def _after(self) -> None:
         ahead = list(self._course.after)

@@ -224,6 +224,13 @@ list "$W/base"
 sum "$W/base"
 """
 
+# An agent's copy adds to what it finds.
+EMPTY: Final = """
+gently
+$G find "$T/." -xdev -mindepth 1 ! -path "$T/./lost+found" -delete
+sync -f "$T/."
+"""
+
 # $1 the limit in KiB a second. cp keeps up with the disk where rsync does not, but it can only fill what is empty.
 BULK: Final = f"""
 {MEND}

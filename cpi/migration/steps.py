@@ -154,9 +154,10 @@ def _thawed(move: Move) -> bool:
 def _copy_data(move: Move) -> State:
     new, old, agent = move.disk_cid, move.order.old_disk_cid, move.site.agent
     guest = None if move.facts.no_live_copy else move.site.guest(move.order.move_id)
+    notes = move.state.notes
     if agent.list_disk() != (new,):
         if guest is not None:
-            check_extent(guest, guest.target, move.order.size)
+            notes += check_extent(guest, guest.target, move.order.size)
             verifying.list_before(guest, move.order.verify)
         try:
             agent.migrate_disk(old, new)
@@ -166,7 +167,7 @@ def _copy_data(move: Move) -> State:
     if mounted != (new,):
         raise errors.CloudError(f"the agent says that it copied the data, and has {', '.join(mounted) or 'nothing'} mounted")
     paths = None if guest is None else verifying.check_after(guest)
-    return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*move.state.notes, _compared(paths, move.order.verify)))
+    return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*notes, _compared(paths, move.order.verify)))
 
 
 def _compared(paths: int | None, what: Verify) -> str:

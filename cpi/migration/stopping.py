@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from cpi.contract import errors
 from cpi.migration.report import Pass
+
+
+class NotWorth(errors.CloudError):
+    """Copying what changes takes longer than copying everything: a plain copy keeps the jobs down for less."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -27,6 +32,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 def expected_seconds(passes: Sequence[Pass]) -> float:
     """How long the next pass takes if as much has changed as before the last one."""
     return passes[-1].seconds if passes else 0.0
+
+
+def check_worth(passes: Sequence[Pass], limits: Limits, advice: str) -> None:
+    """Raises NotWorth with the figures and the advice. The first pass has to have copied everything."""
+    took, everything = passes[-1].seconds, passes[0].seconds
+    if took > max(everything, limits.down_seconds):
+        raise NotWorth(
+            f"a pass over what changes takes {took:.1f} s, and copying everything took {everything:.1f} s: a live copy would keep"
+            f" the jobs down for longer than a plain one{advice}"
+        )
 
 
 def enough(passes: Sequence[Pass], limits: Limits) -> str | None:

@@ -179,22 +179,50 @@ def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(vm: Databas
         assert vm.disks() == before | {report.disk_cid}
 
 
-def test_a_pass_longer_than_copying_everything_ends_the_try_while_the_job_runs(make_vm: MakeVm) -> None:
-    """The guest is slowed down from the second pass on: the jobs are not stopped for what takes longer than a plain copy."""
+class _Slower:
+    """A guest that is slowed down from the second pass on."""
+
+    def __init__(self, vm: DatabaseVm) -> None:
+        self._real = vm.shell()
+        self.root = self._real.root
+
+    def run(self, command: Sequence[str], **more: Any) -> Output:
+        """As a Shell does."""
+        slow = ["sleep 4"] if any('mv "$W/now" "$W/base"' in word for word in command) else []
+        return self._real.run(["sh", "-c", "; ".join([*slow, 'exec "$@"']), "sh", *command], **more)
+
+
+_ONE_PASS = Limits(down_seconds=0.5, most_passes=2)
+
+
+@pytest.mark.root
+def test_a_pass_longer_than_copying_everything_ends_the_try_while_the_job_runs(tmp_path: Path) -> None:
+    """Who asked for a live copy gets it or nothing: the jobs are not stopped for what takes longer than a plain copy."""
+    with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
+        vm = make(96, 2)
+        with pytest.raises(MoveFailed, match=r"longer than a plain one, so they were not stopped; use --strategy copy") as failed:
+            vm.move(128, strategy="live_copy", shell=_Slower(vm), limits=_ONE_PASS)
+        assert failed.value.report.jobs_down_seconds == 0
+        _assert_undone(vm, failed.value)
+
+
+def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm) -> None:
+    """Left to choose, the move goes on with the jobs down, and says so; nothing of the try is left on the new disk."""
     vm = make_vm(96, 2)
-    real = vm.shell()
+    store = vm.seen / "var/vcap/store"
+    (store / "gone").write_text("before the jobs are stopped")
+    (store / "kept").write_text("kept")
 
-    class _Slower:
-        root = real.root
+    def remove(event: Event) -> None:
+        if event.kind is EventKind.FELL_BACK:
+            (store / "gone").unlink()
 
-        def run(self, command: Sequence[str], **more: Any) -> Output:
-            slow = ["sleep 4"] if any('mv "$W/now" "$W/base"' in word for word in command) else []
-            return real.run(["sh", "-c", "; ".join([*slow, 'exec "$@"']), "sh", *command], **more)
-
-    with pytest.raises(MoveFailed, match="a live copy would keep the jobs down for longer than a plain one") as failed:
-        vm.move(128, strategy="live_copy", shell=_Slower(), limits=Limits(down_seconds=0.5, most_passes=3))
-    assert failed.value.report.jobs_down_seconds == 0
-    _assert_undone(vm, failed.value)
+    report = vm.move(128, shell=_Slower(vm), limits=_ONE_PASS, on_event=remove)
+    assert (report.strategy, report.passes) == (Strategy.COPY, ())
+    assert "a live copy was tried" in report.reason
+    assert [note for note in report.notes if "a live copy would keep the jobs down for longer than a plain one" in note]
+    assert ((store / "gone").exists(), (store / "kept").read_text()) == (False, "kept")
+    vm.assert_well()
 
 
 def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(vm: DatabaseVm) -> None:

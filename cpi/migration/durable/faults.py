@@ -10,6 +10,7 @@ from cpi.kit.redaction import scrubbed
 from cpi.kit.waiting import Overdue
 from cpi.migration.disks import VmGone
 from cpi.migration.report import MoveRefused
+from cpi.migration.stopping import NotWorth
 
 
 class MoveCancelled(errors.CloudError):
@@ -22,7 +23,7 @@ _KNOWN: Final[dict[str, type[errors.Error]]] = {
         errors.CpiError, errors.NotImplemented, errors.NotSupported, errors.CloudError, errors.VMNotFound,
         errors.NetworkNotFound, errors.NoDiskSpace, errors.DiskNotAttached, errors.DiskNotFound, errors.VMCreationFailed,
         agent_errors.AgentError, agent_errors.AgentUnreachable, agent_errors.AgentTimeout, agent_errors.AgentTaskFailed,
-        agent_errors.AgentUnknownMessage, Overdue, NotStarted, MoveRefused, MoveCancelled, VmGone,
+        agent_errors.AgentUnknownMessage, Overdue, NotStarted, MoveRefused, MoveCancelled, VmGone, NotWorth,
     )
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from cpi.migration.report import EventKind, Pass, Report, StepTime, Strategy
 from cpi.migration.steps import STEPS
 
 _SWAPS: Final = frozenset({"swap_disks", "copy_data", "mount_new_disk", "resize_disk", "update_disk"})
-_NATIVE: Final = frozenset({"resize_disk", "update_disk"})
+_GIVE_WAY: Final = frozenset({"resize_disk", "update_disk", "copy_live", "verify_live"})
 _LONGEST_BREATH_SECONDS: Final = 1.0
 
 
@@ -98,7 +98,7 @@ def _failed(report: Report) -> set[str]:
     """The steps whose last try failed; that a cloud refused a change is none of them, if the data was copied instead."""
     last = {step.name: step.fault for step in report.steps if not step.undone}
     fell_back = any(event.kind is EventKind.FELL_BACK for event in report.events)
-    return {name for name, fault in last.items() if fault and not (fell_back and name in _NATIVE)}
+    return {name for name, fault in last.items() if fault and not (fell_back and name in _GIVE_WAY)}
 
 
 def _row(step: StepTime, report: Report) -> Row:

@@ -98,10 +98,19 @@ def test_no_power_is_used_that_the_cloud_lacks(order: Order, facts: Facts) -> No
 def test_a_fallback_begins_with_the_disk_back_at_the_vm(order: Order, facts: Facts) -> None:
     """The jobs are stopped already, the native step has detached the disk."""
     made = _planned(order, facts)
-    if made is not None and made.fallback is not None:
+    if made is not None and made.fallback is not None and made.strategy is not Strategy.LIVE_COPY:
         assert made.fallback.before[0] == "attach_old_disk"
         assert "stop_jobs" not in made.fallback.steps
         assert made.fallback.fallback is None
+
+
+@given(order=_orders, facts=_known_facts)
+def test_only_a_live_copy_that_was_chosen_may_become_a_plain_one(order: Order, facts: Facts) -> None:
+    """The jobs run then, the new disk is attached and holds what was copied: that goes, and the jobs are stopped."""
+    made = _planned(order, facts)
+    if made is not None and made.strategy is Strategy.LIVE_COPY:
+        assert (made.fallback is None) == (order.strategy is Strategy.LIVE_COPY)
+        assert made.fallback is None or made.fallback.before[:2] == ("empty_new_disk", "stop_jobs")
 
 
 @given(order=_orders, facts=_known_facts)
