@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,29 @@ def test_a_daemon_that_closed_everything_is_found_by_its_mounts(loop_place: Plac
     pids = process.pids()
     cloud.delete_vm(vm_cid)
     wait_until(lambda: not any(_runs(pid) for pid in pids), "their end", deadline_seconds=60)
+
+
+def test_a_vms_root_lets_its_users_through(either: Place) -> None:
+    """sshd refuses logins where it does not; the VM's folder above it stays its owner's."""
+    vm_cid = either.vm().cid
+    folder = either.layout.vm(vm_cid)
+    root = f"/proc/{either.process(vm_cid).pids()[0]}/root{folder}/root"
+    assert stat.S_IMODE(Path(root).stat().st_mode) == 0o755
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.root
+def test_a_daemon_that_is_all_that_is_left_of_a_vm_is_killed(loop_place: Place) -> None:
+    """Nobody holds the lock any more, so the VM is lost, but the daemon still writes to its disk."""
+    program = "import os, time; os.fork() and os._exit(0); os.setsid(); os.closerange(0, 256); time.sleep(3600)"
+    cloud = loop_place.connect(agent={"command": [sys.executable, "-c", program]})
+    vm_cid = cloud.create_vm(AGENT, loop_place.stemcell(), {}, {}).cid
+    process = loop_place.process(vm_cid)
+    wait_until(lambda: not process.alive() and process.pids(), "the daemon alone", deadline_seconds=60)
+    (daemon,) = process.pids()
+    assert cloud.has_vm(vm_cid) is False
+    cloud.delete_vm(vm_cid)
+    wait_until(lambda: not _runs(daemon), "its end", deadline_seconds=60)
 
 
 def _runs(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """A mount namespace of the VM's own, and its copy-on-write root. Linux and root only; all of it goes with the last process."""
 
 import ctypes
+import hashlib
 import os
 
 _CLONE_NEWNS = 0x00020000
@@ -19,6 +20,19 @@ def isolate_mounts() -> None:
     # private to the machine, but shared with rooms within the VM: see separate_view
     for propagation in (_MS_PRIVATE, _MS_SHARED):
         _check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | propagation), None), "making mounts private")
+
+
+def name_of_mark(vm_dir: str) -> str:
+    """What tells the mounts of this VM's processes from all others, for as long as one of them lives."""
+    return f"multicpi-vm-{hashlib.sha256(vm_dir.encode()).hexdigest()[:32]}"
+
+
+def mark_mounts(vm_dir: str) -> None:
+    """Every process of this namespace shows the VM's mark among its mounts, whatever else it lets go of."""
+    place = f"{vm_dir}/mark"
+    os.makedirs(place, exist_ok=True)  # noqa: PTH103 - os as in the launcher
+    answer = _libc().mount(name_of_mark(vm_dir).encode(), place.encode(), b"tmpfs", ctypes.c_ulong(0), b"mode=700,size=4k")
+    _check(answer, f"the VM's mark at {place}")
 
 
 def separate_view() -> None:

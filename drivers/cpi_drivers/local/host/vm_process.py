@@ -67,10 +67,10 @@ class VmProcess:
         """Returns when all are gone; none is fine. Raises CloudError if one can not be killed."""
 
         def gone() -> bool:
-            if not self.alive():
+            if not self.alive() and not self._marked():
                 return True
             self._signal_all()
-            return not self.alive()
+            return not self.alive() and not self._marked()
 
         wait_until(
             gone,
@@ -80,7 +80,7 @@ class VmProcess:
         )
 
     def pids(self) -> list[int]:
-        """Who holds the lock, and who shares the mounts of those. Linux only; elsewhere the process group's first."""
+        """Who holds the lock, shares the mounts of those, or shows the VM's mark. Linux only; elsewhere the group's first."""
         if not Path("/proc/self/fdinfo").exists():
             return self._group()
         try:
@@ -91,7 +91,17 @@ class VmProcess:
         holders = [pid for pid in pids if _holds(pid, lock)]
         # one that daemonised has closed the lock and left the group, but not the mounts
         spaces = {_mounts(pid) for pid in holders} - {_mounts(os.getpid()), ""}
-        return [pid for pid in pids if pid in holders or (spaces and _mounts(pid) in spaces)]
+        marked = set(self._marked())
+        return [pid for pid in pids if pid in holders or pid in marked or (spaces and _mounts(pid) in spaces)]
+
+    def _marked(self) -> list[int]:
+        """Who is in the VM's mount namespace, though no process of it may hold the lock any more."""
+        if not (self._folder / "mark").exists():
+            return []
+        from cpi_drivers.local.agent.namespace import name_of_mark
+
+        mark = name_of_mark(str(self._folder)).encode()
+        return [pid for pid in _all_pids() if pid != os.getpid() and mark in _mount_table(pid)]
 
     def _signal_all(self) -> None:
         for pid in self.pids():
@@ -110,6 +120,13 @@ class VmProcess:
 
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - names are all that is wanted
+
+
+def _mount_table(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/mountinfo").read_bytes()
+    except OSError:
+        return b""
 
 
 def _mounts(pid: int) -> str:

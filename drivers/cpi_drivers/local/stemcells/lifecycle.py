@@ -31,6 +31,8 @@ class Stemcells:
         with self._register.making("stemcells", columns) as cid:
             make_folder(self._register.layout.stemcell(cid))
             left_out = extract(image, self._register.layout.stemcell(cid))
+            # it is the root of VMs: sshd and users in them have to pass through it; what lies above is the owner's alone
+            self._register.layout.stemcell(cid).chmod(0o755)
         if left_out.counts:
             _log.warning("the stemcell %s lacks what this user cannot keep: %s", cid, left_out)
         return cid
