@@ -3,18 +3,22 @@
 {"cloud": {"plugin": NAME, "properties": {NAME: {…}, "agent": {"mbus": …}, "ntp": […], "blobstore": {…}}}}, as the official
 CPIs take it. The keys of a cpi-config entry arrive flat in a call's context and lie over the plugin's own block for that call.
 A key whose value is null is as good as absent; a null in the context takes away what the block says.
+
+A document without `cloud`, as CPIs in Go have it, means the same: {NAME: {…}, "Actions": {"Agent": {…}}}, its keys in CamelCase.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cpi.contract import errors
 
 if TYPE_CHECKING:
     from cpi.contract.model import AgentDefaults, CallContext, CloudConfig
 
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HEAD = "the configuration has faults:"
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -23,7 +27,7 @@ Source = str | os.PathLike[str] | Mapping[str, Any]
 def read_document(source: Source) -> Mapping[str, Any]:
     """The document from a path, or a mapping as it is. Raises CpiError saying what is wrong with the file."""
     if isinstance(source, Mapping):
-        return source
+        return _in_our_form(source)
     path = os.fspath(source)
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs the info path its time
@@ -37,7 +41,30 @@ def read_document(source: Source) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
         raise errors.CpiError(f"the configuration {path}: expected an object, got {type(document).__name__}")
     refuse_half_characters(document, f"the configuration {path}")
-    return document
+    return _in_our_form(document)
+
+
+def _in_our_form(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    actions = document.get("Actions")
+    if "cloud" in document or not isinstance(actions, Mapping):
+        return document
+    blocks = [key for key, value in document.items() if key != "Actions" and isinstance(value, Mapping)]
+    if len(blocks) != 1:
+        return document
+    plugin = blocks[0].lower()
+    agent = actions.get("Agent")
+    told = {key.lower(): _lower(value) if key.lower() == "blobstore" else value for key, value in (agent or {}).items()}
+    return {"cloud": {"plugin": plugin, "properties": {plugin: _snaked(document[blocks[0]]), "agent": told}}}
+
+
+def _lower(value: Any) -> Any:
+    return {key.lower(): each for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
+def _snaked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_WORDS.sub("_", key).lower(): _snaked(each) for key, each in value.items()}
+    return [_snaked(each) for each in value] if isinstance(value, list) else value
 
 
 def refuse_half_characters(document: Mapping[str, Any], what: str) -> None:
@@ -58,8 +85,24 @@ def plugin_of(document: Mapping[str, Any]) -> str:
     return plugin
 
 
-def cloud_config(document: Mapping[str, Any], block: str, context: "CallContext | None" = None) -> "CloudConfig":
-    """What the driver is connected with: its block (named block) with the context laid over, and what agents are told.
+class Block(NamedTuple):
+    """Where the driver's own block is in cloud.properties."""
+
+    key: str
+    other_keys: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """Its keys that may also lie beside it."""
+
+    def found(self, properties: Mapping[str, Any]) -> tuple[str, Any]:
+        """Its key, and what is there; what lies beside it is in it."""
+        key = next((key for key in (self.key, *self.other_keys) if properties.get(key)), self.key)
+        own = _given(properties, key, {})
+        beside = {name: properties[name] for name in self.beside if properties.get(name) is not None}
+        return key, {**beside, **own} if beside and isinstance(own, Mapping) else own
+
+
+def cloud_config(document: Mapping[str, Any], block: str | Block, context: "CallContext | None" = None) -> "CloudConfig":
+    """What the driver is connected with: its block (or its key) with the context laid over, and what agents are told.
 
     A block that is a list (vCenters) has the context laid over its first entry. Raises CpiError listing every fault.
     """
@@ -80,7 +123,7 @@ def faults_in(error: errors.CpiError) -> list[str]:
 
 
 def read_cloud_config(
-    document: Mapping[str, Any], block: str, context: "CallContext | None" = None
+    document: Mapping[str, Any], block: str | Block, context: "CallContext | None" = None
 ) -> "tuple[CloudConfig, list[str]]":
     """As cloud_config, with the faults beside what could be read: a driver may find more in its own block."""
     from cpi.contract.model import CallContext, CloudConfig
@@ -92,7 +135,8 @@ def read_cloud_config(
     if not isinstance(properties, Mapping):
         faults.append("cloud.properties: expected an object")
         properties = {}
-    own = _with_context(_given(properties, block, {}), context, f"cloud.properties.{block}", faults)
+    key, found = (Block(block) if isinstance(block, str) else block).found(properties)
+    own = _with_context(found, context, f"cloud.properties.{key}", faults)
     strict = _given(properties, "strict_properties", otherwise=False)
     if not isinstance(strict, bool):
         faults.append("cloud.properties.strict_properties: expected true or false")
@@ -108,8 +152,9 @@ def _given(holder: Mapping[str, Any], key: str, otherwise: Any) -> Any:
 def _with_context(own: Any, context: "CallContext", where: str, faults: list[str]) -> Any:
     from cpi.contract.model import Overlaid
 
-    if isinstance(own, list) and own:
-        return [_with_context(own[0], context, f"{where}[0]", faults), *own[1:]]
+    if isinstance(own, list) and (own or context.properties):
+        first = own[0] if own else {}  # a cpi-config may say all of it
+        return [_with_context(first, context, f"{where}[0]", faults), *own[1:]]
     if not isinstance(own, Mapping):
         faults.append(f"{where}: expected an object")
         return own

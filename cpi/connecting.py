@@ -21,7 +21,8 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     if context is not None:
         remember(secrets_in(context.properties))
     cloud_class = registry.load(config.plugin_of(document))
-    read, faults = config.read_cloud_config(document, cloud_class.block or cloud_class.name, context)
+    block = config.Block(cloud_class.block or cloud_class.name, cloud_class.other_blocks, cloud_class.beside_block)
+    read, faults = config.read_cloud_config(document, block, context)
     try:
         cloud = cloud_class.connect(read)
     except errors.CpiError as error:

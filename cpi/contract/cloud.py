@@ -43,6 +43,12 @@ class Cloud(ABC):
     block: ClassVar[str] = ""
     """The key of the driver's own block under cloud.properties, if it is not the name."""
 
+    other_blocks: ClassVar[tuple[str, ...]] = ()
+    """Other keys that it may have, in older documents."""
+
+    beside_block: ClassVar[tuple[str, ...]] = ()
+    """Keys of the block that may also lie beside it."""
+
     stemcell_formats: ClassVar[tuple[str, ...]]
     """The formats of stemcell it takes, best first."""
 

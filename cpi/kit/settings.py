@@ -1,9 +1,10 @@
 """From a document to a frozen struct, with every fault of it in one error and its secrets wrapped.
 
 A driver declares its settings as a msgspec.Struct; a field of type Secret hides its value from repr and logs.
-A key whose value is null is as good as absent, except where its type says that null means something of its own. So is an
-optional one whose value is an empty string, where a string means nothing. Scalars that people quote or do not quote are taken
-as what is wanted: "4000" for a number, "true" for a boolean, 12345 for a string.
+A key whose value is null is as good as absent, except where its type says that null means something of its own. So are an
+optional one whose value is an empty string, where a string means nothing; and, where null may be said, a blank text, and an empty
+object where an object has keys that it must have. Scalars that people quote or do not quote are taken as what is wanted: "4000"
+for a number, "true" for a boolean, 12345 for a string.
 """
 
 import difflib
@@ -126,12 +127,10 @@ class _Reader:
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
             name, path = field.encode_name, f"{where}.{field.encode_name}"
-            if document.get(name) == "" and _means_absent(field):
-                continue
-            if document.get(name) is not None or (name in document and _takes_null(field.type)):
+            if name in document and not _is_left_out(field, document[name]):
                 values[field.name] = self.value(field.type, document[name], path)
             elif field.required:
-                self.faults.append(f"{path}: is missing{' (it is null)' if name in document else ''}")
+                self.faults.append(f"{path}: is missing{' (it is null)' if name in document and document[name] is None else ''}")
         return None if self.faults else self._made(kind, values, where)
 
     def _look_for_unknown(
@@ -192,6 +191,22 @@ def _options(wanted: Any) -> list[Any]:
 
 def _takes_null(wanted: Any) -> bool:
     return type(None) in _options(wanted)
+
+
+def _is_left_out(field: Any, value: Any) -> bool:
+    """Whether a key with this value is as good as absent."""
+    if value == "" and isinstance(value, str) and _means_absent(field):
+        return True
+    if not _takes_null(field.type):
+        return value is None
+    options = _options(field.type)
+    if isinstance(value, str):
+        return not value.strip() and (str in options or Secret in options)
+    return value == {} and isinstance(value, Mapping) and _has_required(options)
+
+
+def _has_required(options: list[Any]) -> bool:
+    return any(field.required for option in options if _is_struct(option) for field in msgspec.structs.fields(option))
 
 
 def _present(named: Mapping[Any, Any], wanted: Any) -> dict[Any, Any]:

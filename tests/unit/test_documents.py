@@ -1,5 +1,6 @@
 """What operators already have is taken: whole configurations, null keys anywhere, and contexts with keys of tomorrow."""
 
+import json
 import logging
 from collections.abc import Callable
 from importlib import import_module
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 import cpi
-from cpi.config import read_document
+from cpi import registry
+from cpi.config import Block, cloud_config, plugin_of, read_document
 from cpi.contract.model import CallContext
 from cpi.kit.settings import read_cloud_properties
 
@@ -136,11 +138,89 @@ def connected(driver: str, properties: dict[str, Any], **around: Any) -> cpi.Clo
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_a_configuration_of_the_official_job_is_taken_as_it_is(path: Path) -> None:
-    """By the driver that it names."""
-    cloud = cpi.connect(path)
+def test_a_configuration_of_the_official_job_is_taken_as_it_is(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the driver that it names, and without a word."""
+    with caplog.at_level(logging.WARNING):
+        cloud = cpi.connect(path)
     assert cloud.name == read_document(path)["cloud"]["plugin"]
+    assert cloud.name in path.stem
+    assert caplog.messages == []
     cloud.close()
+
+
+def block_of(name: str, context: CallContext | None = None, **changed: Any) -> Any:
+    """What the driver reads of one of the documents."""
+    document: dict[str, Any] = json.loads((DOCUMENTS[0].parent / f"{name}.json").read_text(encoding="utf-8"))
+    document.get("cloud", {}).get("properties", {}).update(changed)
+    plugin = plugin_of(read_document(document))
+    cloud = registry.load(plugin)
+    block = Block(cloud.block or cloud.name, cloud.other_blocks, cloud.beside_block)
+    return import_module(f"cpi_drivers.{plugin}.settings").read(cloud_config(read_document(document), block, context))
+
+
+def test_the_document_of_the_cloudstack_cpi_in_go_means_the_same_as_ours() -> None:
+    """Its words are in CamelCase, and the agent's are under `Actions`."""
+    read = block_of("cloudstack_go")
+    assert (read.api_key, read.secret_access_key.reveal(), read.default_zone) == ("key-1", "word-1", "zone-1")
+    assert (read.default_offer.disk, read.default_offer.custom_disk) == (None, "shared.custom")
+    assert (read.seconds("attach_volume"), read.seconds("create_vm"), read.is_public) == (36000, 1800, True)
+    document = read_document(json.loads((DOCUMENTS[0].parent / "cloudstack_go.json").read_text(encoding="utf-8")))
+    agent = cloud_config(document, "cloudstack").agent
+    assert (agent.mbus, agent.ntp) == ("nats://10.0.0.6:4222", ("0.pool.ntp.org",))
+    assert agent.blobstore is not None
+    assert agent.blobstore["options"]["endpoint"] == "http://10.0.0.6:25250"
+
+
+def test_the_words_of_the_cloudstack_cpi_in_java_are_heeded() -> None:
+    """Those that mean something."""
+    read = block_of("cloudstack_java")
+    assert (read.seconds("create_vm"), read.is_public, read.proxy_url, read.expunges) == (900, True, None, True)
+
+
+def test_the_list_of_the_vcloud_cpi_is_its_block() -> None:
+    """The context lies over it; a second entry is refused, not left out."""
+    read = block_of("vcloud", CallContext(properties={"user": "other"}))
+    assert (read.user, read.patience.wait_max, read.entities.vapp_storage_profile) == ("other", 900, "*")
+    with pytest.raises(cpi.CpiError, match=r"vcds: expected one entry, got 2"):
+        block_of("vcloud", vcds=[{}, {}])
+
+
+def test_the_go_cpi_for_openstack_has_its_repeating_beside_the_block() -> None:
+    """And a blank config drive is none."""
+    read = block_of("openstack_go")
+    assert (read.repeating("create_vm").max_attempts, read.repeating("delete_vm").max_attempts) == (3, 7)
+    assert read.config_drive is None
+
+
+def test_what_nobody_set_on_vsphere_is_absent() -> None:
+    """Blank certificates, empty pools and host groups."""
+    (read,) = block_of("vsphere_blanks")
+    (datacenter,) = read.datacenters
+    clusters = import_module("cpi_drivers.vsphere.settings").clusters_by_name(datacenter.clusters)
+    assert {name: (one.resource_pool, one.hosts) for name, one in clusters.items()} == {
+        "cluster-1": (None, None),
+        "cluster-2": (None, None),
+    }
+    assert (read.connection_options.ca_cert, dict(read.vmx_options), read.nsxt.ca_cert) == (None, {}, None)
+    assert not datacenter.has_sub_folders
+
+
+def test_a_cpi_config_may_say_all_of_a_vcenter() -> None:
+    """The configuration has an empty list, as a director with a cpi-config alone has; with nothing over it, it is refused."""
+    nothing: tuple[Any, ...] = ([], None)
+    for empty in nothing:
+        (read,) = block_of("vsphere", CallContext(properties=BLOCKS["vsphere"]), vcenters=empty)
+        assert read.host == "v.example"
+    with pytest.raises(cpi.CpiError, match="vcenters: expected"):
+        block_of("vsphere", vcenters=[])
+
+
+@pytest.mark.parametrize("said", [{"vm_group": ""}, {"vm_group": " \n"}, {"storage_policy": {}}, {"tags": None}])
+def test_nothing_that_is_rendered_is_as_good_as_absent(said: dict[str, Any]) -> None:
+    """Where null may be said: blank texts, and empty objects that would need keys."""
+    kind = import_module("cpi_drivers.vsphere.properties").VmProperties
+    needed = NEEDED["vsphere.VmProperties"]
+    assert read_cloud_properties(kind, {**needed, **said}) == read_cloud_properties(kind, needed)
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")

@@ -12,10 +12,13 @@ from cpi.kit.settings import Secret, read_settings
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 # Keys that the official CPIs take and that mean nothing here: there is no registry, no sweep in the background, no waiting
-# beyond a job's end, and the key of a key pair is nobody's business; what agents get is read elsewhere.
+# beyond a job's end, VMs get their addresses by DHCP always, and the key of a key pair is nobody's business; what agents get is
+# read elsewhere.
 MEANINGLESS: Final = frozenset(
-    {"actions", "interval_clean_disk", "nats", "private_key", "registry", "vm_create_delay", "vm_expunge_delay"}
+    {"actions", "interval_clean_disk", "nats", "private_key", "registry", "use_dhcp", "vm_create_delay", "vm_expunge_delay"}
 )
+
+_JOB_SECONDS: Final = 1800.0
 
 
 class DefaultOffer(msgspec.Struct, frozen=True):
@@ -34,8 +37,8 @@ class DefaultOffer(msgspec.Struct, frozen=True):
 class Timeouts(msgspec.Struct, frozen=True):
     """Seconds that a job of the cloud may take."""
 
-    everything: Seconds = msgspec.field(name="global", default=1800.0)
-    """Of every job that is not named below."""
+    everything: Seconds | None = msgspec.field(name="global", default=None)
+    """Of every job that is not named below. Default: state_timeout, or 1800."""
 
     create_vm: Seconds | None = None
     """Of deploying a VM."""
@@ -73,8 +76,8 @@ class Timeouts(msgspec.Struct, frozen=True):
     poll_template: Seconds | None = None
     """Of a template to be ready once it was sent."""
 
-    def of(self, what: str) -> float:
-        """The seconds for one of them."""
+    def of(self, what: str) -> float | None:
+        """The seconds for one of them, if they are said."""
         own: float | None = getattr(self, what, None)
         return self.everything if own is None else own
 
@@ -168,6 +171,12 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     timeout: Timeouts = Timeouts()
     """Seconds that jobs may take: see the table of timeouts."""
 
+    state_timeout: Seconds | None = None
+    """The Java CPI's word for timeout.global."""
+
+    stemcell_public_visibility: bool | None = None
+    """The Java CPI's word for stemcell.public_visibility; it wins."""
+
     project: str | None = None
     """The project, by name or id, that everything is made in."""
 
@@ -227,6 +236,16 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     def expunges(self) -> bool:
         """Whether deleted VMs are gone at once."""
         return self.expunge_vm if self.force_expunge is None else self.force_expunge
+
+    @property
+    def is_public(self) -> bool:
+        """Whether every account may use stemcells."""
+        told = self.stemcell_public_visibility
+        return self.stemcell.public_visibility if told is None else told
+
+    def seconds(self, job: str) -> float:
+        """How long a job may take."""
+        return self.timeout.of(job) or self.state_timeout or _JOB_SECONDS
 
     @property
     def proxy_url(self) -> str | None:

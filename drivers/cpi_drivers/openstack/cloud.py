@@ -32,6 +32,7 @@ class OpenStackCloud(Cloud):
     """One project in one region."""
 
     name: ClassVar[str] = "openstack"
+    beside_block: ClassVar[tuple[str, ...]] = ("retry_config",)  # in the Go CPI's document
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = _POWERS
 

@@ -35,6 +35,7 @@ class VcloudCloud(Cloud):
 
     name: ClassVar[str] = "vcloud"
     block: ClassVar[str] = settings.BLOCK
+    other_blocks: ClassVar[tuple[str, ...]] = (settings.LIST,)
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = _POWERS
     unsupported_because: ClassVar[Mapping[Capability, str]] = {

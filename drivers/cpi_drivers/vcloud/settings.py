@@ -1,6 +1,6 @@
 """The plugin's own block of the configuration, as the official CPI takes it, and a little more."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +12,33 @@ from cpi.kit.settings import Secret, read_settings
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 BLOCK: Final = "vcd"
+LIST: Final = "vcds"
 ANY: Final = "*"
+
+
+class Control(msgspec.Struct, frozen=True):
+    """Patience."""
+
+    wait_max: Seconds = 1800.0
+    """Seconds that a task of the cloud may take, and that what is busy is waited for."""
+
+    wait_delay: Seconds = 5.0
+    """The longest pause between two looks at a task, in seconds; the first ones are much shorter."""
+
+    retry_max: Annotated[int, msgspec.Meta(ge=1)] = 6
+    """How often a call is made that fails for a passing reason, the first included."""
+
+    retry_delay: Seconds = 0.1
+    """The first pause between two attempts, in seconds; pauses grow and are jittered."""
+
+    cookie_timeout: Seconds | None = None
+    """Seconds after which a session is not used any more. Default: until the cloud refuses it."""
+
+    connect_timeout: Seconds = 30.0
+    """Seconds to connect."""
+
+    read_timeout: Seconds = 120.0
+    """Seconds without a byte of the answer."""
 
 
 class Entities(msgspec.Struct, frozen=True):
@@ -45,30 +71,8 @@ class Entities(msgspec.Struct, frozen=True):
     description: str = "vcd-cf"
     """The description of VMs, disks and stemcells."""
 
-
-class Control(msgspec.Struct, frozen=True):
-    """Patience."""
-
-    wait_max: Seconds = 1800.0
-    """Seconds that a task of the cloud may take, and that what is busy is waited for."""
-
-    wait_delay: Seconds = 5.0
-    """The longest pause between two looks at a task, in seconds; the first ones are much shorter."""
-
-    retry_max: Annotated[int, msgspec.Meta(ge=1)] = 6
-    """How often a call is made that fails for a passing reason, the first included."""
-
-    retry_delay: Seconds = 0.1
-    """The first pause between two attempts, in seconds; pauses grow and are jittered."""
-
-    cookie_timeout: Seconds | None = None
-    """Seconds after which a session is not used any more. Default: until the cloud refuses it."""
-
-    connect_timeout: Seconds = 30.0
-    """Seconds to connect."""
-
-    read_timeout: Seconds = 120.0
-    """Seconds without a byte of the answer."""
+    control: Control | None = None
+    """See the table of control: the official CPI has it here."""
 
 
 class VcloudSettings(msgspec.Struct, frozen=True):
@@ -89,8 +93,8 @@ class VcloudSettings(msgspec.Struct, frozen=True):
     api_token: Secret | None = None
     """An API token, instead of user and password."""
 
-    control: Control = Control()
-    """See the table of control."""
+    control: Control | None = None
+    """See the table of control. Default: that of entities."""
 
     api_version: str | None = None
     """The version of the API, such as 39.1. Default: the newest that both sides know."""
@@ -120,6 +124,11 @@ class VcloudSettings(msgspec.Struct, frozen=True):
         )
 
     @property
+    def patience(self) -> Control:
+        """How long things are waited for."""
+        return self.control or self.entities.control or Control()
+
+    @property
     def root(self) -> str:
         """Scheme and host, whatever path the url has."""
         parts = urlsplit(self.url)
@@ -134,4 +143,10 @@ class VcloudSettings(msgspec.Struct, frozen=True):
 
 def read(config: CloudConfig) -> VcloudSettings:
     """Raises CpiError that lists every fault."""
-    return read_settings(VcloudSettings, config.properties, f"cloud.properties.{BLOCK}")
+    block: Any = config.properties
+    if not isinstance(block, list):
+        return read_settings(VcloudSettings, block, f"cloud.properties.{BLOCK}")
+    if len(block) != 1:
+        told = f"expected one entry, got {len(block)}: others are entries of a cpi-config"
+        raise errors.CpiError(f"the configuration has faults:\n  cloud.properties.{LIST}: {told}")
+    return read_settings(VcloudSettings, block[0], f"cloud.properties.{LIST}[0]")

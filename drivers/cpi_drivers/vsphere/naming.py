@@ -34,6 +34,11 @@ def readable_name(env: Env | None, plain: str) -> str:
     return "_".join(words)[: _LONGEST_NAME - _TAIL] + "_" + plain[-_TAIL + 1 :]
 
 
+def is_stemcell(cid: str) -> bool:
+    """Whether it is the name of a stemcell, as this CPI and the official one call them."""
+    return cid.startswith("sc-")
+
+
 def escaped(name: str) -> str:
     """As a part of an inventory path."""
     return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")

@@ -39,7 +39,7 @@ class Nsxt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """false: any certificate is taken."""
 
     use_policy_api: bool = False
-    """Must be true: groups and server pools are the policy API's."""
+    """true: VMs can join groups and server pools, which are the policy API's. Without it a VM type that names any is refused."""
 
     policy_api_migration_mode: bool = False
     """Must be false: nothing is asked of the manager API."""
@@ -72,10 +72,6 @@ class Nsxt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _checks(self) -> tuple[tuple[bool, str], ...]:
         certificate = (self.auth_certificate is None, self.auth_private_key is None)
         return (
-            (
-                not self.use_policy_api,
-                "use_policy_api: must be true: false means NSX's manager API, which has come to its end and is not supported",
-            ),
             (
                 self.policy_api_migration_mode,
                 "policy_api_migration_mode: is not supported: NSX's manager API has come to its end; finish the migration first",

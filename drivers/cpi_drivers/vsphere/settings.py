@@ -8,13 +8,16 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from cpi.contract import errors
-from cpi.contract.model import CloudConfig
+from cpi.contract.model import CloudConfig, Overlaid
 from cpi.kit.settings import Secret, read_settings
 from cpi_drivers.vsphere.nsxt_settings import Nsxt
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 CONTROLLERS: Final = ("paravirtual", "lsi_logic", "lsi_logic_sas")
+INSECURE: Final = "insecure"
+"""In the place of certificates: the official job has no other property of TLS."""
+
 DISK_TYPES: Final = ("preallocated", "thin", "thick", "eagerZeroedThick")
 
 # Keys that the official CPI takes and that mean nothing here.
@@ -25,10 +28,15 @@ class ConnectionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """How a vCenter is reached."""
 
     ca_cert: str | None = None
-    """The certificates to trust, as PEM. Default: those that the system trusts."""
+    """The certificates to trust, as PEM. Default: those that the system trusts. The word `insecure`: any certificate is taken."""
 
     ssl_verify_peer: bool = True
     """false: any certificate is taken."""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether certificates are looked at."""
+        return self.ssl_verify_peer and (self.ca_cert or "").strip() != INSECURE
 
 
 class HostGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,11 +248,12 @@ class Block(msgspec.Struct, frozen=True):
 def read(config: CloudConfig) -> tuple[VCenter, ...]:
     """Raises CpiError that lists every fault."""
     block: Any = config.properties
-    document = [_without_meaningless(entry) for entry in block] if isinstance(block, list) else block
-    read = read_settings(Block, {"vcenters": document}, "cloud.properties")
-    if not read.vcenters:
+    if isinstance(block, Overlaid) and block and not block.keys() - block.of_context:  # a cpi-config says all of it
+        block = [block]
+    if not block:
         raise errors.CpiError("the configuration has faults:\n  cloud.properties.vcenters: expected at least one")
-    return read.vcenters
+    document = [_without_meaningless(entry) for entry in block] if isinstance(block, list) else block
+    return read_settings(Block, {"vcenters": document}, "cloud.properties").vcenters
 
 
 def _without_meaningless(entry: Any) -> Any:

@@ -25,15 +25,16 @@ def test_info_makes_no_call(vcenter: Lab, cloud: Cloud, counted: Counted) -> Non
 
 
 def test_the_first_process_logs_in_and_the_next_does_not(vcenter: Lab, counted: Counted) -> None:
-    """The session is kept in a file. Before a VM is said to be gone, the datacenter is looked for."""
+    """The session is kept in a file. Before a VM is said to be gone, it is looked for in the whole datacenter."""
     with cpi.connect(vcenter.config()) as first:
         assert counted(lambda: first.has_vm(VmCid("vm-x"))) == {
             "RetrieveServiceContent": 1,
             "Login": 1,
             "FindByInventoryPath": 2,
+            "RetrievePropertiesEx": 1,
         }
     with cpi.connect(vcenter.config()) as second:
-        assert counted(lambda: second.has_vm(VmCid("vm-x"))) == {"FindByInventoryPath": 2}
+        assert counted(lambda: second.has_vm(VmCid("vm-x"))) == {"FindByInventoryPath": 2, "RetrievePropertiesEx": 1}
 
 
 def test_every_method_keeps_its_number(vcenter: Lab, helper: Helper, counted: Counted) -> None:

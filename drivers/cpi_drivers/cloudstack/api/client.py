@@ -141,7 +141,7 @@ class Client:
         return wait_until(
             look,
             what,
-            deadline_seconds=self._settings.timeout.of(timeout),
+            deadline_seconds=self._settings.seconds(timeout),
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, self._settings.poll_interval),
             longest_pause_seconds=self._settings.poll_interval,
         )

@@ -88,7 +88,7 @@ class Stemcells:
             "displaytext": f"{wish.name}/{wish.version}".rstrip("/"),
             "hypervisor": hypervisor,
             "format": (wish.disk_format or _FORMATS[hypervisor]).upper(),
-            "ispublic": self._settings.stemcell.public_visibility,
+            "ispublic": self._settings.is_public,
             "requireshvm": self._settings.stemcell.requires_hvm,
             **self._inventory.scope,
         }

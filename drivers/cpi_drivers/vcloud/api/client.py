@@ -140,7 +140,7 @@ class Client:
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
         """The first answer of look that is not None."""
-        control = self._settings.control
+        control = self._settings.patience
         return wait_until(
             look,
             what,
@@ -170,8 +170,8 @@ class Client:
             attempts,
             on=Busy,
             attempts=_MANY,
-            deadline_seconds=self._settings.control.wait_max,
-            first_pause_seconds=self._settings.control.retry_delay,
+            deadline_seconds=self._settings.patience.wait_max,
+            first_pause_seconds=self._settings.patience.retry_delay,
             longest_pause_seconds=_LONGEST_BUSY_PAUSE_SECONDS,
         )
 
@@ -179,8 +179,8 @@ class Client:
         return repeated(
             attempt,
             on=Passing,
-            attempts=self._settings.control.retry_max,
-            first_pause_seconds=self._settings.control.retry_delay,
+            attempts=self._settings.patience.retry_max,
+            first_pause_seconds=self._settings.patience.retry_delay,
             longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
             at_least=lambda error: getattr(error, "after_seconds", 0.0),
         )
@@ -304,7 +304,7 @@ def _unreadable(asked: str, reply: Reply, *, safe: bool) -> errors.Error:
 
 
 def _pool(settings: VcloudSettings) -> urllib3.PoolManager:
-    control = settings.control
+    control = settings.patience
     options: dict[str, Any] = {
         "timeout": urllib3.Timeout(connect=control.connect_timeout, read=control.read_timeout),
         "maxsize": _THREADS,

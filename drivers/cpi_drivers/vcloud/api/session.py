@@ -80,7 +80,7 @@ class Sessions:
                 private_files.forget(self._file)
 
     def _fresh(self, session: Session | None) -> Session | None:
-        longest = self._settings.control.cookie_timeout
+        longest = self._settings.patience.cookie_timeout
         if session is None or (longest is not None and not 0 <= time.time() - session.began < longest):
             return None
         return session

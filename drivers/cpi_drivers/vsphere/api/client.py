@@ -18,7 +18,7 @@ from cpi.contract import errors
 from cpi.kit import private_files
 from cpi.kit.waiting import wait_until
 from cpi_drivers.vsphere.api import connection, session
-from cpi_drivers.vsphere.api.errors import SDK_FAULTS, THROTTLED, AnswerLost, NotReached, Refused, Throttled, name_of, refusal
+from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal, unanswered
 from cpi_drivers.vsphere.api.retries import at_length, briefly, patiently
 from cpi_drivers.vsphere.settings import VCenter
 
@@ -68,7 +68,7 @@ class Client:
         self._state: Mapping[str, Any] = {}
         options = settings.connection_options
         self.where = connection.address(settings.host, "host")
-        self.trust = connection.trust(options.ca_cert, "connection_options.ca_cert", verify=options.ssl_verify_peer)
+        self.trust = connection.trust(options.ca_cert, "connection_options.ca_cert", verify=options.verifies)
         self.folder = private_files.folder(settings.cache_folder)
         self._cache = session.SessionCache(self.folder, [self.where.url, settings.user, settings.password.reveal()])
 
@@ -199,23 +199,32 @@ class Client:
         sent = {"Cookie": self._stub.cookie, **(headers or {})}
         return patiently(lambda: self._sent(self.where, method, path, body, sent), (NotReached, AnswerLost))
 
-    def upload(self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """A stream to where a lease says: a host, often. It can not be repeated."""
+    def upload(
+        self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str], thumbprint: str | None = None
+    ) -> tuple[int, bytes]:
+        """A stream to where a lease says: a host, often, by the thumbprint that the lease tells. It can not be repeated."""
         where = self.where
         if url.hostname != where.host:
             where = connection.Address(str(url.hostname), url.port or 443, secure=True)
-        return self._sent(where, method, url.path, body, headers)
+        pinned = thumbprint if where is not self.where and self._settings.connection_options.verifies else None
+        return self._sent(where, method, url._replace(scheme="", netloc="").geturl(), body, headers, pinned)
 
     def _sent(
-        self, where: connection.Address, method: str, path: str, body: Any, headers: Mapping[str, str]
+        self,
+        where: connection.Address,
+        method: str,
+        path: str,
+        body: Any,
+        headers: Mapping[str, str],
+        thumbprint: str | None = None,
     ) -> tuple[int, bytes]:
-        wire = connection.connection(where, self.trust, self._settings.request_timeout)
+        wire = connection.connection(where, self.trust, self._settings.request_timeout, thumbprint)
         try:
             wire.request(method, path, body, dict(headers))
             answer = wire.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise _unanswered(f"{method} {path.partition('?')[0]}", error) from error
+            raise unanswered(f"{method} {path.partition('?')[0]}", error, where.url) from error
         finally:
             wire.close()
 
@@ -229,12 +238,15 @@ class Client:
             stub.requestContext = {"vcSessionCookie": session.value if session else ""}
             self._closing.append(stub)
             asked = pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent
-            self._policies = cookie, patiently(lambda: _spoken("PbmRetrieveServiceContent", asked), (NotReached, AnswerLost))
+            self._policies = (
+                cookie,
+                patiently(lambda: _spoken("PbmRetrieveServiceContent", asked, self.where.url), (NotReached, AnswerLost)),
+            )
         return self._policies[1]
 
     def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
         """The answer of the service of storage policies, of which nothing is changed."""
-        asked = functools.partial(_spoken, operation, lambda: getattr(target, operation)(**arguments))
+        asked = functools.partial(_spoken, operation, lambda: getattr(target, operation)(**arguments), self.where.url)
         return patiently(asked, (NotReached, AnswerLost, _Passing))
 
     def renew(self) -> None:
@@ -268,7 +280,7 @@ class Client:
     def _attempt(self, stub: Any, target: Reference, operation: str, arguments: Mapping[str, Any]) -> Any:
         # A method is called through the object that its target is bound to: the session may be another by now.
         bound = type(target)(target._moId, stub)  # noqa: SLF001 - the id of an object has no public name in the SDK
-        return _spoken(operation, lambda: getattr(bound, operation)(**arguments))
+        return _spoken(operation, lambda: getattr(bound, operation)(**arguments), self.where.url)
 
     def _connected(self) -> Any:
         with self._lock:
@@ -341,31 +353,14 @@ class _Passing(errors.CloudError):
         self.refused = refused
 
 
-def _spoken(operation: str, attempt: Callable[[], Any]) -> Any:
+def _spoken(operation: str, attempt: Callable[[], Any], where: str) -> Any:
     try:
         return attempt()
     except SDK_FAULTS as fault:
         refused = refusal(operation, fault)
         raise (_Passing(refused) if name_of(fault) in _PASSING else refused) from fault
     except (OSError, http.client.HTTPException) as error:
-        raise _unanswered(operation, error) from error
-
-
-def _unanswered(operation: str, error: Exception) -> errors.CloudError:
-    """Nothing was done if there was no connection, or if a proxy in between said so."""
-    told = str(error) or type(error).__name__
-    if told[:3].isdecimal() and int(told[:3]) in THROTTLED:
-        return Throttled(f"{operation}: the vCenter has no time now: {told}")
-    if isinstance(error, ConnectionRefusedError) or _never_sent(error):
-        return NotReached(f"{operation}: the vCenter can not be reached: {told}")
-    return AnswerLost(f"{operation}: no answer from the vCenter: {told}")
-
-
-def _never_sent(error: Exception) -> bool:
-    import socket
-    import ssl
-
-    return isinstance(error, socket.gaierror | ssl.SSLCertVerificationError)
+        raise unanswered(operation, error, where) from error
 
 
 def _newest_known(api_version: str) -> str:

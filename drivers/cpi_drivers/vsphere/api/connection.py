@@ -1,5 +1,6 @@
 """Where a vCenter or an NSX manager is, and by what right its certificate is trusted."""
 
+import hashlib
 import http.client
 import ssl
 from typing import Final, NamedTuple
@@ -51,8 +52,29 @@ def trust(ca_cert: str | None, setting: str, *, verify: bool) -> ssl.SSLContext:
     return context
 
 
-def connection(where: Address, context: ssl.SSLContext, timeout: float) -> http.client.HTTPConnection:
-    """For files, which go by HTTP."""
+class _Pinned(http.client.HTTPSConnection):
+    """To a server whose certificate has a thumbprint that the vCenter tells: it is the issuer that vouches for its hosts."""
+
+    def __init__(self, where: Address, timeout: float, thumbprint: str) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        super().__init__(where.host, where.port, timeout=timeout, context=context)
+        self._thumbprint = thumbprint
+
+    def connect(self) -> None:
+        super().connect()
+        shown = self.sock.getpeercert(binary_form=True) or b""
+        if hashlib.sha1(shown, usedforsecurity=False).hexdigest() != self._thumbprint.replace(":", "").lower():
+            self.close()
+            raise ssl.SSLCertVerificationError(f"the thumbprint of its certificate is not the vCenter's {self._thumbprint}")
+
+
+def connection(
+    where: Address, context: ssl.SSLContext, timeout: float, thumbprint: str | None = None
+) -> http.client.HTTPConnection:
+    """For files, which go by HTTP. With a thumbprint the server's certificate must have that one."""
+    if where.secure and thumbprint:
+        return _Pinned(where, timeout, thumbprint)
     if where.secure:
         return http.client.HTTPSConnection(where.host, where.port, timeout=timeout, context=context)
     return http.client.HTTPConnection(where.host, where.port, timeout=timeout)

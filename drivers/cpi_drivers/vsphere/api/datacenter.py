@@ -1,17 +1,24 @@
 """One datacenter of one vCenter: where its things lie in the inventory."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
 from cpi.contract import errors
-from cpi_drivers.vsphere.api.client import Client, Reference, vim
+from cpi_drivers.vsphere.api.client import Client, Reference, Step, vim
 from cpi_drivers.vsphere.api.datastores import Choice
 from cpi_drivers.vsphere.api.errors import Refused
-from cpi_drivers.vsphere.naming import escaped
+from cpi_drivers.vsphere.naming import escaped, is_stemcell
 from cpi_drivers.vsphere.settings import Datacenter, VCenter
 
 if TYPE_CHECKING:
     from cpi_drivers.vsphere.api.nsxt.client import Nsx
+
+_EVERY_VM: Final = {
+    "VMs": Step(vim.Datacenter, "vmFolder", ("in folders",)),
+    "in folders": Step(vim.Folder, "childEntity", ("in folders", "in vApps", "vApps in vApps")),
+    "in vApps": Step(vim.VirtualApp, "vm"),
+    "vApps in vApps": Step(vim.VirtualApp, "resourcePool", ("in vApps", "vApps in vApps")),
+}
 
 
 class Site:
@@ -56,25 +63,40 @@ class Site:
         self._reference = next((item for item in found if isinstance(item, vim.Datacenter)), self._reference)
 
     def vm(self, cid: str) -> Reference | None:
-        """A VM by its CID."""
+        """A VM by its CID, where the configuration says that VMs are."""
         return self._vm_in((self.vm_folder, self.datacenter.vm_folder), cid)
 
+    def vm_anywhere(self, cid: str) -> Reference | None:
+        """A VM by its CID, in whatever folder. Raises CloudError if several are called so."""
+        return self.vm(cid) or self.vm_elsewhere(cid)
+
+    def vm_elsewhere(self, cid: str) -> Reference | None:
+        """As vm_anywhere, for who has looked where the configuration says."""
+        found = self.vms_called(lambda name: name == cid) if not is_stemcell(cid) else []
+        if len(found) > 1:
+            raise errors.CloudError(
+                f"{len(found)} VMs in the datacenter {self.datacenter.name} of {self.client.where.url} are called {cid}, and "
+                f"none is in the folder {self.vm_folder}: move the one that is meant there, or give the others other names"
+            )
+        return found[0] if found else None
+
+    def vms_called(self, is_meant: Callable[[str], bool]) -> list[Reference]:
+        """Every VM of the datacenter, stemcells too, with such a name, in whatever folder or vApp."""
+        found = self.client.read([self.reference], {vim.VirtualMachine: ("name",)}, _EVERY_VM)
+        return [vm for vm, seen in found.items() if is_meant(seen.get("name", ""))]
+
     def stemcell(self, name: str) -> Reference | None:
-        """A stemcell, or a copy of one, by its name."""
+        """A stemcell, or a copy of one, by its name, where the configuration says that they are."""
         return self._vm_in((self.template_folder, self.datacenter.template_folder), name)
+
+    def stemcell_elsewhere(self, name: str) -> Reference | None:
+        """As stemcell, in whatever folder."""
+        return next(iter(self.vms_called(lambda known: known == name)), None)
 
     def folder(self, path: str) -> Reference:
         """A folder of VMs, made if it is not there."""
         found = self.client.find(f"{self.datacenter.name}/vm/{path}")
         return found if found is not None else self._make_folder(path)
-
-    def stemcell_folders(self) -> list[Reference]:
-        """Those that are there."""
-        paths = dict.fromkeys((self.template_folder, self.datacenter.template_folder))
-        found = [self.client.find(f"{self.datacenter.name}/vm/{path}") for path in paths]
-        if not any(found):
-            self.refuse_missing()
-        return [folder for folder in found if folder is not None]
 
     def _vm_in(self, folders: Iterable[str], name: str) -> Reference | None:
         for folder in dict.fromkeys(folders):

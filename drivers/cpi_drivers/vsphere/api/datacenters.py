@@ -58,8 +58,13 @@ class Sites:
             found = site.vm(cid)
             if found is not None:
                 return site, found
-        for site in self._sites:
+        for site in self._sites:  # each of them before any is asked for all that it has
             site.refuse_missing()
+        for site in self._sites:
+            found = site.vm_elsewhere(cid)
+            if found is not None:
+                _log.warning("the VM %s is not in the folder %s: it was found elsewhere", cid, site.vm_folder)
+                return site, found
         return None
 
     def existing_vm(self, cid: str) -> tuple[Site, Reference]:

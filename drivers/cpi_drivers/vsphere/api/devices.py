@@ -7,7 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi_drivers.vsphere import naming
-from cpi_drivers.vsphere.api.client import vim
+from cpi_drivers.vsphere.api.client import Client, Reference, vim
 
 PATHS: Final = (
     "name",
@@ -16,6 +16,7 @@ PATHS: Final = (
     "config.flags.diskUuidEnabled",
     "config.files.vmPathName",
     "runtime.powerState",
+    "runtime.connectionState",
     "runtime.host",
 )
 CATEGORY: Final = "BOSH Persistent Disk"
@@ -37,6 +38,22 @@ class Attached(msgspec.Struct, frozen=True):
 
     property_key: int | None
     """The key of the VM's property that remembers it."""
+
+
+def look(client: Client, vm: Reference, *more: str) -> Mapping[str, Any]:
+    """What a VM is and has. Raises CloudError if the vCenter does not know it."""
+    return known(client.read([vm], {vim.VirtualMachine: (*PATHS, *more)})[vm])
+
+
+def known(seen: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was read of a VM. Raises CloudError without its hardware: no disk can then be said to be on it, or not to be."""
+    if "config.hardware.device" not in seen:
+        state = seen.get("runtime.connectionState", "unknown")
+        raise errors.CloudError(
+            f"the vCenter does not know the hardware of the VM {seen.get('name', '')} (its connection state is {state}), so "
+            "which disks are on it cannot be known: nothing was done. It is being made, or its host or datastore is out of reach"
+        )
+    return seen
 
 
 def disks(devices: Iterable[Any]) -> list[Any]:

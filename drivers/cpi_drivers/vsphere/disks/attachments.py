@@ -126,10 +126,10 @@ class Attachments:
 
     def _look(self, site: Site, vm: Reference) -> tuple[Mapping[str, Any], list[Store]]:
         found = site.client.read([vm], {vim.VirtualMachine: devices.PATHS, **WANTED}, _REACHED)
-        return found[vm], stores_in(found)
+        return devices.known(found[vm]), stores_in(found)
 
     def _seen(self, site: Site, vm: Reference) -> Mapping[str, Any]:
-        return site.client.read([vm], {vim.VirtualMachine: devices.PATHS})[vm]
+        return devices.look(site.client, vm)
 
     def _fitting(self, vmdks: Vmdks, disk_cid: DiskCid, stores: Sequence[Store]) -> Vmdk:
         """The VMDK where the VM's host reaches it and the wish says it shall be. Raises DiskNotFound, NoDiskSpace."""

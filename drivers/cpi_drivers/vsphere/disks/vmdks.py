@@ -101,9 +101,9 @@ class Vmdks:
     def _moved(self, name: str, home: Store) -> Vmdk | None:
         """One that Storage vMotion has taken elsewhere while it was attached: its record stayed."""
         record = self.record_at(home, name)
-        vm = self.site.vm(record.attached_to) if record.attached_to else None
+        vm = self.site.vm_anywhere(record.attached_to) if record.attached_to else None
         if vm is not None:
-            seen = self.site.client.read([vm], {type(vm): devices.PATHS})[vm]
+            seen = devices.look(self.site.client, vm)
             for disk in devices.persistent(seen, self.folder):
                 if naming.disk_name(disk.cid).file == name:
                     return Vmdk(name, home, disk.path, disk.device.capacityInKB << _KIB, is_thin=False, has_record=True)
@@ -151,10 +151,10 @@ class Vmdks:
         """The VM that has it."""
         if not vmdk.has_record:
             return self._foreign_holder(vmdk)
-        vm = self.site.vm(record.attached_to) if record.attached_to else None
+        vm = self.site.vm_anywhere(record.attached_to) if record.attached_to else None
         if vm is None:
             return None
-        seen = self.site.client.read([vm], {type(vm): devices.PATHS}).get(vm, {})
+        seen = devices.look(self.site.client, vm)
         attached = {naming.disk_name(disk.cid).file for disk in devices.persistent(seen, self.folder)}
         return record.attached_to if vmdk.name in attached else None
 

@@ -14,7 +14,7 @@ from cpi.kit.waiting import wait_until
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import inventory, placement
 from cpi_drivers.vsphere.api.attributes import Attributes
-from cpi_drivers.vsphere.api.client import Reference, Step, vim
+from cpi_drivers.vsphere.api.client import Reference, vim
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datacenters import Sites
 from cpi_drivers.vsphere.api.errors import Refused
@@ -67,7 +67,13 @@ class Stemcells:
             found = other.stemcell(stemcell_cid)
             if found is not None:
                 return found
-        site.refuse_missing()
+        for other in near:
+            found = other.stemcell_elsewhere(stemcell_cid)
+            if found is not None:
+                _log.warning(
+                    "the stemcell %s is not in the folder %s: it was found elsewhere", stemcell_cid, other.template_folder
+                )
+                return found
         raise errors.CloudError(f"the stemcell {stemcell_cid} does not exist in {site.client.where.url}")
 
     # ------------------------------------------------------------------
@@ -131,11 +137,12 @@ class Stemcells:
         return site.client.read([vm], {vim.VirtualMachine: _PATHS})[vm]
 
     def _remove(self, site: Site, stemcell_cid: str) -> None:
-        folders = site.stemcell_folders()
-        steps = {"stemcells": Step(vim.Folder, "childEntity")}
-        found = site.client.read(folders, {vim.VirtualMachine: ("name",)}, steps) if folders else {}
         copies = naming.escaped(naming.replica_name(stemcell_cid, ""))
-        gone = [vm for vm, seen in found.items() if seen["name"] == stemcell_cid or seen["name"].startswith(copies)]
+        # Also those that people have moved: but a VM, wherever it is, is no stemcell.
+        is_one = naming.is_stemcell(stemcell_cid)
+        gone = site.vms_called(lambda name: name == stemcell_cid or name.startswith(copies)) if is_one else []
+        if not is_one:
+            site.refuse_missing()
         tasks = [_begun(site, vm) for vm in gone]
         for task in filter(None, tasks):
             site.client.finished(task, f"removing the stemcell {stemcell_cid}")

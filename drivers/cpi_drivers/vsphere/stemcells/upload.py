@@ -63,7 +63,7 @@ class Importing:
             raise errors.CpiError(f"the vCenter does not take the image's OVF: {told or 'it makes nothing of it'}")
         return made
 
-    def _ready(self, lease: Reference) -> tuple[Reference, dict[str, str]]:
+    def _ready(self, lease: Reference) -> tuple[Reference, dict[str, tuple[str, str | None]]]:
         def look() -> dict[str, Any] | None:
             seen = self._client.read([lease], {vim.HttpNfcLease: ("state", "info", "error")})[lease]
             if seen.get("state") == "error":
@@ -71,20 +71,26 @@ class Importing:
             return seen if seen.get("state") == "ready" else None
 
         info = wait_until(look, "the lease of an import", deadline_seconds=_LEASE_SECONDS)["info"]
-        return info.entity, {url.importKey: url.url.replace("*", self._client.where.host) for url in info.deviceUrl}
+        return info.entity, {url.importKey: _where(url, self._client.where.host) for url in info.deviceUrl}
 
-    def _upload(self, file: IO[bytes], size: int, url: str, progress: "_Progress", item: Any) -> None:
+    def _upload(self, file: IO[bytes], size: int, where: tuple[str, str | None], progress: "_Progress", item: Any) -> None:
         headers = {"Content-Length": str(size), "Overwrite": "t", "Content-Type": "application/x-vnd.vmware-streamVmdk"}
         method = "PUT" if item.create else "POST"
-        status, _ = self._client.upload(method, urlsplit(url), _chunks(file, progress), headers)
+        url, thumbprint = urlsplit(where[0]), where[1]
+        status, _ = self._client.upload(method, url, _chunks(file, progress), headers, thumbprint)
         if status >= 300:  # noqa: PLR2004 - HTTP's successes end here
-            raise errors.CloudError(f"uploading {item.path}: the vCenter answered {status}")
+            raise errors.CloudError(f"uploading {item.path}: {url.hostname} answered {status}")
 
     def _give_up(self, lease: Reference) -> None:
         try:
             self._client.call(lease, "HttpNfcLeaseAbort", idempotent=True)
         except errors.CloudError as error:
             _log.info("the lease of the import is left to end by itself: %s", error)
+
+
+def _where(url: Any, host: str) -> tuple[str, str | None]:
+    """The URL of an upload, and the thumbprint of the certificate there: a host that stands for itself has a `*`."""
+    return url.url.replace("*", host), url.sslThumbprint or None
 
 
 class _Progress:

@@ -222,7 +222,7 @@ class VmCreation:
     def _tell(self, wish: Wish, vm: Reference) -> int:
         """The agent's settings: MACs are known only now. Answers the hardware version, which is seen on the way."""
         client, files = wish.site.client, Files(wish.site.client, wish.site)
-        seen = client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.version")})[vm]
+        seen = devices.look(client, vm, "config.version")
         found = seen["config.hardware.device"]
         networks = requested.with_macs(wish.request.networks, wish.nets, found)
         settings = agent_settings.document(

@@ -52,7 +52,7 @@ class Vms:
 
     def _remove(self, site: Site, vm: Reference, *, has_joined: bool) -> None:
         """Off first, then its persistent disks go, then it, then its folder: a repeat goes on where one failed."""
-        seen = site.client.read([vm], {vim.VirtualMachine: (*devices.PATHS, "config.extraConfig", "config.instanceUuid")})[vm]
+        seen = devices.look(site.client, vm, "config.extraConfig", "config.instanceUuid")
         if seen.get("runtime.powerState") != "poweredOff":
             self._switch_off(site, vm)
         drs.leave(site, vm, seen.get("config.extraConfig") or ())

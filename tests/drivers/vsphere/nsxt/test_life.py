@@ -35,6 +35,17 @@ def test_a_vm_joins_groups_and_pools_and_leaves_them(nsx: NsxLab, helper: Helper
     assert nsx.census() == before
 
 
+def test_without_the_policy_api_nothing_can_be_joined_and_all_else_works(
+    nsx: NsxLab, helper: Helper, config: Callable[..., dict[str, Any]]
+) -> None:
+    """As the official job renders it by default: a VM that would be in no group is not made."""
+    with cpi.connect(config(use_policy_api=False)) as cloud:
+        cloud.delete_vm(helper.vm(cloud=cloud, networks=on_segment(helper)).cid)
+        for wish in ({"ns_groups": ["dmz"]}, {"lb": ALL["lb"]}):
+            with pytest.raises(errors.CpiError, match=r"nsxt\.use_policy_api is not true"):
+                helper.vm(cloud=cloud, nsxt=wish)
+
+
 def test_it_has_joined_before_it_runs(nsx: NsxLab, helper: Helper) -> None:
     """A firewall protects it from its first packet on."""
     states: list[Any] = []

@@ -25,7 +25,6 @@ def _connect(nsxt: Any, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("own", "told"),
     [
-        ({"use_policy_api": False}, "use_policy_api: must be true: false means NSX's manager API"),
         ({"policy_api_migration_mode": True}, "policy_api_migration_mode: is not supported"),
         ({"password": None}, "username and password: are missing"),
         ({"auth_certificate": "x"}, "auth_certificate and auth_private_key: expected both"),
@@ -47,12 +46,13 @@ def test_each_fault_is_told_when_connecting(own: dict[str, Any], told: str, tmp_
 
 
 def test_every_key_of_the_official_cpi_is_taken(tmp_path: Path) -> None:
-    """An operator leaves the configuration as it is, once it says use_policy_api."""
+    """An operator leaves the configuration as it is; the official job renders use_policy_api: false by default."""
     pair = Authority().signed("principal")
     certificate = {"auth_certificate": pair.certificate, "auth_private_key": pair.private_key}
     switches = {"remote_auth": False, "policy_api_migration_mode": False, "allow_overwrite": True, "tag_nsx_vm_objects": True}
     _connect({**_GOOD, **certificate, **switches, "ca_cert": pair.certificate, "default_vif_type": "PARENT"}, tmp_path)
     _connect({"host": "nsx", "use_policy_api": True, **certificate}, tmp_path)
+    _connect({**_GOOD, "use_policy_api": False}, tmp_path)
 
 
 @pytest.mark.parametrize(

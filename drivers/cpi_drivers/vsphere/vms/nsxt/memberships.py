@@ -35,6 +35,11 @@ def wish(site: Site, wished: VmNsxt | None, networks: Networks) -> Joined | None
             raise errors.CpiError("nsxt: the configuration has no nsxt block, so there are no groups and pools to join")
         return None
     asked = wished or VmNsxt()
+    if not nsx.settings.use_policy_api and (asked.ns_groups or asked.lb.server_pools):
+        raise errors.CpiError(
+            "nsxt: the configuration's nsxt.use_policy_api is not true, so ns_groups and lb.server_pools mean those of NSX's "
+            "manager API, which has come to its end and is not supported: make them by the policy API, and set it to true"
+        )
     found = [str(group["path"]) for group in named(nsx, "Group", "groups", asked.ns_groups).values()]
     known = named(nsx, "LBPool", "server pools", [pool.name for pool in asked.lb.server_pools])
     members = []
