@@ -9,14 +9,14 @@ import cpi
 
 def test_the_faults_around_the_block_and_in_it_are_told_together() -> None:
     """The core knows some, the driver the others."""
-    properties = {"local": {"root": 5, "colour": "red"}, "ntp": "pool"}
+    properties = {"local": {"root": [5], "colour": "red"}, "ntp": "pool"}
     with pytest.raises(cpi.CpiError) as caught:
         cpi.connect({"cloud": {"plugin": "local", "properties": properties}})
     assert caught.value.message.splitlines() == [
         "the configuration has faults:",
         "  cloud.properties.ntp: Expected `array`, got `str`",
         "  cloud.properties.local.colour: is not known here",
-        "  cloud.properties.local.root: Expected `str`, got `int`",
+        "  cloud.properties.local.root: Expected `str`, got `array`",
     ]
 
 
