@@ -21,6 +21,9 @@ DIED: Final = 77
 
 _Step = Callable[[str, Callable[[], Any]], Any]
 
+when_hurt: Final[list[Callable[[], None]]] = []
+"""What this process does besides, when something beside it was killed."""
+
 
 def answer(act: Callable[[dict[str, Any]], Any]) -> NoReturn:
     """Do what the request on stdin asks for, write what came of it to its file, and end at once."""
@@ -82,3 +85,5 @@ def _hurt(what: str, request: dict[str, Any]) -> None:
     if what in {"agent", "vm"}:
         leader = int(Path(request["agent_lock"]).read_text(encoding="ascii").split()[0])
         (os.kill if what == "agent" else os.killpg)(leader, signal.SIGKILL)
+        for act in when_hurt:
+            act()

@@ -16,7 +16,7 @@ from cpi.migration.plan import Facts, Order, has_to_choose
 # Agents round percentages, and the filesystem is somewhat smaller than its disk: what is told from them is never too much.
 _ROUNDING_PERCENT: Final = 1
 _LEAST_FILESYSTEM: Final = 0.9
-_SAMPLED_SECONDS: Final = 3
+_SAMPLED_SECONDS: Final = 3.0
 _NOTHING: Final = ":\n"
 
 

@@ -5,11 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from cpi.migration import measuring
 from fixtures.local_cloud import local_config
 from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
 from tests.migration.shared_vms import SharedVms, pytest_runtest_makereport, vms  # noqa: F401 - a hook and a fixture
 
 _BACKINGS = [pytest.param("folder", id="folder"), pytest.param("loop", id="loop", marks=pytest.mark.root)]
+
+
+@pytest.fixture(autouse=True)
+def _short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A move that has to choose its way looks at the store for a moment: what comes of it is not what these tests are about."""
+    monkeypatch.setattr(measuring, "_SAMPLED_SECONDS", 0.2)
 
 
 @pytest.fixture(params=_BACKINGS)

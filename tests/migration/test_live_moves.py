@@ -1,6 +1,7 @@
 """Disks copied while a real job writes to them."""
 
 import functools
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from cpi.agent.shell import Output
 from cpi.contract import errors
 from cpi.contract.units import MiB
-from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Strategy
+from cpi.migration import Event, EventKind, MoveFailed, MoveRefused, Report, Strategy, copying, measuring
 from cpi.migration.disks import Site
 from cpi.migration.forecast import dry_run
 from cpi.migration.plan import Order
@@ -180,33 +181,42 @@ def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(vm: Databas
 
 
 class _Slower:
-    """A guest that is slowed down from the second pass on."""
+    """A guest that seems slowed down from the second pass on: by the clock that passes are timed with, each takes an hour."""
 
-    def __init__(self, vm: DatabaseVm) -> None:
+    def __init__(self, vm: DatabaseVm, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real = vm.shell()
         self.root = self._real.root
+        self._ahead = 0.0
+        monkeypatch.setattr(copying, "time", self)
+
+    def monotonic(self) -> float:
+        """As time has it."""
+        return time.monotonic() + self._ahead
 
     def run(self, command: Sequence[str], **more: Any) -> Output:
         """As a Shell does."""
-        slow = ["sleep 4"] if any('mv "$W/now" "$W/base"' in word for word in command) else []
-        return self._real.run(["sh", "-c", "; ".join([*slow, 'exec "$@"']), "sh", *command], **more)
+        if any('mv "$W/now" "$W/base"' in word for word in command):
+            self._ahead += 3600
+        return self._real.run(command, **more)
 
 
 _ONE_PASS = Limits(down_seconds=0.5, most_passes=2)
 
 
 @pytest.mark.root
-def test_a_pass_longer_than_copying_everything_ends_the_try_while_the_job_runs(tmp_path: Path) -> None:
+def test_a_pass_longer_than_copying_everything_ends_the_try_while_the_job_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who asked for a live copy gets it or nothing: the jobs are not stopped for what takes longer than a plain copy."""
     with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
         vm = make(96, 2)
         with pytest.raises(MoveFailed, match=r"longer than a plain one, so they were not stopped; use --strategy copy") as failed:
-            vm.move(128, strategy="live_copy", shell=_Slower(vm), limits=_ONE_PASS)
+            vm.move(128, strategy="live_copy", shell=_Slower(vm, monkeypatch), limits=_ONE_PASS)
         assert failed.value.report.jobs_down_seconds == 0
         _assert_undone(vm, failed.value)
 
 
-def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm) -> None:
+def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left to choose, the move goes on with the jobs down, and says so; nothing of the try is left on the new disk."""
     vm = make_vm(96, 2)
     store = vm.seen / "var/vcap/store"
@@ -217,7 +227,7 @@ def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm) ->
         if event.kind is EventKind.FELL_BACK:
             (store / "gone").unlink()
 
-    report = vm.move(128, shell=_Slower(vm), limits=_ONE_PASS, on_event=remove)
+    report = vm.move(128, shell=_Slower(vm, monkeypatch), limits=_ONE_PASS, on_event=remove)
     assert (report.strategy, report.passes) == (Strategy.COPY, ())
     assert "a live copy was tried" in report.reason
     assert [note for note in report.notes if "a live copy would keep the jobs down for longer than a plain one" in note]
@@ -225,8 +235,9 @@ def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm) ->
     vm.assert_well()
 
 
-def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(vm: DatabaseVm) -> None:
-    """The plan, its reason, and what was measured in the guest."""
+def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(vm: DatabaseVm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan, its reason, and what was measured in the guest for as long as people's moves do it."""
+    monkeypatch.setattr(measuring, "_SAMPLED_SECONDS", 3)
     order = Order(move_id="dry", vm_cid=vm.vm_cid, old_disk_cid=vm.disk_cid, size=MiB(128))
     told = dry_run(order, Site(vm.cloud, vm.agent, vm.vm_cid, vm.shell()))
     assert told.strategy is Strategy.LIVE_COPY
