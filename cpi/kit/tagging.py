@@ -27,9 +27,13 @@ BOSH_NAMES: Final = frozenset(
         "instance_id",
         "instance_index",
         "attached_at",
+        "replaced_by",
+        "orphaned_at",
+        "orphaned_from",
+        "move_id",
     }
 )
-"""What a director says of its VMs and disks: there is always room for these."""
+"""What a director says of its VMs and disks, and a move of the disk that it replaced: there is always room for these."""
 
 
 class Limits(NamedTuple):

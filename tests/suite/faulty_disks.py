@@ -104,6 +104,8 @@ class WipesAtAttach(MemoryCloud):
     "create_disk_again_with_the_same_token_at_once_is_the_same_disk",
     "create_vm_again_with_the_same_token_is_the_same_vm",
     "create_vm_again_with_the_same_token_at_once_is_the_same_vm",
+    "for_request_given_a_token_repeats_are_the_same_disk",
+    "for_request_then_the_token_of_a_call_goes_first",
 )
 class ForgetsTokens(MemoryCloud):
     """A token makes no difference."""

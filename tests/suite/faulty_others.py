@@ -45,6 +45,18 @@ class ReplacesMetadata(MemoryCloud):
 
 
 @found_by(
+    "set_disk_metadata_then_it_is_added_to_what_is_there",
+    "set_disk_metadata_raises_disk_not_found",
+)
+class ShowsOtherTags(MemoryCloud):
+    """What it tells of a disk is not what was put on it, and it tells that of a disk that does not exist too."""
+
+    def disk_tags(self, disk_cid: DiskCid) -> dict[str, str]:
+        """As in ShowsDiskTags, but cut."""
+        return {key: value[:4] for key, value in self.memory.tags.get(disk_cid, {}).items()}
+
+
+@found_by(
     "delete_snapshot_then_the_disk_is_untouched",
 )
 class DeletesDisksWithSnapshots(MemoryCloud):

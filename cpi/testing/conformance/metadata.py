@@ -5,6 +5,7 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.ids import VmCid
+from cpi.contract.operator import ShowsDiskTags
 from cpi.testing.conformance.fixtures import ContractFixtures, TagsOf, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
@@ -68,11 +69,15 @@ class MetadataClauses(ContractFixtures):
 
     @powered(Capability.DISK_METADATA)
     def test_set_disk_metadata_then_it_is_added_to_what_is_there(self, cloud: Ledger, make: Maker, tags_of: TagsOf) -> None:
-        """What was set before stays, a name set again has the new value."""
+        """What was set before stays, a name set again has the new value; the CID of a disk is kept whole, and told again."""
         disk_cid = make.disk()
         cloud.set_disk_metadata(disk_cid, {"job": "db", "index": "0"})
-        cloud.set_disk_metadata(disk_cid, {"index": "1"})
-        assert {key: tags_of(disk_cid).get(key) for key in ("job", "index")} == {"job": "db", "index": "1"}
+        cloud.set_disk_metadata(disk_cid, {"index": "1", "replaced_by": str(disk_cid)})
+        wanted = {"job": "db", "index": "1", "replaced_by": str(disk_cid)}
+        assert {key: tags_of(disk_cid).get(key) for key in wanted} == wanted
+        shows = cloud.cloud
+        if isinstance(shows, ShowsDiskTags):  # who recreates VMs follows disks by what it tells
+            assert {key: shows.disk_tags(disk_cid).get(key) for key in wanted} == wanted
 
     @powered(Capability.DISK_METADATA)
     def test_set_disk_metadata_again_changes_nothing(self, cloud: Ledger, make: Maker) -> None:
@@ -88,6 +93,10 @@ class MetadataClauses(ContractFixtures):
         with refused(errors.DiskNotFound) as caught:
             cloud.set_disk_metadata(harness.absent.disk, _METADATA)
         assert harness.absent.disk in caught.value.message
+        shows = cloud.cloud
+        if isinstance(shows, ShowsDiskTags):
+            with refused(errors.DiskNotFound):
+                shows.disk_tags(harness.absent.disk)
 
     @powered(Capability.DISK_METADATA)
     def test_set_disk_metadata_raises_never_for_an_odd_value(self, cloud: Ledger, make: Maker) -> None:

@@ -119,6 +119,10 @@ class AwsCloud(Cloud):
     def set_disk_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         disks.set_metadata(self._account, disk_cid, metadata)
 
+    def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
+        """As in ShowsDiskTags."""
+        return disks.metadata(self._account, disk_cid)
+
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         from cpi_drivers.aws.disks import changes as disk_changes
 

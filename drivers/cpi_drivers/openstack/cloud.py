@@ -1,6 +1,6 @@
 """OpenStack as a Cloud: the methods of the contract, each handed to the room that knows it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, Self
 
@@ -160,6 +160,11 @@ class OpenStackCloud(Cloud):
         """The volume's metadata."""
         with self._during("set_disk_metadata"):
             self._disks.set_metadata(disk_cid, metadata)
+
+    def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
+        """As in ShowsDiskTags."""
+        with self._during("disk_tags"):
+            return self._disks.metadata(disk_cid)
 
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         """Extended by Cinder."""

@@ -139,6 +139,10 @@ class VsphereCloud(Cloud):
     def set_disk_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         self._disks.set_metadata(disk_cid, metadata)
 
+    def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
+        """As in ShowsDiskTags."""
+        return self._disks.metadata(disk_cid)
+
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         self._changes.resize(disk_cid, size)
 

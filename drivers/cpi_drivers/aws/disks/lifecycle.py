@@ -161,6 +161,11 @@ def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> Non
     tags.put(account, [str(disk_cid)], metadata, present)
 
 
+def metadata(account: Account, disk_cid: DiskCid) -> dict[str, str]:
+    """Its tags."""
+    return tags.from_pairs(describe(account, disk_cid).get("Tags"))
+
+
 def _made(account: Account, request: Item, seed: str, generation: int, undo: Undo) -> Item:
     client_token = hashlib.sha256(f"{seed}\0disk\0{generation}".encode()).hexdigest()
     try:

@@ -71,6 +71,10 @@ class Disks:
         """Added to what is there."""
         tags.add(self._client, "Volume", self._inventory.existing_disk(disk_cid), metadata)
 
+    def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
+        """What is there."""
+        return tags.of(self._inventory.existing_disk(disk_cid))
+
     def _zone_id(self, wish: DiskProperties, vm_cid: VmCid | None) -> str:
         if vm_cid:
             return str(self._inventory.existing_vm(vm_cid)["zoneid"])

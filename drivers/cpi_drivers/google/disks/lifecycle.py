@@ -176,6 +176,11 @@ def set_metadata(account: Account, disk_cid: DiskCid, metadata: Metadata) -> Non
     tags.changed(account, "disks", lambda: account.anew(change))
 
 
+def metadata(account: Account, disk_cid: DiskCid) -> dict[str, str]:
+    """Its labels."""
+    return dict(describe(account, disk_cid).get("labels", {}))
+
+
 def _zone(account: Account, properties: DiskProperties, vm_cid: VmCid | None) -> str:
     if vm_cid:
         return naming.last(inventory.describe_living(account, vm_cid)["zone"])

@@ -77,6 +77,13 @@ class Disks:
         except Missing as error:
             raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
 
+    def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
+        """What is there."""
+        try:
+            return dict(self._volumes.look(disk_cid).get("metadata", {}))
+        except Missing as error:
+            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
+
     def _make(self, body: dict[str, Any]) -> Document:
         try:
             made: Document = self._client.post("volume", "/volumes", {"volume": body})["volume"]

@@ -77,6 +77,10 @@ class Disks:
             self._inventory.existing_disk(disk_cid)
             raise
 
+    def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
+        """What is there."""
+        return tags.of(self._client, str(self._inventory.existing_disk(disk_cid).get("href")))
+
     # ------------------------------------------------------------------
 
     def _made(self, name: str, size: MiB, wish: DiskProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:

@@ -64,6 +64,11 @@ class FirstClass:
         born = birth_tags(self._context)
         fcds.keep(fcd, {**born, **fitted(metadata, _METADATA, present={**fcd.metadata, **born})})
 
+    def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
+        """What is there."""
+        _, fcd = self.existing(disk_cid)
+        return dict(fcd.metadata)
+
     def within_reach(self, site: Site, disk_cid: DiskCid, near: Sequence[Store]) -> Fcd:
         """On a datastore of near that fits, moved there if it must be.
 

@@ -107,6 +107,13 @@ class Disks:
             own = fitted(metadata, METADATA, present=record.metadata)
             vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, metadata={**record.metadata, **own}))
 
+    def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
+        """What is there."""
+        if naming.fcd_id(disk_cid):
+            return self._first_class.metadata(disk_cid)
+        vmdks, vmdk = self.existing(disk_cid)
+        return dict(vmdks.record_of(vmdk).metadata)
+
     def find(self, disk_cid: str) -> tuple[Vmdks, Vmdk] | None:
         """Where a VMDK is; None also for the CID of a First Class Disk."""
         for site in self._sites if naming.fcd_id(disk_cid) is None else ():
