@@ -9,7 +9,7 @@ PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick chaos nightly bench format docs constraints ready-to-demo ready-to-test
+.PHONY: help demo test quick chaos nightly bench format docs constraints release ready-to-demo ready-to-test
 
 help: ## tell what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -47,8 +47,12 @@ format: ready-to-test ## put the code in the house's form
 docs: ready-to-test ## write again what is generated: docs/contract.md and the table of drivers in README.md
 	$(BIN)/python -m tests.house.pages
 
-constraints: ready-to-test ## write constraints.txt again, from what is installed in .venv
+release: ## build the BOSH release into dist/, with Python alone (ARGS="--clouds aws", "--final", "--help")
+	@$(PYTHON) -m release.builder $(ARGS)
+
+constraints: ready-to-test ## write constraints.txt again, from what is installed in .venv, and release/wheels from it
 	$(BIN)/python -m tests.house.constraints
+	$(BIN)/python -m release.builder lock
 
 ready-to-demo:
 	@$(PYTHON) .ci/prepare.py demo
@@ -57,3 +61,4 @@ ready-to-test:
 	@$(PYTHON) .ci/prepare.py test
 	@$(BIN)/python -m fixtures.clouds.openstack prepare
 	@$(BIN)/python -m fixtures.installed
+	@$(BIN)/python -m fixtures.release

@@ -60,6 +60,7 @@ PROGRAMS = {
         "go": ("golang-go", VCENTER),
         "pgrep": ("procps", "tests of shells in guests"),
         "git": ("git", "tests of the project's own files"),
+        "ruby": ("ruby", "tests of the BOSH release"),
     },
 }
 

@@ -1,0 +1,1 @@
+"""The BOSH release: jobs, packages, ops files, and what builds them."""

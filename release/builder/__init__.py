@@ -1,0 +1,1 @@
+"""Builds the BOSH release: python -m release.builder. Needs Python and its pip, and nothing else."""
