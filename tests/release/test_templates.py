@@ -50,7 +50,7 @@ def _read(document: dict[str, Any]) -> tuple[Any, ...]:
     cloud = registry.load(plugin)
     read, faults = config.read_cloud_config(document, cloud.block or cloud.name)
     assert faults == []
-    settings = import_module(f"drivers.{plugin}.settings")
+    settings = import_module(f"cpi_drivers.{plugin}.settings")
     own = settings.read(read) if hasattr(settings, "read") else dict(read.properties)
     return own, read.agent, read.strict_properties
 
