@@ -116,7 +116,7 @@ def _is_of(name: str, requirement: Requirement) -> bool:
 
 def _imported() -> Iterator[tuple[str, str]]:
     """Every file and what it imports of others."""
-    known = sys.stdlib_module_names | {"cpi", "cpi_drivers", "tests", "fixtures"}
+    known = sys.stdlib_module_names | {"cpi", "cpi_drivers", "tests", "fixtures", "release"}
     for source in sources():
         if not source.path.startswith(_ELSEWHERE):
             yield from ((source.path, name) for name in source.imports() if name.split(".")[0] not in known)
