@@ -1,6 +1,5 @@
 """Exactly the k-th API call fails, for every k: nothing is left behind, the error is honest, and the same token serves again."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,11 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import Network, Networks
 from cpi.contract.units import MiB
-from cpi_drivers.aws.api.account import Patience
 from fixtures.clouds.aws.answers import json_refusal, refusal
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.aws.conftest import Helper
 
 pytestmark = pytest.mark.slow
@@ -115,9 +114,7 @@ def test_update_disk_is_finished_by_a_repeat_whichever_call_fails(
     aws: Lab, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, properties: dict[str, object]
 ) -> None:
     """One disk remains, of the new kind, and nothing else."""
-    account = cloud._account  # type: ignore[attr-defined]  # what the driver itself uses
-    hasty = dataclasses.replace(account, patience=Patience(not_yet_visible=2))
-    monkeypatch.setattr(cloud, "_account", hasty)
+    SimulatedTime().rule(monkeypatch)
     before = aws.census()
     for k in range(_MOST_CALLS):
         disk_cid = cloud.create_disk(_GIB, {})

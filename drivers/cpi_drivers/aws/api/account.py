@@ -26,9 +26,6 @@ class Patience:
     snapshot: float = 6 * 3600
     stemcell: float = 3600
     address_busy: float = 600
-    not_yet_visible: float = 60
-    """EC2 may not know for a while what it has just made."""
-
     share: float = 0.2
     """A pause is this share of what was waited."""
 

@@ -1,5 +1,6 @@
 """The API itself: the only file that imports the SDK."""
 
+import contextlib
 import functools
 import logging
 import threading
@@ -18,6 +19,7 @@ from cpi.contract import errors as contract_errors
 from cpi_drivers.aws.api import connection, errors
 from cpi_drivers.aws.api.operations import OPERATIONS, Repeat
 from cpi_drivers.aws.api.session import KeptCredentials
+from cpi_drivers.aws.api.visibility import Visibility
 from cpi_drivers.aws.settings import AwsSettings
 
 _log = logging.getLogger(__name__)
@@ -64,10 +66,48 @@ class Client:
         self._ca_bundle = connection.ca_bundle(settings)
         self._session = _new_session()
         self._role: _AssumedRole | None = None
+        self._visibility = Visibility()
         self._identify()
 
     def call(self, operation: str, **parameters: Any) -> Answer:
-        """One call. Raises the contract's errors; throttling and passing faults only once they last."""
+        """One call. Raises the contract's errors; throttling and passing faults only once they last.
+
+        What was made within the last minute is waited for where EC2 does not know it yet.
+        """
+        seen = self._visibility
+        answer: Answer = {}
+        early: errors.Refusal | None = None
+        left = 0.0
+
+        def once_visible() -> Answer | None:
+            nonlocal early, left, answer
+            try:
+                answer = self._called(operation, parameters)
+            except errors.Refusal as refusal:
+                left = seen.seconds_left(operation, parameters, refusal)
+                if not left:
+                    raise
+                early = refusal
+                return None
+            early, left = None, seen.seconds_left_of_nothing(operation, parameters, answer)
+            return None if left else answer
+
+        if once_visible() is None:
+            self._wait(once_visible, left, operation)
+        if early is not None:
+            early.not_yet = True
+            raise early
+        seen.note(operation, parameters, answer)
+        return answer
+
+    def _wait(self, once_visible: Callable[[], Answer | None], seconds: float, operation: str) -> None:
+        from cpi.kit.waiting import Overdue, wait_until  # imported late: most calls succeed at once
+
+        _log.info("%s names what was made a moment ago and is not known to it yet: waiting", operation)
+        with contextlib.suppress(Overdue):
+            wait_until(once_visible, operation, deadline_seconds=seconds, first_pause_seconds=0.2, longest_pause_seconds=3.0)
+
+    def _called(self, operation: str, parameters: dict[str, Any]) -> Answer:
         attempt = functools.partial(self._attempt, operation, parameters)
         try:
             return attempt()
@@ -90,6 +130,10 @@ class Client:
     def call_once(self, operation: str, **parameters: Any) -> Answer:
         """One call, never repeated: a dry run, say, whose refusal is its answer."""
         return self._attempt(operation, parameters)
+
+    def saw_changed(self, cid: str) -> None:
+        """The thing was seen in a new state: other calls may not know it yet."""
+        self._visibility.changed(cid)
 
     def close(self) -> None:
         """Let go of connections."""

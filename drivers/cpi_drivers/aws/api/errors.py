@@ -44,6 +44,9 @@ class Refusal(errors.CloudError):
     after_unclear = False
     """An earlier attempt of the same call may have been carried out."""
 
+    not_yet = False
+    """It is about a thing that was made within the last minute, and was waited for."""
+
 
 class Throttled(Refusal):
     """Too many calls; this one was not carried out."""

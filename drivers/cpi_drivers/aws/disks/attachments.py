@@ -38,6 +38,13 @@ def attach(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
 
 def detach(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> None:
     """Raises DiskNotAttached, DiskNotFound, VMNotFound."""
+    what = f"the disk {disk_cid} is not detached from {vm_cid}"
+    account.wait(lambda: _is_leaving(account, vm_cid, disk_cid), what, account.patience.disk_detached)
+    account.wait(lambda: _is_free(account, disk_cid), what, account.patience.disk_detached)
+
+
+def _is_leaving(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> bool:
+    """False if it must be asked again: it is only just being attached."""
     try:
         account.client.call("DetachVolume", InstanceId=str(vm_cid), VolumeId=str(disk_cid))
     except errors.NotAttached as error:
@@ -46,10 +53,8 @@ def detach(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> None:
     except errors.Refusal as error:
         if error.code != "IncorrectState":
             raise
-        _raise_unless_detaching(account, vm_cid, disk_cid, error)
-    account.wait(
-        lambda: _is_free(account, disk_cid), f"the disk {disk_cid} is not detached from {vm_cid}", account.patience.disk_detached
-    )
+        return _is_detaching(account, vm_cid, disk_cid, error)
+    return True
 
 
 def _attached_as(account: Account, vm_cid: VmCid, disk_cid: DiskCid, *, nvme: bool, known: Item) -> str | None:
@@ -110,15 +115,16 @@ def _is_letter_taken(error: errors.Refusal) -> bool:
     return error.code == "InvalidParameterValue" and "already in use" in error.message
 
 
-def _raise_unless_detaching(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refusal) -> None:
-    """EC2 has one code for a disk that is not attached and one that is being detached."""
-    holders = [
-        one["InstanceId"] for one in disks.describe(account, disk_cid).get("Attachments", []) if one.get("State") != "detached"
-    ]
-    if vm_cid in holders or (not holders and error.after_unclear):
-        return
+def _is_detaching(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refusal) -> bool:
+    """EC2 has one code for a disk that is not attached, one that is being attached and one that is being detached."""
+    attachments = disks.describe(account, disk_cid).get("Attachments", [])
+    holders = {one["InstanceId"]: one.get("State") for one in attachments if one.get("State") != "detached"}
+    if vm_cid in holders:
+        return holders[vm_cid] not in ("attached", "attaching", "busy")
+    if not holders and error.after_unclear:
+        return True
     inventory.describe_living(account, vm_cid)
-    where = f"it is attached to {holders[0]}" if holders else "it is attached to no VM"
+    where = f"it is attached to {next(iter(holders))}" if holders else "it is attached to no VM"
     raise errors.NotAttached(f"the disk {disk_cid} is not attached to {vm_cid}: {where}") from error
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import time
 import uuid
 from typing import Any, Final
 
@@ -100,8 +99,6 @@ def make(account: Account, request: Item, born: dict[str, str], seed: str, *, fr
 
 def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = False) -> bool:
     """False if it was never there: the client token led to one deleted before. Raises CloudError if EBS gave it up."""
-    began = time.monotonic()
-    patience = account.patience.not_yet_visible / (1 if fresh else 10)
     seen = False
 
     def available() -> str | None:
@@ -109,7 +106,7 @@ def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = F
         try:
             state: str = describe(account, disk_cid)["State"]
         except errors.DiskMissing:
-            return "gone" if seen or time.monotonic() - began > patience else None
+            return "gone"
         seen = True
         return None if state == "creating" else state
 

@@ -94,6 +94,8 @@ _PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.Unclea
 
 def _failed(error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
     message = error.message if clean else f"{error.message}; what was made could not all be removed, see the log"
+    if isinstance(error, errors.Refusal) and error.not_yet:
+        return contract_errors.VMCreationFailed(message, ok_to_retry=clean)
     if isinstance(error, _NOT_THE_VMS_FAULT) and clean:
         return error
     passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refusal) or error.code == "InternalError"

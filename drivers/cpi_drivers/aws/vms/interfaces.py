@@ -1,7 +1,6 @@
 """Network interfaces made before their VM, so that the agent can be told their MAC addresses."""
 
 import dataclasses
-import time
 import uuid
 from typing import Any
 
@@ -75,17 +74,11 @@ def _made(account: Account, wish: Wish, planned: Interface, index: int, left: di
 
 
 def _wait_until_there(account: Account, cid: str) -> dict[str, Any]:
-    began = time.monotonic()
-
     def there() -> dict[str, Any] | None:
-        try:
-            item: dict[str, Any] = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])[
-                "NetworkInterfaces"
-            ][0]
-        except errors.NetworkMissing:
-            if time.monotonic() - began > account.patience.not_yet_visible:
-                raise
-            return None
+        found = account.client.call("DescribeNetworkInterfaces", NetworkInterfaceIds=[cid])["NetworkInterfaces"]
+        if not found:
+            raise errors.NetworkMissing(f"there is no network interface {cid}")
+        item: dict[str, Any] = found[0]
         return item if item.get("Status", "available") in ("available", "in-use") else None
 
     return account.wait(there, f"the network interface {cid} is not ready", account.patience.disk_ready)

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -50,19 +49,14 @@ def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, u
 
 def wait_until_running(account: Account, vm_cid: VmCid) -> Item:
     """Raises what AWS gave as the reason if it ended instead."""
-    began = time.monotonic()
 
     def running() -> Item | None:
-        try:
-            item = inventory.describe(account, vm_cid)
-        except errors.VmMissing:
-            if time.monotonic() - began > account.patience.not_yet_visible:
-                raise
-            return None
+        item = inventory.describe(account, vm_cid)
         state = item["State"]["Name"]
         if state == "pending":
             return None
         if state == "running":
+            account.client.saw_changed(str(vm_cid))
             return item
         reason = item.get("StateReason", {})
         if "UserInitiated" in reason.get("Code", ""):

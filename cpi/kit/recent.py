@@ -1,0 +1,68 @@
+"""What was made or changed a moment ago, by whichever process: clouds that copy their records about may not know it yet.
+
+Each CPI call is a process: what create_vm made is named by the next one, a second later.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+_ENDED: Final = ".ended"
+_KEPT_SECONDS: Final = 3600.0
+
+
+class Recent:
+    """Ids by their age: an empty file for each. What can not be written is known to this process alone."""
+
+    def __init__(self, place: Path, seconds: float) -> None:
+        self._place = place
+        self._seconds = seconds
+        self._known: dict[str, float] = {}
+
+    def note(self, ids: Iterable[str], *, anew: bool = False) -> None:
+        """They were just made, or changed (anew). What has ended stays so: a token's answer may tell of what is gone."""
+        new = [one for one in ids if (anew or not self.left(one)) and not self._file(one, _ENDED).exists()]
+        for one in new:
+            self._known[one] = time.time()
+            self._touch(self._file(one))
+        if new:
+            self._tidy()
+
+    def end(self, ids: Iterable[str]) -> None:
+        """They were removed: that they are not found is the truth."""
+        for one in ids:
+            self._known.pop(one, None)
+            with contextlib.suppress(OSError):
+                self._file(one).unlink(missing_ok=True)
+            self._touch(self._file(one, _ENDED))
+
+    def left(self, id_: str) -> float:
+        """For how many seconds it may still be unknown to the cloud; 0: it is old, or never heard of."""
+        at = self._known.get(id_) or _age(self._file(id_))
+        return max(self._seconds - (time.time() - at), 0.0) if at is not None else 0.0
+
+    def _file(self, id_: str, ending: str = "") -> Path:
+        return self._place / f"{hashlib.sha256(id_.encode()).hexdigest()[:32]}{ending}"
+
+    def _touch(self, file: Path) -> None:
+        with contextlib.suppress(OSError):
+            self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            os.utime(file)
+
+    def _tidy(self) -> None:
+        with contextlib.suppress(OSError):
+            for file in list(self._place.iterdir()):
+                if time.time() - (_age(file) or 0) > _KEPT_SECONDS:
+                    file.unlink(missing_ok=True)
+
+
+def _age(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return None
