@@ -1,6 +1,8 @@
 """The commands, put together."""
 
+import logging
 import sys
+import traceback
 from importlib.metadata import version
 from types import TracebackType
 from typing import Annotated
@@ -47,6 +49,7 @@ app.command(name="agent-settings")(agent_settings)
 
 def run() -> None:
     """Run the command named by the arguments. What is wrong is told in red, with exit status 1."""
+    logging.lastResort = screen.Warnings()
     try:
         app()
     except errors.Error as error:
@@ -58,7 +61,7 @@ def run() -> None:
 
 
 def _show_unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    sys.__excepthook__(kind, error, trace)
+    screen.show_at_once("".join(traceback.format_exception(kind, error, trace)).rstrip())
     screen.show_fault(f"cpi is at fault: {kind.__name__} was not foreseen; please report it with the trace above")
 
 

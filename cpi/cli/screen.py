@@ -1,6 +1,7 @@
 """What people see: results on stdout, everything else on stderr."""
 
 import json
+import logging
 import os
 import sys
 from typing import Any, NoReturn, TextIO
@@ -51,6 +52,17 @@ def show_fault(message: str) -> None:
 def show_at_once(message: str) -> None:
     """What went wrong, by a signal handler too: it may have interrupted what is being said, and no stream bears that."""
     os.write(sys.stderr.fileno(), f"{scrubbed(message)}\n".encode())
+
+
+class Warnings(logging.Handler):
+    """What is logged as a warning or worse, without secrets: a cloud's words may be in it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """At once."""
+        show_at_once(self.format(record))
 
 
 def fail(message: str) -> NoReturn:

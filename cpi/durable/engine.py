@@ -20,6 +20,7 @@ from cpi.contract import errors
 from cpi.durable.database import Database
 from cpi.durable.locks import executor_lock
 from cpi.durable.works import Works
+from cpi.kit.redaction import scrubbed
 
 try:
     from dbos import (
@@ -70,7 +71,8 @@ def work(name: str) -> Callable[[Work], Work]:
         @functools.wraps(function)
         def done(argument: dict[str, Any]) -> dict[str, Any]:
             try:
-                return function(argument)
+                with _without_secrets():
+                    return function(argument)
             except SQLAlchemyError as error:
                 if _on_lost is not None:  # it would stay under way for ever, for nothing can be written down of it
                     _on_lost(f"what was done cannot be written down: {_reason(error)}")
@@ -83,7 +85,22 @@ def work(name: str) -> Callable[[Work], Work]:
 
 def step(name: str, call: Callable[[], Any], /) -> Any:
     """The answer of call; what was kept of it if the work that is under way had it done already."""
-    return DBOS.run_step({"name": name}, call)
+
+    def made() -> Any:
+        with _without_secrets():
+            return call()
+
+    return DBOS.run_step({"name": name}, made)
+
+
+@contextlib.contextmanager
+def _without_secrets() -> Iterator[None]:
+    """What an exception says is kept, as whoever raised it said it: our own errors alone are clean from the beginning."""
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(scrubbed(part) if isinstance(part, str) else part for part in error.args)
+        raise
 
 
 def work_id() -> str:

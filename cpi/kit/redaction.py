@@ -26,6 +26,7 @@ _URL_PASSWORD = re.compile(
     r"(?P<head>://[^/\s:@]*:)(?!PASSWORD@)(?P<password>[^/\s@]+)@"
 )  # but not of https://USER:PASSWORD@HOST
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}", re.ASCII)
 _LEAST_SECRET_LENGTH = 6
 _LEAST_LINE_LENGTH = 20
 _MOST_KNOWN = 50_000
@@ -49,11 +50,11 @@ def masked(value: Any) -> Any:
 
 
 def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
-    """Text without passwords in URLs, private keys, the given secrets, and those that this process knows.
+    """Text without passwords in URLs, private keys, signed tokens, the given secrets, and those that this process knows.
 
     Scrub first and cut afterwards: of a secret that was cut, a piece would stay.
     """
-    text = _PEM.sub(MASK, _URL_PASSWORD.sub(rf"\g<head>{MASK}@", text))
+    text = _JWT.sub(MASK, _PEM.sub(MASK, _URL_PASSWORD.sub(rf"\g<head>{MASK}@", text)))
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return _known.masked_in(text)

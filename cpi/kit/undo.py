@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from cpi.kit.redaction import scrubbed
+
 _log = logging.getLogger(__name__)
 _this_thread = threading.local()
 
@@ -49,7 +51,7 @@ class Undo:
             remove()
         except Exception as error:  # noqa: BLE001 - the error that led here must not be hidden
             self.clean = False
-            _log.error("could not remove %s, it is left behind: %s", what, error)
+            _log.error("could not remove %s, it is left behind: %s", what, scrubbed(str(error)))
 
     def __enter__(self) -> Self:
         return self

@@ -3,14 +3,18 @@
 import email
 import email.policy
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
+from cpi.kit.redaction import remember
 from cpi.kit.waiting import wait_until
 from cpi.resurrection.alert import Alert, Kind
 from cpi.resurrection.responders import finding
@@ -159,3 +163,30 @@ def test_a_responder_that_fails_is_tried_again_and_keeps_no_other_waiting(tmp_pa
             board.tell(_ALERT)
     assert any("responders[1] (webhook): 127.0.0.1 refused it: HTTP 403" in fault for fault in faults)
     assert any("responders[2] (webhook): 127.0.0.1 can not be told" in fault for fault in faults)
+
+
+def test_no_responder_is_told_a_secret(tmp_path: Path) -> None:
+    """A cloud may have echoed it to a call of the recreation, in any spelling."""
+    canary = 'cana"ry of the/operator'
+    remember((canary,))
+    message = f"db/0: create_vm failed: {canary} {json.dumps(canary)} {quote(canary)} {b64encode(canary.encode()).decode()}"
+    alert = msgspec.structs.replace(_ALERT, kind=Kind.FAILED, message=message)
+    faults: list[str] = []
+    with posts(tmp_path) as server, mails(tmp_path, implicit=True) as post:
+        told: list[dict[str, Any]] = [
+            {"type": "log", "path": str(tmp_path / "alerts")},
+            {"type": "webhook", "url": server.url, "secret": "of-the-hook", "ca": server.ca},
+            {"type": "pagerduty", "routing_key": "a-key-of-32", "source": "prod", "url": server.url, "ca": server.ca},
+            {
+                "type": "mail", "host": "127.0.0.1", "port": post.port, "tls": "implicit", "ca": post.ca,
+                "user": "watch", "password": "right-word", "sender": "cpi@example.com", "to": ["ops@example.com"],
+            },
+        ]  # fmt: skip
+        with Switchboard(told, faults.append) as switchboard:
+            switchboard.tell(alert)
+        mailed = [email.message_from_bytes(raw, policy=email.policy.default).get_content() for raw in post.contents]
+        out = [(tmp_path / "alerts").read_text(), *(body.decode() for body in server.bodies), *mailed]
+    assert faults == []
+    assert len(out) == 4
+    assert all("create_vm failed: <redacted>" in text for text in out)
+    assert not any(form in text for text in out for form in (canary, json.dumps(canary)[1:-1], "Y2FuYSJy", "cana%22ry"))

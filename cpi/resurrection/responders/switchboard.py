@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
+
 from cpi.contract import errors
+from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.resurrection.alert import SEVERITIES, Alert
 from cpi.resurrection.responders.finding import LEAST, responder_of
@@ -80,6 +83,7 @@ class Switchboard:
             line.close()
 
     def tell(self, alert: Alert) -> None:
-        """Tell all of them; returns at once."""
+        """Tell all of them, without what this process knows to be secret; returns at once."""
+        alert = msgspec.structs.replace(alert, message=scrubbed(alert.message))
         for line in self._lines:
             line.tell(alert)

@@ -22,6 +22,7 @@ import googleapiclient.http
 import httplib2
 
 from cpi.contract import errors as contract_errors
+from cpi.kit.redaction import remember
 from cpi.kit.waiting import wait_until
 from cpi_drivers.google.api import connection, errors
 from cpi_drivers.google.api.operations import METHODS
@@ -29,9 +30,9 @@ from cpi_drivers.google.settings import GoogleSettings
 
 _log = logging.getLogger(__name__)
 
-# At its lowest level the SDK logs requests and tokens.
+# The SDK logs requests and tokens at its lowest level, and refusals, unscrubbed, as warnings: our errors tell them.
 for _name in ("googleapiclient", "google.auth", "google_auth_httplib2"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 Item = dict[str, Any]
 
@@ -288,12 +289,16 @@ class _Line:
     def __init__(self, connection: Any, credentials: Any, lock: threading.Lock, agent: str) -> None:
         self._http, self._credentials, self._lock, self._agent = connection, credentials, lock, agent
         self._request = google_auth_httplib2.Request(connection)
+        self._hidden: str | None = None
 
     def request(self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **further: Any) -> Any:
         """As httplib2's."""
         with self._lock:
             if not self._credentials.valid:
                 self._credentials.refresh(self._request)
+            if self._credentials.token is not self._hidden:
+                self._hidden = self._credentials.token
+                remember(token for token in (self._hidden, _source_token(self._credentials)) if token)
         given = dict(headers or {})
         given["user-agent"] = f"{self._agent} {given.get('user-agent', '')}".strip()
         self._credentials.apply(given)
@@ -313,6 +318,12 @@ def _check_arrived(name: str, path: str, stored: Item) -> None:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
     if stored.get("md5Hash") not in (None, base64.b64encode(digest).decode()):
         raise contract_errors.CloudError(f"{name} arrived damaged in Cloud Storage: its MD5 is not the file's; upload it again")
+
+
+def _source_token(credentials: Any) -> str | None:
+    """Of those that another service account is impersonated with."""
+    source = getattr(credentials, "_source_credentials", None)
+    return getattr(source, "token", None)
 
 
 def _proxy(settings: GoogleSettings, scheme: str) -> Any:
