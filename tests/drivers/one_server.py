@@ -47,25 +47,7 @@ def config_of(driver: str, url: str, folder: Path, secret: str) -> dict[str, Any
         ),
         "vsphere": (
             "vcenters",
-            [
-                {
-                    "host": url,
-                    "user": "user",
-                    "password": secret,
-                    "cache_folder": str(folder / "cache"),
-                    "datacenters": [
-                        {
-                            "name": "dc",
-                            "vm_folder": "vms",
-                            "template_folder": "templates",
-                            "disk_path": "disks",
-                            "datastore_pattern": ".*",
-                            "persistent_datastore_pattern": ".*",
-                            "clusters": ["cluster"],
-                        }
-                    ],
-                }
-            ],
+            [_vcenter(url, folder, secret)],
         ),
         "vcloud": (
             "vcd",
@@ -86,3 +68,16 @@ def config_of(driver: str, url: str, folder: Path, secret: str) -> dict[str, Any
     if driver not in {"aws", "google", "vsphere"}:
         block["cache_folder"] = str(folder / "cache")
     return {"cloud": {"plugin": driver, "properties": {key: block, "agent": _AGENT, "ntp": []}}}
+
+
+def _vcenter(url: str, folder: Path, secret: str) -> dict[str, Any]:
+    datacenter = {
+        "name": "dc",
+        "vm_folder": "vms",
+        "template_folder": "templates",
+        "disk_path": "disks",
+        "datastore_pattern": ".*",
+        "persistent_datastore_pattern": ".*",
+        "clusters": ["cluster"],
+    }
+    return {"host": url, "user": "user", "password": secret, "cache_folder": str(folder / "cache"), "datacenters": [datacenter]}
