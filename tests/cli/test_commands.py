@@ -31,15 +31,15 @@ def vm_cid(cpi: Command, config: Path) -> Iterator[str]:
     cpi("call", "delete_vm", cid, "--config", config)
 
 
-def test_version(cpi: Command) -> None:
+def test_version(cold_cpi: Command) -> None:
     """The name and the number."""
-    assert re.fullmatch(r"cpi \d+\.\d+\.\d+\n", cpi("--version").stdout)
+    assert re.fullmatch(r"cpi \d+\.\d+\.\d+\n", cold_cpi("--version").stdout)
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_every_command_explains_itself(cpi: Command, command: str) -> None:
+def test_every_command_explains_itself(cold_cpi: Command, command: str) -> None:
     """--help says what it does."""
-    assert cpi(command, "--help").returncode == 0
+    assert cold_cpi(command, "--help").returncode == 0
 
 
 def test_no_command_pays_for_what_only_some_need() -> None:
@@ -57,11 +57,11 @@ def test_every_command_is_in_the_list(cpi: Command) -> None:
     assert [command for command in _COMMANDS if command not in told] == []
 
 
-def test_a_result_goes_to_stdout_as_json(cpi: Command, config: Path) -> None:
+def test_a_result_goes_to_stdout_as_json(cold_cpi: Command, config: Path) -> None:
     """So that it can be piped on."""
-    done = cpi("call", "create_disk", "size=8", "cloud_properties={}", "--config", config)
+    done = cold_cpi("call", "create_disk", "size=8", "cloud_properties={}", "--config", config)
     assert done.returncode == 0, done.stderr
-    assert cpi("call", "has_disk", json.loads(done.stdout), CPI_CONFIG=str(config)).stdout == "true\n"
+    assert cold_cpi("call", "has_disk", json.loads(done.stdout), CPI_CONFIG=str(config)).stdout == "true\n"
 
 
 def test_the_log_is_shown_when_asked_for(cpi: Command, config: Path) -> None:
@@ -71,9 +71,9 @@ def test_the_log_is_shown_when_asked_for(cpi: Command, config: Path) -> None:
     assert "create_disk took" in cpi(*words, "-v").stderr
 
 
-def test_an_error_is_told_without_a_trace(cpi: Command, config: Path) -> None:
+def test_an_error_is_told_without_a_trace(cold_cpi: Command, config: Path) -> None:
     """Its name and message on stderr, nothing on stdout, exit status 1."""
-    done = cpi("call", "detach_disk", "no-vm", "no-disk", "--config", config)
+    done = cold_cpi("call", "detach_disk", "no-vm", "no-disk", "--config", config)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.search(r"NotFound.*no-", done.stderr)
     assert _TRACEBACK not in done.stderr
@@ -121,9 +121,9 @@ def test_the_doctor_names_all_faults_of_a_configuration(cpi: Command, tmp_path: 
         assert done.stderr.count(f"cloud.properties{'.local' if fault not in {'.ntp', '.agent.mbus'} else ''}{fault}") == 1
 
 
-def test_the_doctor_finds_a_sound_cloud_good(cpi: Command, config: Path) -> None:
+def test_the_doctor_finds_a_sound_cloud_good(cold_cpi: Command, config: Path) -> None:
     """And makes nothing in it."""
-    done = cpi("doctor", "--config", config)
+    done = cold_cpi("doctor", "--config", config)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "good" in done.stdout
     assert "fault" not in done.stdout.replace("no faults", "")
@@ -137,17 +137,17 @@ def test_the_doctor_says_what_a_driver_can_not_look_at(cpi: Command, config: Pat
     assert "can not look at VM types" in " ".join(done.stdout.split())
 
 
-def test_the_drivers_are_shown(cpi: Command) -> None:
+def test_the_drivers_are_shown(cold_cpi: Command) -> None:
     """With what each can."""
-    done = cpi("drivers")
+    done = cold_cpi("drivers")
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("local"))
     assert "resize_disk" in row
     assert row.rstrip().endswith("loads")
 
 
-def test_agent_settings_are_shown_without_secrets(cpi: Command, config: Path, vm_cid: str) -> None:
+def test_agent_settings_are_shown_without_secrets(cold_cpi: Command, config: Path, vm_cid: str) -> None:
     """Neither what came in env, nor what the cloud added."""
-    done = cpi("agent-settings", vm_cid, "--config", config)
+    done = cold_cpi("agent-settings", vm_cid, "--config", config)
     settings = json.loads(done.stdout)
     assert settings["agent_id"] == "agent-7"
     assert settings["env"]["bosh"]["group"] == "to-be-seen"

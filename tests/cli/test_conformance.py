@@ -25,9 +25,9 @@ def babbler(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_clause_is_proven_by_both_faces(cpi: Command, config: Path) -> None:
+def test_a_clause_is_proven_by_both_faces(cold_cpi: Command, config: Path) -> None:
     """On a cloud that a configuration describes, with the profile that its driver ships; nothing stays there."""
-    done = cpi("conformance", "--config", config, "--only", "create_disk_then_it_exists")
+    done = cold_cpi("conformance", "--config", config, "--only", "create_disk_then_it_exists")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "create_disk then: it exists detached" in done.stdout
     assert "2 proven" in done.stdout

@@ -89,17 +89,17 @@ def test_watch_tells_responders_and_prometheus(deployment: Deployment) -> None:
     deployment.assert_well(one)
 
 
-def test_resurrect_leaves_an_agent_alone_that_answers_unless_it_must_not(deployment: Deployment, cpi: Command) -> None:
+def test_resurrect_leaves_an_agent_alone_that_answers_unless_it_must_not(deployment: Deployment, cold_cpi: Command) -> None:
     """Asked once more; then by force, twice, for the database knows what became of the VM in the file."""
     one = deployment.add("db/0")
-    left = cpi("resurrect", deployment.file, "db/0")
+    left = cold_cpi("resurrect", deployment.file, "db/0")
     assert (left.returncode, "answered when it was asked once more" in left.stdout) == (0, True), left.stderr
     assert deployment.vm_of(one) == one.first_vm
-    forced = cpi("resurrect", deployment.file, "db/0", "--even-if-alive", "--json")
+    forced = cold_cpi("resurrect", deployment.file, "db/0", "--even-if-alive", "--json")
     report = json.loads(forced.stdout)
     assert (report["standing"], report["vm"]) == ("recreated", deployment.vm_of(one))
     deployment.assert_well(one)
-    again = cpi("resurrect", deployment.file, "db/0", "--even-if-alive")
+    again = cold_cpi("resurrect", deployment.file, "db/0", "--even-if-alive")
     assert str(deployment.vm_of(one)) in again.stdout
     assert deployment.vm_of(one) != report["vm"]
     deployment.assert_well(one)
