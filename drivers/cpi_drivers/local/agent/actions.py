@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cpi_drivers.local.agent.disks import PersistentDisks
 from cpi_drivers.local.agent.faults import Fault
 from cpi_drivers.local.agent.machine import Machine
+from cpi_drivers.local.agent.releases import Releases
 from cpi_drivers.local.agent.ssh import Ways
 from cpi_drivers.local.agent.tasks import Tasks, outcome
 
@@ -32,9 +33,15 @@ class _Message(NamedTuple):
 class Actions:
     """Takes `{protocol, method, arguments}`, answers `{"value": …}` or `{"exception": {"message": …}}`; knows no transport."""
 
-    def __init__(self, machine: Machine, disks: PersistentDisks, ways: Ways, tasks: Tasks) -> None:
+    def __init__(self, machine: Machine, disks: PersistentDisks, ways: Ways, tasks: Tasks, releases: Releases) -> None:
         self._tasks = tasks
-        self._messages = {**_of_tasks(tasks), **_of_machine(machine), **_of_disks(disks), **_of_ways(ways)}
+        self._messages = {
+            **_of_tasks(tasks),
+            **_of_machine(machine),
+            **_of_disks(disks),
+            **_of_ways(ways),
+            **_of_releases(releases),
+        }
 
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to one request; never raises."""
@@ -97,6 +104,7 @@ def _of_machine(machine: Machine) -> dict[str, _Message]:
         "drain": _Message(machine.drain, 1, 2, 1, is_long=True, is_cancellable=True),
         "run_script": _Message(machine.run_script, 1, 2, 1, is_long=True, is_cancellable=True),
         "update_settings": _Message(machine.update_settings, 1, 1, is_long=True),
+        "run_errand": _Message(machine.run_errand, 0, 1, 1, is_long=True, is_cancellable=True),
         "delete_arp_entries": _Message(machine.delete_arp_entries, 1, 1),
         "shutdown": _Message(machine.shutdown),
     }
@@ -119,4 +127,18 @@ def _of_ways(ways: Ways) -> dict[str, _Message]:
     return {
         "ssh": _Message(ways.ssh, 2, 2, 1),
         "exec": _Message(ways.exec, 1, 2, is_long=True, is_cancellable=True, is_beside=True),
+    }
+
+
+def _of_releases(releases: Releases) -> dict[str, _Message]:
+    return {
+        "compile_package": _Message(releases.compile_package, 4, 5, 4, is_long=True),
+        "compile_package_with_signed_url": _Message(releases.compile_package_with_signed_url, 1, 1, is_long=True),
+        "upload_blob": _Message(releases.upload_blob, 1, 1, is_long=True),
+        "sync_dns": _Message(releases.sync_dns, 3, 3, 2),
+        "sync_dns_with_signed_url": _Message(releases.sync_dns_with_signed_url, 1, 1),
+        "fetch_logs": _Message(releases.logs.fetch, 1, 2, 1, is_long=True),
+        "fetch_logs_with_signed_url": _Message(releases.logs.fetch_signed, 1, 1, is_long=True),
+        "bundle_logs": _Message(releases.logs.bundle, 1, 1, is_long=True),
+        "remove_file": _Message(releases.logs.remove_file, 1, 1, 1),
     }

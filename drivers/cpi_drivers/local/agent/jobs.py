@@ -27,6 +27,11 @@ class Job(msgspec.Struct, frozen=True):
     working_directory: str | None = None
     drain: Drain | None = None
     stop_grace_seconds: float = 10
+    pidfile: str | None = None
+    """The job runs once this file names a living process."""
+
+    stop: tuple[str, ...] = ()
+    """What is run to stop it, before its processes are told to end."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name.startswith(".") or "/" in self.name:
@@ -52,6 +57,15 @@ def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
             raise Fault(f"the spec has two jobs named {job.name}")
         jobs[job.name] = job
     return tuple(jobs[name] for name in _in_order(jobs))
+
+
+def in_order(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Each after those it depends on. Raises Fault for two of one name, and for what they depend on and is not there."""
+    by_name = {job.name: job for job in jobs}
+    if len(by_name) < len(jobs):
+        names = [job.name for job in jobs]
+        raise Fault(f"there are two processes named {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    return tuple(by_name[name] for name in _in_order(by_name))
 
 
 def _in_order(jobs: Mapping[str, Job]) -> list[str]:

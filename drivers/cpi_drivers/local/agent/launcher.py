@@ -95,10 +95,11 @@ def _prepare(vm_dir: str, lock: int) -> list[str]:
     os.chdir("/")
     launch = _document(f"{vm_dir}/launch.json")
     if launch.get("isolate_mounts"):
-        from cpi_drivers.local.agent.namespace import isolate_mounts, mark_mounts
+        from cpi_drivers.local.agent.namespace import isolate_mounts, mark_mounts, show_var_vcap
 
         isolate_mounts()
         mark_mounts(vm_dir)
+        show_var_vcap(vm_dir)
     if launch.get("overlay"):
         from cpi_drivers.local.agent.namespace import mount_overlay
 

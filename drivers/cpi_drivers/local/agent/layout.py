@@ -15,10 +15,16 @@ class VmFolder:
         self.root = path / "root"
         self.settings = path / "settings.json"
         self.tls = path / "tls"
+        self.blobs = path / "blobs"
+        self.scratch = path / "scratch"
+        self.bundles = path / "bundles"
         vcap = self.root / "var" / "vcap"
         self.store = vcap / "store"
         self.migration_target = vcap / "store_migration_target"
+        self.data = vcap / "data"
+        self.packages = vcap / "packages"
         self.jobs = vcap / "jobs"
+        self.dns_records = vcap / "instance" / "dns" / "records.json"
         self.logs = vcap / "sys" / "log"
         self.run = vcap / "sys" / "run"
         self.dynamic_disks = vcap / "data" / "dynamic_disks"
@@ -40,6 +46,21 @@ class VmFolder:
             return bool(json.loads((self.path / "launch.json").read_bytes()).get("isolate_mounts"))
         except FileNotFoundError:
             return False
+
+    @property
+    def has_var_vcap(self) -> bool:
+        """Whether this VM's /var/vcap is to be found there, as programs of BOSH releases expect it."""
+        return os.path.realpath("/var/vcap/jobs") == os.path.realpath(self.jobs)
+
+    def seen(self, path: Path) -> str:
+        """A path below root as programs in the VM are given it: from /var on where they find it there."""
+        if self.has_var_vcap and path.is_relative_to(self.root / "var" / "vcap"):
+            return f"/{path.relative_to(self.root)}"
+        return str(path)
+
+    def inside(self, path: str) -> Path:
+        """Where an absolute path of the VM lies on the host."""
+        return self.root / path.lstrip("/")
 
     @property
     def _state(self) -> Path:

@@ -5,11 +5,15 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cpi_drivers.local.agent import job_templates
 from cpi_drivers.local.agent import spec as specs
+from cpi_drivers.local.agent.blobs import Blobs
 from cpi_drivers.local.agent.disks import PersistentDisks
 from cpi_drivers.local.agent.faults import Fault
-from cpi_drivers.local.agent.jobs import Job, read_jobs
+from cpi_drivers.local.agent.job_templates import JobTemplates
+from cpi_drivers.local.agent.jobs import Job, in_order, read_jobs
 from cpi_drivers.local.agent.layout import VmFolder
+from cpi_drivers.local.agent.packages import Packages, read_packages
 from cpi_drivers.local.agent.scripts import Scripts, drain_argument
 from cpi_drivers.local.agent.settings import Settings
 from cpi_drivers.local.agent.supervisor import Supervisor
@@ -32,6 +36,7 @@ class Machine:
         end: Callable[[], object],
         listen_anew: Callable[[], object],
         tell_shutdown: Callable[[], object],
+        blobs: Blobs,
     ) -> None:
         self._vm = vm
         self._settings = settings
@@ -44,6 +49,8 @@ class Machine:
             "BOSH_STORE": str(vm.store),
             "BOSH_ADDRESS": settings.address,
         }
+        self._packages = Packages(vm, blobs)
+        self._templates = JobTemplates(vm, blobs)
         self._supervisor = Supervisor(vm, self._environment)
         self._scripts = Scripts(vm, self._environment)
 
@@ -51,11 +58,10 @@ class Machine:
         """Mounts the disk that was mounted last, then starts the jobs if they shall run: never without their disk."""
         try:
             await self._disks.mount_last()
+            if self._supervisor.wanted == "started":
+                await self._supervisor.start(self._jobs())
         except (Fault, OSError) as fault:
             _log.error("the jobs are not started: %s", fault)
-            return
-        if self._supervisor.wanted == "started":
-            await self._supervisor.start(self._jobs())
 
     async def halt(self) -> None:
         """Stops the jobs because the VM ends."""
@@ -65,7 +71,8 @@ class Machine:
         return self._vm.recall(_SPEC) or {}
 
     def _jobs(self) -> tuple[Job, ...]:
-        return read_jobs(self._spec())
+        spec = self._spec()
+        return in_order((*read_jobs(spec), *self._templates.jobs(spec)))
 
     async def ping(self) -> str:
         """That it is there."""
@@ -107,14 +114,23 @@ class Machine:
         return vitals(self._vm.root, self._vm.dynamic_disks.parent, store)
 
     async def prepare(self, spec: Any) -> str:
-        """Sees whether the spec could be applied."""
-        read_jobs(specs.checked(spec))
+        """Sees whether the spec could be applied, and fetches its packages."""
+        spec = specs.checked(spec)
+        read_jobs(spec)
+        job_templates.names_of(spec)
+        for package in read_packages(spec.get("packages")):
+            await self._packages.fetch(package)
         return "prepared"
 
     async def apply(self, spec: Any) -> str:
-        """Keeps the spec; its jobs run from the next start on."""
+        """Installs packages and rendered templates, and keeps the spec; its jobs run from the next start on."""
         spec = specs.checked(spec)
-        read_jobs(spec)
+        own = read_jobs(spec)
+        packages = read_packages(spec.get("packages"))
+        if packages or job_templates.archive_of(spec) is not None or job_templates.names_of(spec):
+            await self._packages.install(packages)
+            await self._templates.install(spec, [package.name for package in packages])
+        in_order((*own, *self._templates.jobs(spec)))
         self._vm.keep(_SPEC, specs.with_addresses(spec, self._settings.networks))
         return "applied"
 
@@ -158,6 +174,14 @@ class Machine:
         if self._settings.update(updates):
             asyncio.get_running_loop().call_later(_PAUSE_BEFORE_LISTENING_ANEW_SECONDS, self._listen_anew)
         return "ok"
+
+    async def run_errand(self, name: str = "") -> dict[str, Any]:
+        """Runs bin/run of a job to its end; what it said and its exit status."""
+        names = job_templates.names_of(self._spec())
+        errand = name or (names[0] if names else "")
+        if errand not in names:
+            raise Fault(f"there is no job {errand!r} whose bin/run could be run; there are: {', '.join(names) or 'none'}")
+        return await self._scripts.run_errand(errand)
 
     async def delete_arp_entries(self, addresses: Any) -> dict[str, Any]:
         """There are none: on the loopback interface addresses are not resolved."""

@@ -10,6 +10,7 @@ _MS_PRIVATE = 1 << 18
 _MS_SLAVE = 1 << 19
 _MS_SHARED = 1 << 20
 _PR_SET_PDEATHSIG = 1
+_VCAP = ("bosh", "data", "instance", "jobs", "micro_bosh", "monit", "packages", "store", "store_migration_target", "sys")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -33,6 +34,20 @@ def mark_mounts(vm_dir: str) -> None:
     os.makedirs(place, exist_ok=True)  # noqa: PTH103 - os as in the launcher
     answer = _libc().mount(name_of_mark(vm_dir).encode(), place.encode(), b"tmpfs", ctypes.c_ulong(0), b"mode=700,size=4k")
     _check(answer, f"the VM's mark at {place}")
+
+
+def show_var_vcap(vm_dir: str) -> None:
+    """/var/vcap shows this VM's folders, where the host has none of its own; links, so that no disk is mounted twice."""
+    place = "/var/vcap"
+    try:
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - os as in the launcher
+        if os.listdir(place):  # noqa: PTH208 - as above
+            return
+    except OSError:
+        return
+    _check(_libc().mount(b"multicpi-vcap", place.encode(), b"tmpfs", ctypes.c_ulong(0), b"mode=755,size=1m"), f"the VM's {place}")
+    for name in _VCAP:
+        os.symlink(f"{vm_dir}/root{place}/{name}", f"{place}/{name}")  # noqa: PTH211 - as above
 
 
 def separate_view() -> None:

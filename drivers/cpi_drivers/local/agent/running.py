@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from cpi_drivers.local.agent.actions import Actions
+from cpi_drivers.local.agent.blobs import Blobs
 from cpi_drivers.local.agent.commands import Commands
 from cpi_drivers.local.agent.disks import PersistentDisks
 from cpi_drivers.local.agent.faults import Fault
 from cpi_drivers.local.agent.https import Listener
 from cpi_drivers.local.agent.layout import VmFolder
 from cpi_drivers.local.agent.machine import Machine
+from cpi_drivers.local.agent.releases import Releases
 from cpi_drivers.local.agent.settings import Bus, Endpoint, Settings
 from cpi_drivers.local.agent.ssh import Ways
 from cpi_drivers.local.agent.tasks import Tasks
@@ -58,6 +60,7 @@ class _Process:
         self._ended = asyncio.Event()
         self._listener: _Listening | None = None
         self._settings = Settings(vm)
+        self._blobs = Blobs(vm, self._settings)
 
     async def live(self) -> None:
         self._vm.prepare()
@@ -66,11 +69,18 @@ class _Process:
         commands = Commands(self._vm.inherited)
         disks = PersistentDisks(self._vm, self._settings, commands)
         ways = Ways(self._vm, self._settings, commands)
+        blobs = self._blobs
         machine = Machine(
-            self._vm, self._settings, disks, self._end, listen_anew=self._stop_listening, tell_shutdown=self._tell_shutdown
+            self._vm,
+            self._settings,
+            disks,
+            self._end,
+            listen_anew=self._stop_listening,
+            tell_shutdown=self._tell_shutdown,
+            blobs=blobs,
         )
         tasks = Tasks()
-        actions = Actions(machine, disks, ways, tasks)
+        actions = Actions(machine, disks, ways, tasks, Releases(self._vm, blobs))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
@@ -101,7 +111,7 @@ class _Process:
 
     def _made(self, endpoint: Endpoint | Bus, actions: Actions, machine: Machine) -> "_Listening":
         if isinstance(endpoint, Endpoint):
-            return Listener(self._vm, endpoint, actions)
+            return Listener(self._vm, endpoint, actions, self._blobs)
         from cpi_drivers.local.agent.bus import BusListener
 
         settings = self._settings

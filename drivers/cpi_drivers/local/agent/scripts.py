@@ -36,7 +36,32 @@ class Scripts:
         logs = self._vm.logs / job
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / f"{name}.stdout.log").open("ab") as output, (logs / f"{name}.stderr.log").open("ab") as errors:
-            await self._finish([str(self._vm.jobs / job / "bin" / name)], {**env, "BOSH_JOB_NAME": job}, errors, output)
+            await self._finish([self._vm.seen(self._vm.jobs / job / "bin" / name)], {**env, "BOSH_JOB_NAME": job}, errors, output)
+
+    async def run_errand(self, job: str) -> dict[str, Any]:
+        """bin/run of a job."""
+        program = self._vm.jobs / job / "bin" / "run"
+        if not program.is_file():
+            raise Fault(f"job {job} has no bin/run")
+        mark = f"errand:{uuid.uuid4()}"
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._vm.seen(program),
+                cwd=self._vm.root,
+                env={**os.environ, **self._environment, "BOSH_JOB_NAME": job, MARK: mark},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=self._vm.inherited,
+            )
+            output, errors = await process.communicate()
+        except OSError as error:
+            raise Fault(f"{program} cannot be run: {error}") from error
+        except asyncio.CancelledError:
+            await end(mark, _CANCEL_GRACE_SECONDS)
+            raise
+        said = {"stdout": output.decode(errors="replace"), "stderr": errors.decode(errors="replace")}
+        return {**said, "exit_code": process.returncode}
 
     async def drain(
         self, argument: str, jobs: Sequence[Job], spec: Mapping[str, Any], new_spec: Mapping[str, Any] | None

@@ -130,6 +130,14 @@ class Settings:
         return dict((self._document.get("disks") or {}).get("persistent") or {})
 
     @property
+    def blobstore(self) -> dict[str, Any]:
+        """Where blobs are that were not put into the VM: update_settings before env.bosh.blobstores before blobstore."""
+        for listed in (self._updates.get("blobstores"), self._bosh.get("blobstores")):
+            if isinstance(listed, list) and listed and isinstance(listed[0], dict):
+                return dict(listed[0])
+        return dict(self._document.get("blobstore") or {})
+
+    @property
     def endpoint(self) -> Endpoint | Bus:
         """update_settings before env.bosh.mbus before mbus."""
         return endpoint_of(self._updates.get("mbus") or self._bosh.get("mbus"), self._document.get("mbus"))

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -13,6 +13,7 @@ import psutil
 from cpi_drivers.local.agent.jobs import Job
 from cpi_drivers.local.agent.layout import VmFolder
 from cpi_drivers.local.agent.log_files import rotate
+from cpi_drivers.local.agent.pid_process import pid_in
 from cpi_drivers.local.agent.process_tree import MARK, end
 
 SETTLED_SECONDS = 0.2
@@ -54,6 +55,8 @@ class Supervised:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
+        if self.job.stop:
+            await self._run_stop()
         await end(self.mark, self.job.stop_grace_seconds)
         self._is("stopped")
 
@@ -89,12 +92,14 @@ class Supervised:
         self._began = time.monotonic()
         self._cpu = (self._began, 0.0)
         try:
-            process = await self._spawn()
+            process = await self._spawn(self.job.command)
         except OSError as error:
             return f"can not be run: {error}"
         ending = asyncio.create_task(process.wait())
         try:
             await asyncio.wait({ending}, timeout=SETTLED_SECONDS)
+            while self.job.pidfile and not ending.done() and pid_in(self.job.pidfile) is None:
+                await asyncio.wait({ending}, timeout=SETTLED_SECONDS)
             if not ending.done():
                 self._is("running")
             status = await ending
@@ -102,12 +107,19 @@ class Supervised:
             ending.cancel()
         return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _run_stop(self) -> None:
+        try:
+            process = await self._spawn(self.job.stop)
+            await asyncio.wait_for(process.wait(), max(self.job.stop_grace_seconds, SETTLED_SECONDS))
+        except (OSError, TimeoutError) as error:
+            _log.warning("job %s: its stop program failed, its processes are told to end: %r", self.job.name, error)
+
+    async def _spawn(self, command: Sequence[str]) -> asyncio.subprocess.Process:
         log = self._vm.logs / f"{self.job.name}.log"
         rotate(str(log))
         with log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
-                *self.job.command,
+                *command,
                 cwd=self._vm.root / (self.job.working_directory or ""),
                 env={**os.environ, **self._environment, "BOSH_JOB_NAME": self.job.name, **self.job.env, MARK: self.mark},
                 stdin=asyncio.subprocess.DEVNULL,
