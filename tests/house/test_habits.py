@@ -12,6 +12,7 @@ _MAY_SLEEP = {"cpi/kit/waiting.py", "cpi/kit/retrying.py"}
 _STREAMS = {"stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"}
 _MAY_USE_STREAMS = (
     "drivers/cpi_drivers/local/agent/launcher.py",
+    "drivers/cpi_drivers/local/agent/pid_process.py",
     "cpi/cli/",
     "cpi/__main__.py",
     "cpi/rpc/process.py",
