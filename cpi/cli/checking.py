@@ -7,6 +7,7 @@ import typer
 
 from cpi.cli import screen
 from cpi.cli.migration_options import AsJson
+from cpi.cli.staleness import tell_stale_entries, tell_unreadable
 from cpi.cli.watching import DatabaseUrl, InstancesFile, recreate, telling_runner
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
@@ -54,7 +55,10 @@ def _checked(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "list[Fou
     from cpi.resurrection.checking import check as check_all
 
     in_hand = {one.name: runner.disks.in_hand(one, clouds.plugin(one.config)) for one in plan.instances}
-    return check_all([_now(one, runner, clouds) for one in plan.instances], _present(plan, runner, clouds), clouds, in_hand)
+    now = {one.name: _now(one, runner, clouds) for one in plan.instances}
+    tell_stale_entries(plan, now)
+    tell_unreadable(runner.unreadable())
+    return check_all(list(now.values()), _present(plan, runner, clouds), clouds, in_hand)
 
 
 def _now(instance: "Instance", runner: "Runner", clouds: "Clouds") -> "Instance":

@@ -2,11 +2,10 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from cpi.cli.stopping import give_up
-from cpi.contract.ids import DiskCid
 from cpi.durable.database import database as database_of
 from cpi.durable.succession import Succession
 
@@ -39,6 +38,11 @@ class KeptMoves:
         if self._book is None:
             self._book = open_book(self._kept, self._on_lost)
         return succession_of(self._book.moves())
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """The moves that cannot be read, and why."""
+        return {} if self._book is None else self._book.unreadable
 
     def hold(self, name: str) -> bool:
         """As in DiskRecords."""
@@ -77,8 +81,3 @@ def _rows(url: str | None, name: str) -> "list[Row]":
         return []
     with contextlib.closing(kept.locks(give_up)), contextlib.closing(works_of(kept)) as works:
         return works.rows(name)
-
-
-def who_names(disk_cid: DiskCid, url: str | None) -> list[str]:
-    """The instances files that name a disk, for people."""
-    return [f"{file.words()} ({', '.join(names)})" for file in known_files(url) if (names := list(file.naming(disk_cid)))]

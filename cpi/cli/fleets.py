@@ -6,12 +6,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cpi.cli import screen
 from cpi.cli.following import engine_of, finish_others, until
+from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
 from cpi.migration.durable.records import Standing
 
 if TYPE_CHECKING:  # the engine takes long to import
+    from cpi.migration.durable.book import Book
+    from cpi.migration.durable.records import MoveRecord
     from cpi.migration.durable.workflow import Engine
     from cpi.migration.fleet import Fleet
 
@@ -28,6 +31,7 @@ def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) 
         hint = "the moves are left as they are: start `cpi worker` to go on"
         finish_others(engine, hint)
         report = engine.book.fleet_report(fleet_id)
+        tell_after_moves(records_of(engine.book, fleet_id), engine.book, url)
     if report is None:
         raise errors.CloudError(f"the fleet {fleet_id} has ended without a report; see `cpi migrations`")
     if as_json:
@@ -36,6 +40,11 @@ def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) 
         screen.out().print(f"{report.moved} moved, {report.failed} failed, {report.not_begun} not begun")
     if report.moved < report.entries:
         raise errors.CloudError(f"not all were moved{f': {report.stopped}' if report.stopped else ''}; see `cpi migrations`")
+
+
+def records_of(book: "Book", fleet_id: str) -> "list[MoveRecord]":
+    """The moves of a fleet, in the order of its entries."""
+    return [record for record in book.moves() if record.fleet_id == fleet_id]
 
 
 def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
@@ -51,7 +60,7 @@ def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
                 cancelled[0] = True
                 engine.book.cancel(fleet_id)
                 screen.err().print("cancelling: no more moves begin, those under way are undone unless swapped already")
-            mine = [record.standing for record in engine.book.moves() if record.fleet_id == fleet_id]
+            mine = [record.standing for record in records_of(engine.book, fleet_id)]
             ended = [standing for standing in mine if standing.is_over]
             bad = len(ended) - ended.count(Standing.MOVED)
             progress.update(task, completed=len(ended), description=f"{len(mine) - len(ended)} under way, {bad} failed")

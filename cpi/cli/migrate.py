@@ -9,10 +9,10 @@ from rich.text import Text
 
 from cpi import config as configuration
 from cpi.cli import pictures, screen
-from cpi.cli.disk_records import who_names
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
+from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping, give_up
 from cpi.contract.encoding import to_plain
 from cpi.durable.database import database as database_of
@@ -22,7 +22,6 @@ from cpi.migration.report import Strategy
 
 if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
     from cpi.migration.durable.entry import Entry
-    from cpi.migration.durable.records import MoveRecord
     from cpi.migration.durable.workflow import Engine
     from cpi.migration.forecast import Forecast
 
@@ -185,21 +184,8 @@ def _to_its_end(engine: "Engine", move_id: str, url: str | None, end: End) -> No
     record = follow(engine.book, move_id, Stopping(hint), lambda: engine.is_idle)
     finish_others(engine, hint)
     pictures.draw(record, end.picture)
-    _tell_who_is_stale(record, engine, url)
+    tell_after_moves([record], engine.book, url)
     show_outcome(record, as_json=end.as_json)
-
-
-def _tell_who_is_stale(record: "MoveRecord", engine: "Engine", url: str | None) -> None:
-    """Which files and moves still say the old disk."""
-    report = record.outcome.report if record.outcome is not None else None
-    if record.outcome is None or not record.outcome.swapped or report is None or report.disk_cid == report.old_disk_cid:
-        return
-    for words in who_names(report.old_disk_cid, url):
-        told = f"{words} still names {report.old_disk_cid}: `cpi watch` follows the move; write {report.disk_cid} there"
-        screen.err().print(told, soft_wrap=True)
-    for other in engine.book.moves():
-        if not other.standing.is_over and other.entry.disk == report.old_disk_cid:
-            screen.err().print(f"the move {other.move_id} is queued for {report.old_disk_cid}, which is an orphan now")
 
 
 def _show_plan(entry: "Entry", *, as_json: bool) -> None:

@@ -10,10 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cpi import config as configuration
 from cpi.cli import screen
 from cpi.cli.disk_records import KeptMoves
 from cpi.cli.following import until
 from cpi.cli.migration_options import AsJson, database_option
+from cpi.cli.staleness import tell_stale_entries, tell_unreadable
 from cpi.cli.stopping import Stopping, leave
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
@@ -60,6 +62,7 @@ def watch(
         tell, metrics = _telling(plan, live, made, metrics=metrics_port is not None, as_json=json)
         runner = made.enter_context(runner_of(database, tell))
         runner.remember(plan)
+        _tell_stale(plan, runner)
         monitor = made.enter_context(_monitor(plan, runner, made))
         if metrics is not None:
             from cpi.resurrection.metrics import MetricsServer
@@ -75,6 +78,13 @@ def watch(
 
         until(over)
         until(lambda: runner.is_idle)
+
+
+def _tell_stale(plan: "Watchfile", runner: "Runner") -> None:
+    """By the records of the moves: no cloud is asked before there is something to do."""
+    plugins = {one.config: configuration.plugin_of(configuration.read_document(one.config)) for one in plan.instances}
+    tell_stale_entries(plan, {one.name: runner.disks.recorded(one, plugins[one.config]) for one in plan.instances})
+    tell_unreadable(runner.unreadable())
 
 
 def _telling(
@@ -146,8 +156,6 @@ def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait:
 
 
 def _present(plan: "Watchfile", name: str, runner: "Runner") -> "tuple[str, Present]":
-    from cpi import config as configuration
-
     instance = plan.instance(name)
     plugin = configuration.plugin_of(configuration.read_document(instance.config))
     return plugin, runner.history().present(instance, plugin)

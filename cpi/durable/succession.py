@@ -53,6 +53,10 @@ class DiskRecords(Protocol):
     def look(self) -> Succession:
         """As it is now. Raises CpiError if it can not be read."""
 
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """What was left out when it was looked at last, by its id, and why."""
+
     def hold(self, name: str) -> bool:
         """Take a lock, unless anybody has it."""
 

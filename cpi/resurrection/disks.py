@@ -7,7 +7,7 @@ cloud shows them: so an orphan is never attached in the place of its successor.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -44,6 +44,11 @@ class Disks:
     def present(self, instance: Instance, plugin: str, cloud: Cloud) -> Instance:
         """The instance with the disks that it has, the cloud's tags asked as well. Raises what the cloud raises."""
         return self._present(self._look(), instance, plugin, cloud)
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """The records of moves that cannot be read, and why."""
+        return {} if self._records is None else self._records.unreadable
 
     def in_hand(self, instance: Instance, plugin: str) -> str:
         """Which move has one of its disks in hand, for people; empty if none has."""

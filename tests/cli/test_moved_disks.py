@@ -1,6 +1,10 @@
 """One truth about which disk is whose: moves, instances files, the check and the orphans of the same disks."""
 
+import contextlib
 import json
+import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +98,51 @@ def test_orphans_are_deleted_only_when_they_are_old_unnamed_and_it_is_wished(dep
     assert (done.returncode, f"deleted {old}" in done.stderr) == (0, True), done.stderr
     deployment.assert_well(one)
     deployment.assert_nothing_left_over()
+
+
+def _break_a_record(deployment: Deployment) -> None:
+    """Somebody has written into the database of the moves."""
+    kept = deployment.folder / ".local" / "state" / "multicpi" / "moves.sqlite"
+    with contextlib.closing(sqlite3.connect(kept)) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        row = dict(connection.execute("SELECT * FROM workflow_status WHERE name = 'move'").fetchone())
+        row |= {"workflow_uuid": "broken", "inputs": "garbage"}
+        statement = f"INSERT INTO workflow_status ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - names of columns
+        connection.execute(statement, list(row.values()))
+
+
+def _said_by_watch(deployment: Deployment, file: Path, count: int) -> list[str]:
+    """The first lines beside its result."""
+    program = str(Path(sys.executable).with_name("cpi"))
+    variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(deployment.folder), "COLUMNS": "200"}
+    process = subprocess.Popen([program, "watch", str(file)], env=variables, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        return [process.stderr.readline() for _ in range(count)]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_what_still_says_the_old_disk_and_what_cannot_be_read_is_named(deployment: Deployment, cpi: Command) -> None:
+    """At the end of a fleet, by the check, and when a watch begins."""
+    one = deployment.add("db/0")
+    file, old = deployment.file, one.disk_cid
+    assert cpi("check", file).returncode == 0
+    fleet = deployment.folder / "fleet.yml"
+    entry = {"config": str(deployment.config), "vm": one.first_vm, "disk": old, "size": "96M", "strategy": "copy"}
+    fleet.write_text(json.dumps({"moves": [entry]}))
+    moved = cpi("migrate", "--fleet", fleet)
+    assert f"{file} (db/0) still names {old}" in moved.stderr
+    (one.disk_cid,) = deployment.disks() - {old}
+    stale = f"{file} (db/0) still names {old}, which a move has replaced: write {one.disk_cid} there\n"
+    _break_a_record(deployment)
+    broken = "left out: the record broken cannot be read: "
+    told = cpi("check", file)
+    assert (told.stdout, stale in told.stderr, broken in told.stderr) == ("nothing is wrong\n", True, True)
+    watched = _said_by_watch(deployment, file, 2)
+    assert (watched[0], watched[1][: len(broken)]) == (stale, broken)
+    deployment.assert_well(one)
 
 
 def _move_left_in_the_middle(deployment: Deployment, one: Instance) -> str:

@@ -89,6 +89,10 @@ class Runner:
         """All that was ever begun."""
         return History(self._executor.works.rows(WORK))
 
+    def unreadable(self) -> dict[str, str]:
+        """The records of recreations and of moves that cannot be read, and why."""
+        return {**self.history().unreadable, **self._executor.works.unreadable, **self.disks.unreadable}
+
     def step_of(self, work_id: str) -> str:
         """Which step of a work is done now; empty if it is not done here."""
         with self._guard:

@@ -1,6 +1,6 @@
 """Which disks an instance has now: by the records of moves, by tags, and never one that a move has in hand."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -51,6 +51,8 @@ class _Records:
     def look(self) -> Succession:
         """As in DiskRecords."""
         return self._then if self._then is not None and self.held else self._seen
+
+    unreadable: ClassVar[dict[str, str]] = {}
 
     def hold(self, name: str) -> bool:
         """As in DiskRecords."""

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -58,17 +58,18 @@ class _Runner:
     """Recreations that the test ends."""
 
     executor_id = "me"
+    unreadable: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
         self.rows: list[Row] = []
         self.others = False
         self.moved = Succession()
-        self.unreadable = False
+        self.is_unreadable = False
         self.disks = Disks(self, clock=itertools.count(0, 60).__next__)
 
     def look(self) -> Succession:
-        if self.unreadable:
+        if self.is_unreadable:
             raise errors.CpiError("no database")
         return self.moved
 
@@ -376,10 +377,10 @@ def test_who_has_a_disk_that_a_move_has_in_hand_is_recreated_when_the_move_has_e
     place.tick()
     assert (place.ordered(), place.told()) == ([], [Kind.HELD])
     assert "the move move-1 has its disk" in place.alerts[0].message
-    place.runner.unreadable = True
+    place.runner.is_unreadable = True
     place.tick()
     assert (place.ordered(), place.told()) == ([], [Kind.HELD, Kind.HELD])
-    place.runner.unreadable = False
+    place.runner.is_unreadable = False
     place.runner.moved = Succession({lock: DiskCid("disk-new")})
     place.tick()
     assert place.ordered() == ["db/0"]
