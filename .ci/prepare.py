@@ -59,6 +59,7 @@ PROGRAMS = {
         "sshd": ("openssh-server", "tests of shells in guests"),
         "go": ("golang-go", VCENTER),
         "pgrep": ("procps", "tests of shells in guests"),
+        "chromium": ("chromium", "tests of pages in a browser"),
         "git": ("git", "tests of the project's own files"),
         "ruby": ("ruby", "tests of the BOSH release"),
     },

@@ -1,10 +1,13 @@
 """A fleet of moves, queued and followed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
-from cpi.cli import screen
+from cpi.cli import pictures, screen
 from cpi.cli.following import engine_of, finish_others, until
 from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping
@@ -13,14 +16,18 @@ from cpi.contract.encoding import to_plain
 from cpi.migration.durable.records import Standing
 
 if TYPE_CHECKING:  # the engine takes long to import
+    from collections.abc import Sequence
+
     from cpi.migration.durable.book import Book
     from cpi.migration.durable.records import MoveRecord
     from cpi.migration.durable.workflow import Engine
-    from cpi.migration.fleet import Fleet
+    from cpi.migration.fleet import Fleet, FleetReport
+    from cpi.migration.fleet_table import FleetRow
 
 
-def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) -> None:
+def move_fleet(wanted: "Fleet", url: str | None, page: Path | None, *, works: bool, as_json: bool) -> None:
     """Queue a fleet, and unless others work, move it; show how it ends."""
+    pictures.check_page(page)
     with engine_of(url, works=works) as engine:
         fleet_id = engine.start_fleet(wanted)
         screen.err().print(f"fleet {fleet_id}: {len(wanted.entries)} moves")
@@ -30,16 +37,49 @@ def move_fleet(wanted: "Fleet", url: str | None, *, works: bool, as_json: bool) 
         _follow_fleet(engine, fleet_id, wanted)
         hint = "the moves are left as they are: start `cpi worker` to go on"
         finish_others(engine, hint)
-        report = engine.book.fleet_report(fleet_id)
-        tell_after_moves(records_of(engine.book, fleet_id), engine.book, url)
+        report, records = engine.book.fleet_report(fleet_id), records_of(engine.book, fleet_id)
+        tell_after_moves(records, engine.book, url)
     if report is None:
         raise errors.CloudError(f"the fleet {fleet_id} has ended without a report; see `cpi migrations`")
-    if as_json:
-        screen.show_json(to_plain(report))
-    else:
-        screen.out().print(f"{report.moved} moved, {report.failed} failed, {report.not_begun} not begun")
+    show_fleet(fleet_id, report, records, page, as_json=as_json)
     if report.moved < report.entries:
         raise errors.CloudError(f"not all were moved{f': {report.stopped}' if report.stopped else ''}; see `cpi migrations`")
+
+
+def show_fleet(
+    fleet_id: str, report: "FleetReport | None", records: "Sequence[MoveRecord]", page: Path | None, *, as_json: bool
+) -> None:
+    """A row for each disk, and how many of which end there are; None: it has not ended."""
+    from cpi.migration.fleet_table import rows_of
+
+    rows = rows_of(records)
+    if report is None:
+        ended = sum(record.standing.is_over for record in records)
+        summary = f"under way: {ended} of {len(records)} that were begun have ended"
+    else:
+        summary = f"{report.moved} moved, {report.failed} failed, {report.not_begun} not begun"
+        summary += f": {report.stopped}" if report.stopped else ""
+    pictures.write_page(page, f"fleet {fleet_id}", summary, rows)
+    if as_json:
+        plain = {"fleet_id": fleet_id} if report is None else to_plain(report)
+        moves = [{key: value for key, value in to_plain(row).items() if key != "report"} for row in rows]
+        screen.show_json({**plain, "moves": moves})
+    else:
+        screen.out().print(_table(rows))
+        screen.out().print(summary, soft_wrap=True)
+
+
+def _table(rows: "Sequence[FleetRow]") -> Table:
+    from cpi.migration.picture.words import seconds
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("disk", "size", "end", "jobs down", "in all", "compared", "notes"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"jobs down", "in all"})
+    for row in rows:
+        figures = ["" if count is None else seconds(count) for count in (row.jobs_down_seconds, row.seconds)]
+        end = Text(row.standing, style="green" if row.standing == Standing.MOVED.value else "red")
+        table.add_row(Text(row.disks), Text(row.sizes), end, *figures, Text(row.verified), Text("\n".join(row.told)))
+    return table
 
 
 def records_of(book: "Book", fleet_id: str) -> "list[MoveRecord]":

@@ -11,7 +11,7 @@ from cpi import config as configuration
 from cpi.cli import pictures, screen
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
-from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile, entry_of, refuse_beside
+from cpi.cli.migration_options import AsJson, DatabaseUrl, PageFile, PictureFile, entry_of, refuse_beside
 from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping, give_up
 from cpi.contract.encoding import to_plain
@@ -79,6 +79,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
     dry_run: Annotated[bool, _DRY_RUN] = False,
     resume: Annotated[str | None, _RESUME] = None,
     picture: PictureFile = None,
+    page: PageFile = None,
     json: AsJson = False,
     database: DatabaseUrl = None,
     agent_url: Annotated[str | None, _URL] = None,
@@ -102,12 +103,13 @@ def migrate(  # noqa: PLR0913 - the options of a command
         "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth, "verify": verify,
         "down_seconds": down_seconds, "agent_url": agent_url, "agent_login": agent_login, "agent_ca": agent_ca,
         "agent_id": agent_id, "agent_certificate": agent_certificate, "agent_key": agent_key, "resume": resume,
-        "dry_run": dry_run, "queue_only": queue_only, "picture": picture,
+        "dry_run": dry_run, "queue_only": queue_only, "picture": picture, "page": page,
     }  # fmt: skip
     if fleet is not None:
-        refuse_beside("--fleet", told, but=frozenset({"queue_only"}))
+        refuse_beside("--fleet", told, but=frozenset({"queue_only", "page"}))
+        refuse_beside("--queue-only", {"page": page if queue_only else None})
         wanted = Fleet(read_fleet(str(fleet)), max_in_flight, canaries, stop_when_failed)
-        move_fleet(wanted, database, works=not queue_only, as_json=json)
+        move_fleet(wanted, database, page, works=not queue_only, as_json=json)
     else:
         _one(told, database, End(json, picture))
 
@@ -120,7 +122,7 @@ class End(NamedTuple):
 
 
 def _one(told: Mapping[str, Any], url: str | None, end: End) -> None:
-    refuse_beside("a single move", {"queue_only": told["queue_only"]})
+    refuse_beside("a single move", {"queue_only": told["queue_only"], "page": told["page"]})
     if told["resume"]:
         refuse_beside("--resume", told, but=frozenset({"resume", "picture"}))
         _resume(told["resume"], url, end)

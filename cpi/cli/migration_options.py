@@ -25,6 +25,9 @@ DatabaseUrl = Annotated[str | None, database_option("moves are kept")]
 PictureFile = Annotated[
     Path | None, typer.Option("--picture", show_default=False, help="Draw the move, however it ends, as FILE.svg.")
 ]
+PageFile = Annotated[
+    Path | None, typer.Option("--page", show_default=False, help="Write the fleet, with its timelines, as FILE.html.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cpi.cli import pictures, screen
+from cpi.cli.fleets import records_of, show_fleet
 from cpi.cli.following import ENDED, age, follow, show_outcome, until, words_of
-from cpi.cli.migration_options import AsJson, DatabaseUrl, PictureFile
+from cpi.cli.migration_options import AsJson, DatabaseUrl, PageFile, PictureFile, refuse_beside
 from cpi.cli.stopping import Stopping, give_up
 from cpi.contract.encoding import to_plain
 from cpi.durable.database import database as database_of
@@ -52,16 +53,23 @@ def every(context: typer.Context, *, follow: Following = False, json: AsJson = F
 
 @migrations.command()
 def show(
-    move_id: Annotated[str, typer.Argument(help="The move.")],
+    move_id: Annotated[str, typer.Argument(help="The move, or the fleet.")],
     *,
     picture: PictureFile = None,
+    page: PageFile = None,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
-    """Show one move: what took how long, what failed, what was undone."""
+    """Show one move: what took how long, what failed, what was undone. Or a fleet: a row for each disk."""
     pictures.check(picture)
+    pictures.check_page(page)
     book = _book(database)
     try:
+        if move_id in book.fleets():
+            refuse_beside("a fleet", {"picture": picture})
+            show_fleet(move_id, book.fleet_report(move_id), records_of(book, move_id), page, as_json=json)
+            return
+        refuse_beside("a single move", {"page": page})
         record = book.move(move_id)
     finally:
         book.close()

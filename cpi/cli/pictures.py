@@ -1,22 +1,35 @@
-"""The picture of a move, written to a file."""
+"""The picture of a move, and the page of a fleet, written to a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpi.cli import screen
 from cpi.contract import errors
 from cpi.migration.durable.records import MoveRecord
 
-_SUFFIX = ".svg"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cpi.migration.fleet_table import FleetRow
 
 
 def check(path: Path | None) -> None:
-    """Raises CpiError now for a file that could not be written at the end."""
+    """Raises CpiError now for a picture that could not be written at the end."""
+    _check(path, "--picture", "picture is SVG", ".svg")
+
+
+def check_page(path: Path | None) -> None:
+    """Raises CpiError now for a page that could not be written at the end."""
+    _check(path, "--page", "page is HTML", ".html")
+
+
+def _check(path: Path | None, option: str, what: str, suffix: str) -> None:
     if path is None:
         return
-    if path.suffix != _SUFFIX:
-        raise errors.CpiError(f"--picture {path}: the picture is SVG, so its name ends with {_SUFFIX}")
+    if path.suffix != suffix:
+        raise errors.CpiError(f"{option} {path}: the {what}, so its name ends with {suffix}")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise errors.CpiError(f"--picture {path}: {'a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
+        raise errors.CpiError(f"{option} {path}: {'a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
 
 
 def draw(record: MoveRecord, path: Path | None) -> None:
@@ -30,8 +43,21 @@ def draw(record: MoveRecord, path: Path | None) -> None:
         return
     from cpi.migration.picture import picture
 
+    _write(path, "--picture", picture(report))
+
+
+def write_page(path: Path | None, title: str, summary: str, rows: "Sequence[FleetRow]") -> None:
+    """Write the page of a fleet. Raises CpiError if it can not be written."""
+    if path is None:
+        return
+    from cpi.migration.picture.page import page
+
+    _write(path, "--page", page(title, summary, rows))
+
+
+def _write(path: Path, option: str, text: str) -> None:
     try:
-        path.write_text(picture(report), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise errors.CpiError(f"--picture {path}: {error.strerror}") from error
+        raise errors.CpiError(f"{option} {path}: {error.strerror}") from error
     screen.err().print(f"drawn: {path}", soft_wrap=True)

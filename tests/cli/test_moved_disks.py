@@ -132,9 +132,16 @@ def test_what_still_says_the_old_disk_and_what_cannot_be_read_is_named(deploymen
     fleet = deployment.folder / "fleet.yml"
     entry = {"config": str(deployment.config), "vm": one.first_vm, "disk": old, "size": "96M", "strategy": "copy"}
     fleet.write_text(json.dumps({"moves": [entry]}))
-    moved = cpi("migrate", "--fleet", fleet)
+    page = deployment.folder / "fleet.html"
+    moved = cpi("migrate", "--fleet", fleet, "--page", page, "--json")
     assert f"{file} (db/0) still names {old}" in moved.stderr
     (one.disk_cid,) = deployment.disks() - {old}
+    report = json.loads(moved.stdout)
+    (row,) = report["moves"]
+    assert (row["disk"], row["new_disk"], row["standing"]) == (old, one.disk_cid, "moved")
+    assert page.read_text().count(one.disk_cid) >= 1
+    shown = cpi("migrations", "show", report["fleet_id"])
+    assert "1 moved, 0 failed, 0 not begun" in shown.stdout
     stale = f"{file} (db/0) still names {old}, which a move has replaced: write {one.disk_cid} there\n"
     _break_a_record(deployment)
     broken = "left out: the record broken cannot be read: "

@@ -181,4 +181,4 @@ def test_a_fleet_that_ended_by_a_fault_is_not_waited_for(tmp_path: Path, monkeyp
     monkeypatch.setattr(fleets, "Stopping", lambda _: SimpleNamespace(asked=False))
     fleet = Fleet((Entry("/c", VmCid("vm"), DiskCid("disk"), MiB(1)),))
     with pytest.raises(errors.CloudError, match="has ended without a report"):
-        fleets.move_fleet(fleet, f"sqlite:///{tmp_path}/state/moves", works=True, as_json=False)
+        fleets.move_fleet(fleet, f"sqlite:///{tmp_path}/state/moves", None, works=True, as_json=False)
