@@ -55,6 +55,7 @@ PROGRAMS = {
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
         "postgres": ("postgresql", "tests of fleets"),
+        "promtool": ("prometheus", "the check of the alert rules"),
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
         "go": ("golang-go", VCENTER),

@@ -43,28 +43,28 @@ class Metrics(Collector):
         """All figures as they are now."""
         with self._guard:
             counted, down_seconds = dict(self._alerts), self._down_seconds
-        alerts = CounterMetricFamily("multicpi_alerts", "Alerts by kind", labels=["kind"])
+        alerts = CounterMetricFamily("multicpi_alerts", "Alerts, by kind", labels=["kind"])
         for kind, number in counted.items():
             alerts.add_metric([kind], number)
         yield alerts
         yield CounterMetricFamily(
-            "multicpi_jobs_down_seconds", "How long jobs were down before they were recreated", down_seconds
+            "multicpi_jobs_down_seconds", "Seconds that jobs were down before they were recreated", down_seconds
         )
         if self.monitor is not None:
             yield from _of(self.monitor)
 
 
 def _of(monitor: Monitor) -> "Iterator[Metric]":
-    well = GaugeMetricFamily("multicpi_instance_well", "1 if the instance's agent is heard", labels=_LABELS)
-    silent = GaugeMetricFamily("multicpi_instance_silent_seconds", "Since the agent was heard", labels=_LABELS)
-    tries = GaugeMetricFamily("multicpi_instance_recreations", "Tries to recreate it, ever", labels=_LABELS)
+    up = GaugeMetricFamily("multicpi_instance_up", "1 if the instance's agent responds", labels=_LABELS)
+    silent = GaugeMetricFamily("multicpi_instance_silent_seconds", "Seconds since the agent last responded", labels=_LABELS)
+    tries = CounterMetricFamily("multicpi_instance_recreations", "Attempts to recreate the instance", labels=_LABELS)
     for view in monitor.views():
         labels = (view.name, view.group)
-        well.add_metric(labels, view.condition == Condition.WELL.value)
+        up.add_metric(labels, view.condition == Condition.WELL.value)
         silent.add_metric(labels, view.silent_seconds)
         tries.add_metric(labels, view.tries)
-    yield from (well, silent, tries)
-    yield GaugeMetricFamily("multicpi_meltdown", "1 while nothing is recreated, for too many are down", monitor.is_meltdown)
+    yield from (up, silent, tries)
+    yield GaugeMetricFamily("multicpi_meltdown", "1 while none is recreated, since too many are down", monitor.is_meltdown)
 
 
 class MetricsServer:

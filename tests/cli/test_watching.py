@@ -73,7 +73,7 @@ def test_watch_tells_responders_and_prometheus(deployment: Deployment) -> None:
                 return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
             return ""
 
-        well = 'multicpi_instance_well{group="db",instance="db/0"} 1.0'
+        well = 'multicpi_instance_up{group="db",instance="db/0"} 1.0'
         wait_until(lambda: well in metrics(), "it is well", deadline_seconds=60)
         deployment.hurt(one)
         wait_until(lambda: 'multicpi_alerts_total{kind="recreated"} 1.0' in metrics(), "it is counted", deadline_seconds=60)
