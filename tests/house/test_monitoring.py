@@ -31,7 +31,7 @@ class _Monitor:
 
 def _served() -> set[str]:
     metrics = Metrics()
-    metrics.monitor = _Monitor()  # type: ignore[assignment]
+    metrics.monitor = _Monitor()  # type: ignore[assignment] - it has what is looked at
     metrics.count(Alert(kind=next(iter(Kind)), message=""))
     registry = CollectorRegistry()
     registry.register(metrics)
@@ -59,7 +59,7 @@ def test_rules_and_dashboard_ask_for_what_is_served() -> None:
 def test_prometheus_takes_the_rules() -> None:
     """By its own tool."""
     if shutil.which("promtool") is None:
-        pytest.skip("cannot run here: needs the Debian package prometheus")
+        pytest.skip("can not run here: needs the Debian package prometheus")
     done = subprocess.run(
         ["promtool", "check", "rules", str(_FOLDER / "alerts.yml")], check=False, capture_output=True, text=True
     )
