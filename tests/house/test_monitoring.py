@@ -31,7 +31,7 @@ class _Monitor:
 
 def _served() -> set[str]:
     metrics = Metrics()
-    metrics.monitor = _Monitor()  # type: ignore[assignment] - it has what is looked at
+    metrics.monitor = _Monitor()  # type: ignore[assignment]  # it has what is looked at
     metrics.count(Alert(kind=next(iter(Kind)), message=""))
     registry = CollectorRegistry()
     registry.register(metrics)
