@@ -43,6 +43,15 @@ SOURCES = {
     "golang.org/x/text": ("golang-golang-x-text-dev", VCENTER),
     "gopkg.in/yaml.v3": ("golang-gopkg-yaml.v3-dev", VCENTER),
 }
+INCLUDED = Path("/usr/include")
+RELEASE = "tests of the BOSH release"
+HEADERS = {
+    "bzlib.h": ("libbz2-dev", RELEASE),
+    "lzma.h": ("liblzma-dev", RELEASE),
+    "openssl/ssl.h": ("libssl-dev", RELEASE),
+    "sqlite3.h": ("libsqlite3-dev", RELEASE),
+    "zlib.h": ("zlib1g-dev", RELEASE),
+}
 PROGRAMS = {
     "demo": {
         "losetup": ("mount", DISKS),
@@ -62,7 +71,9 @@ PROGRAMS = {
         "pgrep": ("procps", "tests of shells in guests"),
         "chromium": ("chromium", "tests of pages in a browser"),
         "git": ("git", "tests of the project's own files"),
-        "ruby": ("ruby", "tests of the BOSH release"),
+        "ruby": ("ruby", RELEASE),
+        "gcc": ("gcc", RELEASE),
+        "make": ("make", RELEASE),
     },
 }
 
@@ -78,7 +89,7 @@ def main(purpose: str) -> None:
 
 def prepare_programs(purpose: str) -> None:
     """Install the programs that are missing, or tell what goes without them."""
-    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"], **SOURCES}
+    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"], **SOURCES, **HEADERS}
     missing = {program: wanted[program] for program in wanted if not has_program(program)}
     if not missing:
         return
@@ -121,9 +132,11 @@ def make_venv() -> None:
 
 
 def has_program(name: str) -> bool:
-    """Whether a program is there, or a source of Go's; those for administrators are often not on the PATH of others."""
+    """Whether a program is there, a source of Go's or a header; programs for administrators are often not on others' PATH."""
     if name in SOURCES:
         return (GOCODE / name).is_dir()
+    if name in HEADERS:
+        return (INCLUDED / name).is_file()
     servers = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *servers])
     return shutil.which(name, path=path) is not None

@@ -21,8 +21,7 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     if context is not None:
         remember(secrets_in(context.properties))
     cloud_class = registry.load(config.plugin_of(document))
-    block = config.Block(cloud_class.block or cloud_class.name, cloud_class.other_blocks, cloud_class.beside_block)
-    read, faults = config.read_cloud_config(document, block, context)
+    read, faults = config.read_cloud_config(document, block_of(cloud_class), context)
     try:
         cloud = cloud_class.connect(read)
     except errors.CpiError as error:
@@ -37,6 +36,11 @@ def connect(source: config.Source, context: CallContext | None = None) -> Cloud:
     if context is not None and context.token:
         return cloud.for_request(context.request_id, context.token)
     return cloud
+
+
+def block_of(cloud_class: type[Cloud]) -> config.Block:
+    """Where a driver's own block is in a configuration."""
+    return config.Block(cloud_class.block or cloud_class.name, cloud_class.other_blocks, cloud_class.beside_block)
 
 
 def drivers() -> Mapping[str, type[Cloud]]:

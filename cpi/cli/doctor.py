@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from rich.text import Text
 from cpi import config as configuration
 from cpi import connecting, registry
 from cpi.cli import screen
-from cpi.cli.options import ConfigFile
+from cpi.cli.switching import differences
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.operator import Examines, ExaminesStemcells, ExaminesVmTypes, Finding
@@ -22,7 +23,18 @@ _STYLES = {"good": "green", "warning": "yellow", "fault": "red"}
 
 
 def doctor(
-    config: ConfigFile,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", envvar="CPI_CONFIG", show_default=False, help="The configuration: the document of the official CPIs."
+        ),
+    ] = None,
+    switch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The cpi.json of the CPI whose place this one is to take: tells what would be otherwise."
+        ),
+    ] = None,
     vm_type: Annotated[
         str | None,
         typer.Option(metavar="JSON", help="The cloud_properties of a VM type, with those of its extensions and its AZ."),
@@ -39,13 +51,14 @@ def doctor(
     """Find what is wrong with a configuration and the cloud behind it.
 
     Looks at every key, and as far as the driver can tell at credentials, reachability and permissions; with --vm-type also at
-    what a VM type and its networks name, with --stemcell at the image that a stemcell names. Makes nothing in the cloud.
+    what a VM type and its networks name, with --stemcell at the image that a stemcell names. With --switch it also tells what
+    this CPI would do otherwise than the one that uses the file now. Makes nothing in the cloud.
     Exit status 1 if there is a fault.
     """
     networks = [_properties("--network", one) for one in network or ()]
     wanted = None if vm_type is None and not networks else _properties("--vm-type", vm_type or "{}")
     image = None if stemcell is None else _properties("--stemcell", stemcell)
-    findings = list(_findings(config, wanted, networks, image))
+    findings = list(_findings(_chosen(config, switch), wanted, networks, image, switching=switch is not None))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("verdict", "subject", "what was seen"):
         table.add_column(heading, overflow="fold")
@@ -55,6 +68,13 @@ def doctor(
     screen.out().print(table)
     if any(finding.verdict == "fault" for finding in findings):
         sys.exit(screen.FAULT_STATUS)
+
+
+def _chosen(config: Path | None, switch: Path | None) -> Path:
+    chosen = switch or config
+    if chosen is None:
+        raise typer.BadParameter("one of --config and --switch is missing")
+    return chosen
 
 
 def _properties(option: str, text: str) -> Mapping[str, Any]:
@@ -68,16 +88,27 @@ def _properties(option: str, text: str) -> Mapping[str, Any]:
 
 
 def _findings(
-    config: ConfigFile,
+    config: Path,
     vm_type: Mapping[str, Any] | None,
     networks: Sequence[Mapping[str, Any]],
     stemcell: Mapping[str, Any] | None,
+    *,
+    switching: bool,
 ) -> Iterator[Finding]:
     document = configuration.read_document(config)
     name = configuration.plugin_of(document)
     registry.load(name)
     yield Finding("driver", "good", f"{name} loads")
-    with connecting.connect(document) as cloud:
+    if switching:
+        yield from differences(document)
+    try:
+        connected = connecting.connect(document)
+    except errors.CpiError as error:
+        if not switching:
+            raise
+        yield from (Finding("configuration", "fault", fault) for fault in configuration.faults_in(error))
+        return
+    with connected as cloud:
         yield Finding("configuration", "good", f"{config} has no faults")
         if vm_type is not None:
             yield from _of_vm_type(cloud, vm_type, networks)

@@ -36,13 +36,23 @@ def package_of(cloud: str) -> str:
 
 def packages(clouds: Iterable[str], own_wheel: Path) -> Iterator[Part]:
     """Those that these clouds need."""
-    yield _python()
-    yield _of_wheels(CORE, wheels.CORE, (PYTHON,), own_wheel)
-    for cloud in clouds:
-        yield _of_wheels(package_of(cloud), cloud, (PYTHON,))
+    yield python()
+    yield core(own_wheel)
+    yield from map(libraries, clouds)
 
 
-def _python() -> Part:
+def core(own_wheel: Path) -> Part:
+    """The project itself, and what every driver needs."""
+    return _of_wheels(CORE, wheels.CORE, (PYTHON,), own_wheel)
+
+
+def libraries(cloud: str) -> Part:
+    """What the driver of one cloud needs besides."""
+    return _of_wheels(package_of(cloud), cloud, (PYTHON,))
+
+
+def python() -> Part:
+    """CPython, from its source."""
     script = _script(PYTHON)
     told = fingerprint(PYTHON, [script, Entry("source", python_source.recipe())])
 

@@ -137,6 +137,28 @@ def test_the_doctor_says_what_a_driver_can_not_look_at(cpi: Command, config: Pat
     assert "can not look at VM types" in " ".join(done.stdout.split())
 
 
+def test_the_doctor_looks_at_the_file_of_the_cpi_whose_place_it_takes(cpi: Command, tmp_path: Path) -> None:
+    """What would be otherwise, and every fault, beside each other."""
+    path = tmp_path / "cpi.json"
+    block = {"region": "eu", "access_key_id": "k", "colour": "red", "shape": "round"}
+    properties = {"aws": block, "registry": {"endpoint": "http://registry"}}
+    path.write_text(json.dumps({"cloud": {"plugin": "aws", "properties": properties}}), encoding="utf-8")
+    done = cpi("doctor", "--switch", path)
+    assert done.returncode == 1, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "Stemcells of API version 1 are refused" in told
+    assert "The registry means nothing" in told
+    assert "colour: is not known here" in told
+    assert "shape: is not known here" in told
+
+
+def test_the_doctor_wants_one_file(cpi: Command) -> None:
+    """The configuration, or the one of the CPI whose place is taken."""
+    done = cpi("doctor", CPI_CONFIG="")
+    assert done.returncode == 2
+    assert "--switch" in done.stderr
+
+
 def test_the_drivers_are_shown(cold_cpi: Command) -> None:
     """With what each can."""
     done = cold_cpi("drivers")

@@ -111,10 +111,13 @@ OURS_ALONE: Final = {
     "cloudstack": {
         **dict.fromkeys(["connect_timeout", "read_timeout", "max_attempts", "retry_interval", "poll_interval"], "by cpi-config"),
         "cache_folder": "of libraries",
+        "calculate_cloud_prop": "calculate is the official word",
+        "state_timeout": "timeout.global is the official word",
+        "stemcell_public_visibility": "stemcell.public_visibility is the official word",
         "verify_ssl": "skip_verify_ssl is the official word",
         "proxy": "proxy_host and its kind are the official words",
     },
-    "vcloud": {"cache_folder": "of libraries", "control": "the official place is in entities", "proxy": "the job exports it"},
+    "vcloud": {"cache_folder": "of libraries", "proxy": "the job exports it"},
 }
 """Settings that no property sets, and why."""
 
