@@ -19,6 +19,7 @@ from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
 from cpi.cli.migrate import migrate
 from cpi.cli.migrations import migrations
+from cpi.cli.new_driver import new_driver
 from cpi.cli.orphans import orphans
 from cpi.cli.watching import resurrect, watch
 from cpi.cli.worker import worker
@@ -45,6 +46,7 @@ app.command()(drivers)
 app.command()(doctor)
 app.command()(conformance)
 app.command(name="agent-settings")(agent_settings)
+app.command(name="new-driver", no_args_is_help=True)(new_driver)
 
 
 def run() -> None:

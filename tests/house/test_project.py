@@ -34,7 +34,7 @@ def _constraints() -> dict[str, Version]:
 _HOMES = packages_distributions()
 _USED_BY: dict[str, tuple[str, ...]] = {
     **{cloud: (f"drivers/cpi_drivers/{cloud}/",) for cloud in _CLOUDS},
-    "conformance": ("cpi/testing/",),
+    "conformance": ("cpi/testing/", "cpi/skeleton/"),
     "migration": (
         "cpi/agent/nats.py",
         "cpi/durable/",
