@@ -5,8 +5,8 @@
     with cpi.connect("cpi.json") as cloud:
         disk_cid = cloud.create_disk(cpi.MiB(10240), {})
 
-The names below are the public ones (docs/api.md). They are loaded when first used: the executable answers `info` without any of
-them. So are the public packages: cpi.migration, cpi.resurrection, cpi.agent, cpi.kit, cpi.rpc, cpi.testing.
+The names below are public (docs/api.md). They are loaded at their first use, because the executable answers `info` without any of
+them. The same holds for the public packages: cpi.migration, cpi.resurrection, cpi.agent, cpi.kit, cpi.rpc, cpi.testing.
 """
 
 import importlib

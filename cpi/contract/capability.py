@@ -1,8 +1,8 @@
-"""The optional powers of a cloud, and how the lack of each is told.
+"""The optional capabilities of a cloud, and the error for each one that is missing.
 
-A driver declares what it can in Cloud.capabilities. What it does not declare is refused with the error that the
-director handles best there: the wrong class ends a deployment where the right one would have been ignored or would
-have led to a copy of the disk.
+A driver declares what it supports in Cloud.capabilities. What it does not declare is refused with the error that the
+director handles best: with the right class the director ignores the error or copies the disk; the wrong class ends a
+deployment.
 """
 
 import enum
@@ -12,7 +12,7 @@ from cpi.contract import errors
 
 
 class Capability(enum.Enum):
-    """A power that not every cloud has."""
+    """A feature that not every cloud has."""
 
     RESIZE_DISK = "resize_disk"
     UPDATE_DISK = "update_disk"
@@ -23,7 +23,7 @@ class Capability(enum.Enum):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods of Cloud that this power covers."""
+        """The methods of Cloud that this capability covers."""
         return _METHODS[self]
 
 
@@ -41,19 +41,19 @@ _COPIED_INSTEAD = frozenset({Capability.RESIZE_DISK, Capability.UPDATE_DISK})
 
 
 def refusal(capability: Capability, cloud: str, reason: str | None = None) -> errors.CpiError:
-    """The error with which a cloud that lacks the power answers its methods."""
+    """The error that the methods of a missing capability raise."""
     because = f": {reason}" if reason else ""
     if capability in _COPIED_INSTEAD:
-        return errors.NotSupported(f"{cloud} can not {capability.value}{because}: copy the data to a new disk instead")
+        return errors.NotSupported(f"{cloud} does not support {capability.value}{because}; copy the data to a new disk instead")
     return errors.NotImplemented(f"{cloud} has no {capability.value.replace('_', ' ')}{because}")
 
 
 def check_powers(cloud: Any, contract: Any) -> None:
-    """Raises TypeError for a power that a Cloud class declares and lacks, and for one that it has and does not declare."""
+    """Raises TypeError for a capability that a Cloud class declares but lacks, and for one that it has but does not declare."""
     for power in Capability:
         for name in power.methods:
             is_own = getattr(cloud, name) is not getattr(contract, name)
             if power in cloud.capabilities and not is_own:
-                raise TypeError(f"{cloud.__name__} declares {power} and has no {name}")
+                raise TypeError(f"{cloud.__name__} declares {power} but has no {name}")
             if power not in cloud.capabilities and is_own and name in vars(cloud):
-                raise TypeError(f"{cloud.__name__} has {name} and does not declare {power}")
+                raise TypeError(f"{cloud.__name__} has {name} but does not declare {power}")

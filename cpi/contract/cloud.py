@@ -1,11 +1,11 @@
 """The contract: every CPI method once, in its newest shape (api_version 3).
 
-Each method's page has the same clauses: Given (what the caller owes), Then (what is true afterwards), Again (what the
-same call does a second time), Raises. Every clause has a test in cpi.testing.conformance. Optional powers have a body
-that refuses; a driver overrides it and declares the capability, both or neither.
+Each method's docstring has the same clauses: Given (what the caller must ensure), Then (what is true afterwards), Again (what
+a second call with the same arguments does), Raises. Every clause has a test in cpi.testing.conformance. The methods of optional
+capabilities raise by default; a driver overrides the method and declares the capability, or does neither.
 
-Any method may raise CpiError for a wrong argument or configuration and CloudError for what the cloud failed at.
-Any number of threads may call one Cloud, and any number of processes one cloud.
+Any method may raise CpiError for a wrong argument or configuration, and CloudError if the cloud fails.
+Any number of threads may use one Cloud, and any number of processes may use one cloud.
 """
 
 import copy
@@ -35,31 +35,31 @@ from cpi.contract.units import MiB
 
 
 class Cloud(ABC):
-    """One IaaS, spoken to in BOSH's words."""
+    """One IaaS, described in BOSH's words."""
 
     name: ClassVar[str]
     """The plugin's name in the configuration."""
 
     block: ClassVar[str] = ""
-    """The key of the driver's own block under cloud.properties, if it is not the name."""
+    """The key of the driver's own block under cloud.properties, if it differs from the name."""
 
     other_blocks: ClassVar[tuple[str, ...]] = ()
-    """Other keys that it may have, in older documents."""
+    """Other keys that the block may have, in older configurations."""
 
     beside_block: ClassVar[tuple[str, ...]] = ()
-    """Keys of the block that may also lie beside it."""
+    """Keys of the block that may also stand next to it."""
 
     stemcell_formats: ClassVar[tuple[str, ...]]
-    """The formats of stemcell it takes, best first."""
+    """The stemcell formats that it accepts, best first."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    """The optional powers it has."""
+    """The optional capabilities it has."""
 
     unsupported_because: ClassVar[Mapping[Capability, str]] = {}
-    """Why it has not those that it lacks, for the errors that say so."""
+    """Why it lacks the others, for the error messages."""
 
     def __init_subclass__(cls, *, powers: Literal["of the class", "of each instance"] = "of the class", **named: Any) -> None:
-        """Raises TypeError for a power declared and not overridden, and the reverse; an instance may stand for another cloud."""
+        """Raises TypeError if a capability is declared but not overridden, or the reverse; an instance may differ."""
         super().__init_subclass__(**named)
         if powers == "of the class":
             check_powers(cls, Cloud)
@@ -68,29 +68,29 @@ class Cloud(ABC):
     @classmethod
     @abstractmethod
     def connect(cls, config: CloudConfig) -> Self:
-        """Check the configuration and make ready to call.
+        """Check the configuration and prepare for calls.
 
         Given:   config.properties is the driver's own block.
-        Then:    a Cloud that any number of threads may use; nothing was made in the cloud.
-        Again:   another Cloud, independent of the first.
-        Raises:  CpiError naming every fault of the configuration at once, or the extra to install.
+        Then:    returns a Cloud that any number of threads may use; nothing was created in the cloud.
+        Again:   returns another Cloud, independent of the first.
+        Raises:  CpiError listing every fault of the configuration at once, or the extra to install.
         """
 
     def close(self) -> None:  # noqa: B027 - most drivers have nothing to close
-        """Let go of connections.
+        """Close connections.
 
-        Given:   no call is under way.
-        Then:    nothing of this Cloud stays open; what it made in the cloud stays.
+        Given:   no call is in progress.
+        Then:    this Cloud has no open connections; what it created in the cloud remains.
         Again:   changes nothing.
         Raises:  nothing.
         """
 
     def for_request(self, request_id: str, token: str | None = None) -> Self:
-        """The same cloud for the calls of one request of a director.
+        """Return the same cloud for the calls of one director request.
 
-        Given:   request_id is the director's own; token is that of its create_vm or create_disk, if it may be repeated.
-        Then:    a Cloud on the same connections, which tags what it makes with the id; the token of a call goes before this one.
-        Again:   another one; any number may be in use at once.
+        Given:   request_id is the director's; token identifies a create_vm or create_disk that may be repeated.
+        Then:    returns a Cloud that shares the connections and tags what it creates with the id; a call's own token takes precedence.
+        Again:   returns another one; any number may be in use at once.
         Raises:  nothing.
         """
         theirs = copy.copy(self)
@@ -106,20 +106,20 @@ class Cloud(ABC):
     # ------------------------------------------------------------------ the CPI itself
 
     def info(self) -> Info:
-        """Say which stemcells fit and which version of the API is spoken.
+        """Return the supported stemcell formats and the API version.
 
         Given:   nothing.
-        Then:    the driver's stemcell formats, best first, and api_version 3; no API was called.
+        Then:    returns the driver's stemcell formats, best first, and api_version 3, without calling the cloud's API.
         Again:   the same.
         Raises:  nothing.
         """
         return Info(stemcell_formats=self.stemcell_formats)
 
     def ping(self) -> str:
-        """Answer.
+        """Return "pong".
 
         Given:   nothing.
-        Then:    "pong"; no API was called.
+        Then:    returns "pong", without calling the cloud's API.
         Again:   the same.
         Raises:  nothing.
         """
@@ -129,22 +129,22 @@ class Cloud(ABC):
 
     @abstractmethod
     def create_stemcell(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> StemcellCid:
-        """Make an image that VMs can be created from.
+        """Create an image from which VMs can be created.
 
         Given:   image_path is a readable local file (empty for a light stemcell); cloud_properties as in stemcell.MF.
         Then:    create_vm can use the CID at once; the image carries tags.
-        Again:   may make a second stemcell with a CID of its own, usable beside the first.
-        Raises:  CpiError if the image can not be read or is of no format of this cloud; CloudError, with nothing left behind.
+        Again:   may create a second stemcell with its own CID; both are usable.
+        Raises:  CpiError if the image cannot be read or has an unsupported format; CloudError, with nothing left behind.
         """
 
     @abstractmethod
     def delete_stemcell(self, stemcell_cid: StemcellCid) -> None:
-        """Remove an image.
+        """Delete an image.
 
         Given:   no VM uses it.
-        Then:    it is gone, and everything made for it.
-        Again:   a missing stemcell is success.
-        Raises:  CloudError if it is not certain that it is gone.
+        Then:    the stemcell and everything created for it are gone.
+        Again:   succeeds if the stemcell is missing.
+        Raises:  CloudError if it is not certain that the stemcell is gone.
         """
 
     # ------------------------------------------------------------------ VMs
@@ -160,33 +160,33 @@ class Cloud(ABC):
         env: Env | None = None,
         token: str | None = None,
     ) -> Vm:
-        """Create and start a VM whose agent gets agent_id, networks and env.
+        """Create and start a VM whose agent receives agent_id, networks and env.
 
-        Given:   disk_cids are persistent disks that will be attached later: they decide where the VM lies, nothing more.
-        Then:    the VM exists and boots, its settings hold all of env; it holds its addresses; no persistent disk is attached.
-        Again:   with the same token: the same VM. Without one: another VM.
-        Raises:  VMCreationFailed, ok_to_retry only if nothing is left behind and a repeat may succeed; CloudError for a stemcell,
-                 a disk or a network that does not exist. Whatever is raised, what was made has been removed.
+        Given:   disk_cids are persistent disks that will be attached later; they only influence where the VM is placed.
+        Then:    the VM exists, boots and has its addresses; its settings contain all of env; no persistent disk is attached.
+        Again:   with the same token, returns the same VM; without a token, creates another VM.
+        Raises:  VMCreationFailed, with ok_to_retry only if nothing is left behind and a retry may succeed; CloudError for a
+                 stemcell, a disk or a network that does not exist. Whatever is raised, everything created has been removed.
         """
 
     @abstractmethod
     def delete_vm(self, vm_cid: VmCid) -> None:
-        """Remove a VM and what belongs to it alone.
+        """Delete a VM and everything that belongs only to it.
 
         Given:   persistent disks may still be attached.
-        Then:    the VM is gone, its addresses are free at once, its persistent disks live on detached with their data.
-        Again:   a missing VM is success.
-        Raises:  VMNotFound instead of success is allowed; CloudError if it is not certain that the VM is gone.
+        Then:    the VM is gone; its addresses are free at once; its persistent disks are detached and keep their data.
+        Again:   succeeds if the VM is missing.
+        Raises:  VMNotFound (allowed instead of success); CloudError if it is not certain that the VM is gone.
         """
 
     @abstractmethod
     def has_vm(self, vm_cid: VmCid) -> bool:
-        """Tell whether the VM exists.
+        """Return whether the VM exists.
 
         Given:   any CID.
-        Then:    True if it exists, running or stopped; False if it is gone or going.
+        Then:    returns True if it exists, running or stopped; False if it is gone or being deleted.
         Again:   the same.
-        Raises:  CloudError if it can not be known.
+        Raises:  CloudError if this cannot be determined.
         """
 
     @abstractmethod
@@ -201,21 +201,21 @@ class Cloud(ABC):
 
     @abstractmethod
     def set_vm_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:
-        """Put names and values on a VM for people and bills.
+        """Add names and values to a VM, for operators and billing.
 
         Given:   the VM exists.
-        Then:    metadata is added to what is there, cut to what the cloud allows.
+        Then:    metadata is added to the existing metadata, cut to the cloud's limits.
         Again:   changes nothing.
-        Raises:  VMNotFound; never for a value that the cloud would refuse.
+        Raises:  VMNotFound; never an error for a refused value.
         """
 
     def calculate_vm_cloud_properties(self, resources: VmResources) -> CloudProperties:
-        """Find the cloud properties of the smallest VM that has resources.
+        """Return the cloud properties of the smallest VM with at least these resources.
 
         Given:   sizes in MiB.
-        Then:    cloud properties that create_vm takes.
+        Then:    returns cloud properties that create_vm accepts.
         Again:   the same.
-        Raises:  NotSupported if nothing is that large; NotImplemented without the capability VM_RESOURCES.
+        Raises:  NotSupported if no VM type is large enough; NotImplemented without the capability VM_RESOURCES.
         """
         raise self._refusal(Capability.VM_RESOURCES)
 
@@ -229,51 +229,51 @@ class Cloud(ABC):
         vm_cid: VmCid | None = None,
         token: str | None = None,
     ) -> DiskCid:
-        """Make an empty persistent disk.
+        """Create an empty persistent disk.
 
-        Given:   size in MiB; vm_cid names a VM near which the disk shall lie.
-        Then:    the disk exists, detached, of at least size (rounded up to the cloud's unit).
-        Again:   with the same token: the same disk. Without one: another disk.
-        Raises:  NoDiskSpace; VMNotFound for a vm_cid that does not exist; CloudError, with nothing left behind.
+        Given:   size in MiB, at least 1; vm_cid is a VM near which the disk should be placed.
+        Then:    the disk exists, is detached, and is at least size large (rounded up to the cloud's unit).
+        Again:   with the same token, returns the same disk; without a token, creates another disk.
+        Raises:  NoDiskSpace; VMNotFound if vm_cid does not exist; CloudError, with nothing left behind.
         """
 
     @abstractmethod
     def delete_disk(self, disk_cid: DiskCid) -> None:
-        """Remove a detached disk and its data.
+        """Delete a detached disk and its data.
 
-        Given:   attached to no VM.
-        Then:    it is gone.
-        Again:   a missing disk is success.
-        Raises:  DiskNotFound instead of success is allowed; CloudError if it is attached or not certainly gone.
+        Given:   the disk is attached to no VM.
+        Then:    the disk is gone.
+        Again:   succeeds if the disk is missing.
+        Raises:  DiskNotFound (allowed instead of success); CloudError if it is attached, or not certainly gone.
         """
 
     @abstractmethod
     def has_disk(self, disk_cid: DiskCid) -> bool:
-        """Tell whether the disk exists.
+        """Return whether the disk exists.
 
         Given:   any CID.
-        Then:    True if it exists, attached or not.
+        Then:    returns True if it exists, attached or not.
         Again:   the same.
-        Raises:  CloudError if it can not be known.
+        Raises:  CloudError if this cannot be determined.
         """
 
     @abstractmethod
     def attach_disk(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
-        """Connect a disk to a VM.
+        """Attach a disk to a VM.
 
         Given:   both exist; the disk is attached to no other VM.
-        Then:    the guest can find the disk by the hint; its data is untouched.
-        Again:   changes nothing and answers the same hint.
-        Raises:  VMNotFound; DiskNotFound; CloudError if it is attached elsewhere, naming where.
+        Then:    the guest can find the disk by the returned hint; its data is unchanged.
+        Again:   changes nothing and returns the same hint.
+        Raises:  VMNotFound; DiskNotFound; CloudError if it is attached to another VM, naming that VM.
         """
 
     @abstractmethod
     def detach_disk(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
-        """Take a disk away from a VM.
+        """Detach a disk from a VM.
 
         Given:   the agent no longer uses it.
-        Then:    the disk is free for attach_disk, resize_disk, delete_disk at once; its data is untouched.
-        Again:   DiskNotAttached, or success.
+        Then:    the disk is ready for attach_disk, resize_disk or delete_disk at once; its data is unchanged.
+        Again:   raises DiskNotAttached, or succeeds.
         Raises:  DiskNotAttached; DiskNotFound; VMNotFound.
         """
 
@@ -282,81 +282,81 @@ class Cloud(ABC):
         """List the persistent disks attached to a VM.
 
         Given:   the VM exists.
-        Then:    their CIDs, none for a VM without; never its root or ephemeral disk.
+        Then:    returns their CIDs, an empty list if there are none; never the root or ephemeral disk.
         Again:   the same.
         Raises:  VMNotFound.
         """
 
     def set_disk_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
-        """Put names and values on a disk.
+        """Add names and values to a disk.
 
         Given:   the disk exists, attached or not.
-        Then:    metadata is added to what is there, cut to what the cloud allows.
+        Then:    metadata is added to the existing metadata, cut to the cloud's limits.
         Again:   changes nothing.
-        Raises:  DiskNotFound; NotImplemented without the capability DISK_METADATA; never for a value the cloud would refuse.
+        Raises:  DiskNotFound; NotImplemented without the capability DISK_METADATA; never an error for a refused value.
         """
         raise self._refusal(Capability.DISK_METADATA)
 
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         """Grow a detached disk in place.
 
-        Given:   disk_cid is attached to no VM; size in MiB, at least the present size.
-        Then:    the disk holds at least size; its data is untouched.
-        Again:   the same size changes nothing and calls no API that charges.
-        Raises:  DiskNotFound; NotSupported if smaller or impossible here, decided before the disk is touched.
+        Given:   the disk is attached to no VM; size in MiB, at least the current size.
+        Then:    the disk is at least size large; its data is unchanged.
+        Again:   changes nothing, and calls no API that costs money.
+        Raises:  DiskNotFound; NotSupported if smaller or impossible here, raised before the disk is touched.
         """
         raise self._refusal(Capability.RESIZE_DISK)
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
-        """Change a detached disk's size or kind without losing its data.
+        """Change the size or kind of a detached disk without losing its data.
 
-        Given:   disk_cid is attached to no VM; size in MiB.
-        Then:    the disk of the CID returned has size, cloud_properties and the old data; the same CID if changed in place.
-        Again:   changes nothing and answers the same CID; after a killed call it finishes what was begun.
-        Raises:  DiskNotFound; NotSupported if smaller or impossible here, decided before the disk is touched.
+        Given:   the disk is attached to no VM; size in MiB.
+        Then:    the disk of the returned CID has size, cloud_properties and the old data; it is the same CID if changed in place.
+        Again:   changes nothing and returns the same CID; after a killed call it finishes the change.
+        Raises:  DiskNotFound; NotSupported if smaller or impossible here, raised before the disk is touched.
         """
         raise self._refusal(Capability.UPDATE_DISK)
 
     # ------------------------------------------------------------------ snapshots
 
     def snapshot_disk(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:
-        """Copy the present content of a disk, attached or not.
+        """Take a snapshot of a disk, attached or not.
 
         Given:   the disk exists; it may be in use.
-        Then:    the snapshot holds what the disk held at one instant, and carries metadata.
-        Again:   makes another snapshot.
+        Then:    the snapshot holds the disk's content at one instant, and has metadata.
+        Again:   creates another snapshot.
         Raises:  DiskNotFound; NotImplemented without the capability SNAPSHOTS.
         """
         raise self._refusal(Capability.SNAPSHOTS)
 
     def delete_snapshot(self, snapshot_cid: SnapshotCid) -> None:
-        """Remove a snapshot.
+        """Delete a snapshot.
 
         Given:   any CID.
-        Then:    it is gone; the disk it was taken of is untouched.
-        Again:   a missing snapshot is success.
-        Raises:  CloudError if it is not certainly gone; NotImplemented without the capability SNAPSHOTS.
+        Then:    the snapshot is gone; its disk is unchanged.
+        Again:   succeeds if the snapshot is missing.
+        Raises:  CloudError if it is not certain that the snapshot is gone; NotImplemented without the capability SNAPSHOTS.
         """
         raise self._refusal(Capability.SNAPSHOTS)
 
     # ------------------------------------------------------------------ networks
 
     def create_network(self, definition: NetworkDefinition) -> CreatedNetwork:
-        """Make a subnet.
+        """Create a subnet.
 
-        Given:   a range, or a size as netmask_bits for the cloud to choose from.
-        Then:    create_vm takes the returned cloud_properties for it.
-        Again:   makes another network, or refuses a range in use.
+        Given:   definition has a range, or netmask_bits to let the cloud choose a range of that size.
+        Then:    create_vm accepts the returned cloud_properties for it.
+        Again:   creates another network, or refuses a range in use.
         Raises:  CloudError; NotImplemented without the capability NETWORKS.
         """
         raise self._refusal(Capability.NETWORKS)
 
     def delete_network(self, network_cid: NetworkCid) -> None:
-        """Remove a network made by create_network.
+        """Delete a network made by create_network.
 
         Given:   no VM is on it.
-        Then:    it is gone.
-        Again:   NetworkNotFound, or success.
+        Then:    the network is gone.
+        Again:   raises NetworkNotFound, or succeeds.
         Raises:  NetworkNotFound; CloudError while VMs are on it; NotImplemented without the capability NETWORKS.
         """
         raise self._refusal(Capability.NETWORKS)
@@ -364,20 +364,20 @@ class Cloud(ABC):
     # ------------------------------------------------------------------ methods of api_version 1
 
     def current_vm_id(self) -> VmCid:
-        """Tell the CID of the VM the CPI runs in: a method of api_version 1 that no present caller needs.
+        """Return the CID of the VM the CPI runs in: a method of api_version 1 that current callers do not need.
 
         Given:   nothing.
-        Then:    it is refused.
+        Then:    the call is refused.
         Again:   the same.
         Raises:  NotImplemented.
         """
         raise errors.NotImplemented("current_vm_id belongs to api_version 1 and is not offered")
 
     def configure_networks(self, vm_cid: VmCid, networks: Mapping[str, Any]) -> None:
-        """Change the networks of a living VM: removed from BOSH, whose callers recreate the VM instead.
+        """Change the networks of a running VM: removed from BOSH, whose callers recreate the VM instead.
 
         Given:   nothing.
-        Then:    it is refused; the VM is untouched.
+        Then:    the call is refused; the VM is unchanged.
         Again:   the same.
         Raises:  NotSupported.
         """

@@ -1,4 +1,4 @@
-"""The contract's values as plain JSON types and back: the one place that tells msgspec of our string types."""
+"""Converts the contract's values to plain JSON types and back: the only place that teaches msgspec our string types."""
 
 import threading
 from collections.abc import Callable
@@ -19,46 +19,46 @@ _KINDS = {str: "an empty one", dict: "`object`", list: "`array`", type(None): "`
 def _plain(value: object) -> object:
     if isinstance(value, Cid):
         return str(value)
-    raise NotImplementedError(f"{type(value).__name__} is no value of the contract")
+    raise NotImplementedError(f"{type(value).__name__} is not a type of the contract")
 
 
 def _typed(wanted: type, value: Any) -> object:
     if not issubclass(wanted, Cid):
-        raise NotImplementedError(f"{wanted.__name__} is no type of the contract")
+        raise NotImplementedError(f"{wanted.__name__} is not a type of the contract")
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"Expected a non-empty `str`, got {_KINDS.get(type(value), f'`{type(value).__name__}`')}")
     return wanted(value)
 
 
 def to_plain(value: object) -> Any:
-    """value in dicts, lists, strings and numbers."""
+    """value as dicts, lists, strings and numbers."""
     return _with_lists(msgspec.to_builtins(value, enc_hook=_plain))
 
 
 def _with_lists(value: Any) -> Any:
-    """JSON knows no tuples: what was written and read again must equal what was not."""
+    """JSON has no tuples: a value must be equal before and after it was written and read."""
     if isinstance(value, dict):
         return {key: _with_lists(item) for key, item in value.items()}
     return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def from_plain(value: object, wanted: type[T], hook: Callable[[type, Any], object] = _typed, *, strict: bool = True) -> T:
-    """Raises msgspec.ValidationError, naming the path, where value does not fit. hook reads types that msgspec does not know.
+    """Raises msgspec.ValidationError with the path if value does not fit. hook reads types that msgspec does not know.
 
-    Not strict: numbers and booleans may be written in quotes.
+    If not strict, numbers and booleans may be in quotes.
     """
     _settle(wanted)
     return msgspec.convert(value, wanted, dec_hook=hook, strict=strict)  # noqa: TID251 - the one place
 
 
 def from_json(content: bytes | str, wanted: type[T]) -> T:
-    """The same of a JSON document; what is none raises msgspec.DecodeError."""
+    """The same for a JSON document. Raises msgspec.DecodeError if it is not JSON."""
     _settle(wanted)
     return msgspec.json.decode(content, type=wanted, dec_hook=_typed)  # noqa: TID251 - the one place
 
 
 def _settle(wanted: object) -> None:
-    """msgspec notes what it has to know of a type at its first use, and two threads that do so at once crash the process."""
+    """msgspec caches a type's description at its first use; two threads that do this at once crash the process."""
     if wanted in _settled:
         return
     with _settling:

@@ -3,17 +3,17 @@
     Error                      never raised itself: catch it to catch them all
     ├── CpiError               the CPI or its configuration is at fault
     │   ├── NotImplemented     this CPI has no such method
-    │   └── NotSupported       the method exists, this wish can not be met
+    │   └── NotSupported       the method exists, but this request cannot be met
     └── CloudError             the cloud refused or failed
         ├── VMNotFound
         ├── NetworkNotFound
         ├── NoDiskSpace        ┐
         ├── DiskNotAttached    │ these carry ok_to_retry;
         ├── DiskNotFound       │ the director acts on it for
-        └── VMCreationFailed   ┘ VMCreationFailed alone
+        └── VMCreationFailed   ┘ VMCreationFailed only
 
 A driver may subclass any of the ten: the name on the wire is inherited, so no other name can leak.
-Which one is safe where is decided by the director's reaction; docs/errors.md has the table.
+The director's reaction decides which one is safe where; docs/errors.md has the table.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,12 @@ _cleaning: list[Callable[[str], str]] = []
 
 
 def clean_messages_with(scrub: Callable[[str], str]) -> None:
-    """From now on the message of every error goes through scrub: cpi.kit.redaction asks for it once it knows a secret."""
+    """Pass the message of every error through scrub from now on: cpi.kit.redaction calls this once it knows a secret."""
     _cleaning[:] = [scrub]
 
 
 class Error(Exception):
-    """Whatever a CPI method raises on purpose. Abstract: raise one of the ten."""
+    """Base class of all errors that CPI methods raise. Abstract: raise one of the ten."""
 
     wire_name: ClassVar[str] = ""
 
@@ -45,7 +45,7 @@ class Error(Exception):
 
 
 class _Retriable(Error):
-    """Keeps ok_to_retry, as the director does for four of the ten."""
+    """Carries ok_to_retry, which the director knows for four of the ten."""
 
     def __init__(self, message: str, *, ok_to_retry: bool = False) -> None:
         super().__init__(message)
@@ -59,13 +59,13 @@ class CpiError(Error):
 
 
 class NotImplemented(CpiError):  # noqa: A001 - the director's own name; used as errors.NotImplemented
-    """The CPI has no such method. Ignored by the director for metadata and snapshots."""
+    """The CPI has no such method. The director ignores this error for metadata and snapshots."""
 
     wire_name = f"{WIRE_PREFIX}NotImplemented"
 
 
 class NotSupported(CpiError):
-    """The method exists and this wish can not be met: for resize_disk and update_disk the director copies instead."""
+    """The method exists, but this request cannot be met: after resize_disk and update_disk the director copies instead."""
 
     wire_name = f"{WIRE_PREFIX}NotSupported"
 
@@ -77,37 +77,37 @@ class CloudError(Error):
 
 
 class VMNotFound(CloudError):
-    """No VM of that CID exists."""
+    """No VM has this CID."""
 
     wire_name = f"{WIRE_PREFIX}VMNotFound"
 
 
 class NetworkNotFound(CloudError):
-    """No network of that CID exists."""
+    """No network has this CID."""
 
     wire_name = f"{WIRE_PREFIX}NetworkNotFound"
 
 
 class NoDiskSpace(CloudError, _Retriable):
-    """The cloud has no room for the disk."""
+    """The cloud has no space for the disk."""
 
     wire_name = f"{WIRE_PREFIX}NoDiskSpace"
 
 
 class DiskNotAttached(CloudError, _Retriable):
-    """The disk is not attached to that VM."""
+    """The disk is not attached to this VM."""
 
     wire_name = f"{WIRE_PREFIX}DiskNotAttached"
 
 
 class DiskNotFound(CloudError, _Retriable):
-    """No disk of that CID exists."""
+    """No disk has this CID."""
 
     wire_name = f"{WIRE_PREFIX}DiskNotFound"
 
 
 class VMCreationFailed(CloudError, _Retriable):
-    """create_vm failed; ok_to_retry is true only if everything made was removed and a repeat may succeed."""
+    """create_vm failed; ok_to_retry is true only if everything created was removed and a retry may succeed."""
 
     wire_name = f"{WIRE_PREFIX}VMCreationFailed"
 

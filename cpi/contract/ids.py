@@ -1,4 +1,4 @@
-"""Identifiers the cloud gives its resources: opaque, never empty, each with a type of its own."""
+"""Identifiers that the cloud gives its resources: opaque, never empty, each with its own type."""
 
 from typing import Self
 
@@ -6,12 +6,12 @@ from cpi.contract import errors
 
 
 class Cid(str):
-    """A cloud id. A string in every way, but an empty one can not be made."""
+    """A cloud id: a string that is never empty."""
 
     __slots__ = ()
 
     def __new__(cls, value: object) -> Self:
-        """Raises CpiError for what is no non-empty string."""
+        """Raises CpiError unless value is a non-empty string."""
         if not isinstance(value, str) or not value.strip():
             raise errors.CpiError(f"{cls.__name__} must be a non-empty string, got {value!r}")
         return super().__new__(cls, value)
@@ -48,6 +48,6 @@ class NetworkCid(Cid):
 
 
 class AgentId(Cid):
-    """The id the director gives the agent in a VM."""
+    """The id that the director gives to the agent in a VM."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""The values that pass through the contract: frozen, typed, in BOSH's words. Sizes are MiB."""
+"""The values that the contract uses: frozen, typed, in BOSH's words. Sizes are MiB."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeAlias
@@ -11,17 +11,17 @@ from cpi.contract.ids import NetworkCid, VmCid
 from cpi.contract.units import MiB
 
 CloudProperties: TypeAlias = Mapping[str, Any]
-"""What a manifest says in the cloud's own words; each driver owns its schema."""
+"""Settings from a manifest in the cloud's own words; each driver defines its schema."""
 
 Env: TypeAlias = Mapping[str, Any]
-"""The env of a VM; all of it has to reach the agent. `bosh` inside it is the director's."""
+"""The env of a VM; all of it must reach the agent. The key `bosh` belongs to the director."""
 
 Metadata: TypeAlias = Mapping[str, Any]
-"""Names to values, shown as tags; values are strings, save a snapshot's `index`."""
+"""Names and values, shown as tags; values are strings, except a snapshot's `index`."""
 
 
 class Info(msgspec.Struct, frozen=True):
-    """What a CPI says of itself."""
+    """What a CPI supports, as returned by `info`."""
 
     stemcell_formats: tuple[str, ...]
     api_version: int = 3
@@ -30,7 +30,7 @@ class Info(msgspec.Struct, frozen=True):
 class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     """One network of a VM, as the director describes it.
 
-    `extra` holds keys this version does not know: they go to the agent as they came.
+    `extra` holds keys that this version does not know: they are passed to the agent unchanged.
     """
 
     type: Literal["manual", "dynamic", "vip"] = "manual"
@@ -47,7 +47,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Raises msgspec.ValidationError where a known key has the wrong type. Null is absent, numbers become strings."""
+        """Raises msgspec.ValidationError if a known key has the wrong type. Null counts as absent, numbers become strings."""
         present = {key: value for key, value in document.items() if value is not None}
         known = {key: value for key, value in present.items() if key in _NETWORK_KEYS}
         known.update({key: str(known[key]) for key in ("prefix", "nic_group") if type(known.get(key)) is int})
@@ -55,7 +55,7 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
         return from_plain({**known, "extra": extra}, cls)
 
     def to_document(self) -> dict[str, Any]:
-        """The wire's shape: absent keys stay absent, type and cloud_properties are always there."""
+        """The form on the wire: absent keys stay absent; type and cloud_properties are always present."""
         document: dict[str, Any] = to_plain(self)
         extra = document.pop("extra", {})
         return {"type": self.type, "cloud_properties": {}, **document, **extra}
@@ -64,18 +64,18 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
 _NETWORK_KEYS = frozenset(Network.__struct_fields__) - {"extra"}
 
 Networks: TypeAlias = Mapping[str, Network]
-"""Networks of a VM by the names the manifest gives them."""
+"""The networks of a VM, by their names in the manifest."""
 
 
 class Vm(msgspec.Struct, frozen=True):
-    """What create_vm made, with the networks as they turned out."""
+    """A VM that create_vm made, with its actual networks."""
 
     cid: VmCid
     networks: Networks
 
 
 class VmResources(msgspec.Struct, frozen=True):
-    """What a VM needs at least."""
+    """The minimum resources of a VM."""
 
     cpu: int
     ram: MiB
@@ -86,7 +86,8 @@ class DiskHint(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the agent finds an attached disk in the guest.
 
     `device` alone is the plain form ("/dev/sdf"); the other fields are the keyed form. Prefer an identity
-    (`path` under /dev/disk/by-id, `id`) to a letter: letters move at a reboot. All are strings: a number makes the agent fail.
+    (`path` under /dev/disk/by-id, `id`) to a device letter, which may change at a reboot. All are strings: the agent cannot use
+    a number.
     """
 
     device: str = ""
@@ -100,14 +101,14 @@ class DiskHint(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         keyed = {key: value for key, value in msgspec.structs.asdict(self).items() if value and key != "device"}
         if bool(self.device) == bool(keyed):
-            raise errors.CpiError("a disk hint is either a device or keyed fields, and never empty")
+            raise errors.CpiError("a disk hint must have either a device or keyed fields, and must not be empty")
         keyed.pop("iscsi_settings", None)
         if not all(isinstance(value, str) for value in (*keyed.values(), *self.iscsi_settings.values())):
-            raise errors.CpiError(f"a disk hint holds strings only, got {self!r}")
+            raise errors.CpiError(f"a disk hint must contain only strings, got {self!r}")
 
     @classmethod
     def from_wire(cls, hint: object) -> Self:
-        """Raises CpiError for what the agent could not use: null, empty, a number, unknown keys."""
+        """Raises CpiError for a hint that the agent cannot use: null, empty, a number, unknown keys."""
         if isinstance(hint, str):
             return cls(device=hint)
         try:
@@ -116,13 +117,13 @@ class DiskHint(msgspec.Struct, frozen=True, omit_defaults=True):
             raise errors.CpiError(f"not a disk hint: {hint!r}: {error}") from error
 
     def to_wire(self) -> str | dict[str, Any]:
-        """A string or a hash of strings, as attach_disk answers and add_persistent_disk takes."""
+        """A string or a hash of strings, as attach_disk returns it and add_persistent_disk takes it."""
         wire: str | dict[str, Any] = to_plain(self.device or self)
         return wire
 
 
 class NetworkDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A subnet that create_network shall make."""
+    """A subnet for create_network."""
 
     type: str = "manual"
     cloud_properties: CloudProperties = {}
@@ -132,7 +133,7 @@ class NetworkDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NetworkAddresses(msgspec.Struct, frozen=True):
-    """The addresses of a network that was made."""
+    """The addresses of a network made by create_network."""
 
     range: str
     gateway: str
@@ -140,7 +141,7 @@ class NetworkAddresses(msgspec.Struct, frozen=True):
 
 
 class CreatedNetwork(msgspec.Struct, frozen=True):
-    """What create_network made; cloud_properties are those create_vm gets later for it."""
+    """The result of create_network; create_vm later receives its cloud_properties."""
 
     cid: NetworkCid
     addresses: NetworkAddresses
@@ -148,7 +149,7 @@ class CreatedNetwork(msgspec.Struct, frozen=True):
 
 
 class CallContext(msgspec.Struct, frozen=True):
-    """Who calls, and with what laid over the configuration for this call."""
+    """The caller, and the properties that override the configuration for this call."""
 
     director_uuid: str = ""
     request_id: str = ""
@@ -158,7 +159,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
 
 class AgentDefaults(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every agent is told unless env.bosh says otherwise."""
+    """Settings of every agent, unless env.bosh overrides them."""
 
     mbus: str | None = None
     ntp: tuple[str, ...] = ()
@@ -166,7 +167,7 @@ class AgentDefaults(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Overlaid(dict[str, Any]):
-    """A block of the configuration with a call's context laid over it; the keys in of_context came with the context alone."""
+    """A block of the configuration overridden by a call's context; of_context has the keys that only the context contains."""
 
     def __init__(self, own: Mapping[str, Any], context: Mapping[str, Any]) -> None:
         super().__init__({**own, **context})
@@ -174,7 +175,7 @@ class Overlaid(dict[str, Any]):
 
 
 class CloudConfig(msgspec.Struct, frozen=True):
-    """What a driver is connected with: its own block with the call's context laid over it."""
+    """The configuration that a driver connects with: its own block, overridden by the call's context."""
 
     plugin: str
     properties: Mapping[str, Any]

@@ -1,7 +1,7 @@
-"""For whom a call is made, and what every call passes through before the driver sees it.
+"""The request that a call belongs to, and the checks before every driver method.
 
-A long-lived director gives each call the id of its own request: Cloud.for_request. The id is known to this thread while the call
-is under way, so that tags and log lines carry it whichever part of a driver writes them.
+A long-lived director gives each call the id of its own request: Cloud.for_request. While the call runs, its thread knows the id,
+so that tags and log lines carry it whichever part of a driver writes them.
 """
 
 import functools
@@ -16,7 +16,7 @@ from cpi.contract.model import CallContext
 
 
 class Request(NamedTuple):
-    """The director's request that a call belongs to; token is what create_vm and create_disk are repeated with."""
+    """The director's request that a call belongs to; token makes create_vm and create_disk repeatable."""
 
     id: str
     token: str | None = None
@@ -29,13 +29,13 @@ _REPEATED: Final = frozenset({"create_vm", "create_disk"})
 
 
 def request_id(context: CallContext) -> str:
-    """The id of the request under way; outside of Cloud.for_request it is the one that the cloud was connected for."""
+    """The id of the current request; outside of Cloud.for_request, the id given when the cloud was connected."""
     request = _current.get()
     return request.id if request is not None else context.request_id
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives log records a request_id, for a handler's format; it is "-" outside of a call of Cloud.for_request."""
+    """Adds request_id to log records, for a handler's format; it is "-" outside of calls through Cloud.for_request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keeps every record."""
@@ -45,7 +45,7 @@ class RequestIdFilter(logging.Filter):
 
 
 def pass_through(cloud: Any, contract: Any) -> None:
-    """Lays it around the methods of the contract that a Cloud class has of its own."""
+    """Wrap the contract methods that a Cloud class defines itself."""
     for name, method in list(vars(cloud).items()):
         if name in _NO_CALLS or name.startswith("_") or not inspect.isfunction(method):
             continue
@@ -54,7 +54,7 @@ def pass_through(cloud: Any, contract: Any) -> None:
 
 
 def _passed_through(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a driver, with what all drivers check at the same place: sizes, and the request's id and token."""
+    """A driver's method, wrapped with what is the same for all drivers: the size check, the request's id and token."""
     signature = inspect.signature(method)
     name = method.__name__
 
@@ -81,4 +81,4 @@ def _passed_through(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_size(name: str, size: Any) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise errors.CpiError(f"{name}: the size must be a whole number of MiB, 1 at least, not {size!r}")
+        raise errors.CpiError(f"{name}: size must be a whole number of MiB and at least 1, got {size!r}")

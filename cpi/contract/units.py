@@ -9,7 +9,7 @@ _LETTERS: Final = "MGT"
 
 
 def mib_from_gib(gib: int) -> MiB:
-    """The size of so many GiB."""
+    """gib in MiB."""
     return MiB(gib * _STEP)
 
 
@@ -34,10 +34,10 @@ def bytes_from_kib(kib: int) -> int:
 
 
 def mib_from_text(text: str) -> MiB:
-    """A size as people write it: 512M, 20G, 1T, with or without iB; a bare number counts MiB. Raises ValueError."""
+    """A size as people write it: 512M, 20G, 1T, with or without iB; a plain number is MiB. Raises ValueError."""
     number = text.strip().upper().removesuffix("B").removesuffix("I")
     letter = number[-1:] if number[-1:] in _LETTERS else ""
     count = int(number.removesuffix(letter)) if letter else int(number)
     if count <= 0:
-        raise ValueError(f"{text!r} is no size of a disk")
+        raise ValueError(f"invalid disk size {text!r}")
     return MiB(count * _STEP ** _LETTERS.index(letter or "M"))

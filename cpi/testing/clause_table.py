@@ -12,13 +12,13 @@ from cpi.testing.conformance import CloudContract
 CLAUSES: Final = ("Given", "Then", "Again", "Raises")
 
 OWED: Final[Mapping[str, str]] = {
-    "close": "no Cloud can know of a call under way in another thread before it ends",
-    "delete_stemcell": "the caller keeps the book of VMs and stemcells; some clouds refuse, some do not mind",
-    "reboot_vm": "told by Raises: VMNotFound",
-    "set_vm_metadata": "told by Raises: VMNotFound",
-    "calculate_vm_cloud_properties": "a unit can not be checked",
-    "detach_disk": "no cloud can see what an agent uses",
-    "get_disks": "told by Raises: VMNotFound",
+    "close": "a Cloud cannot know about a call in progress in another thread",
+    "delete_stemcell": "the caller tracks VMs and stemcells; some clouds refuse, others do not",
+    "reboot_vm": "see Raises: VMNotFound",
+    "set_vm_metadata": "see Raises: VMNotFound",
+    "calculate_vm_cloud_properties": "a unit cannot be checked",
+    "detach_disk": "a cloud cannot see what an agent uses",
+    "get_disks": "see Raises: VMNotFound",
 }
 """Methods whose Given can not be refused, and why: the caller owes it."""
 
@@ -108,7 +108,7 @@ def as_markdown() -> str:
     """The table of docs/conformance.md."""
     rows = [f"| `{clause.method}` | **{clause.name}** {clause.text} | {_proof(clause)} |" for clause in clauses()]
     shown = [f"- {words(test)}" for test in wire_tests()]
-    return "\n".join(["| method | clause | tests |", "|---|---|---|", *rows, "", "Of the executable alone:", "", *shown, ""])
+    return "\n".join(["| method | clause | tests |", "|---|---|---|", *rows, "", "For the executable only:", "", *shown, ""])
 
 
 def _proof(clause: Clause) -> str:

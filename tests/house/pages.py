@@ -25,9 +25,9 @@ _CLAUSES = re.compile(r"(?<=<!-- clauses: written by `make docs` -->\n).*?(?=<!-
 _END = re.compile(r":\s*(# noqa.*)?$")
 _HEAD = """# The contract
 
-Generated from `cpi/contract/cloud.py` by `make docs`: change it there. Each method has the same clauses: *Given* is what the
-caller owes, *Then* what is true afterwards, *Again* what the same call does a second time, *Raises* how it fails. The
-conformance suite has a test for each clause.
+Generated from `cpi/contract/cloud.py` by `make docs`: change it there. Each method has the same clauses. *Given* is what the
+caller must ensure, *Then* what is true afterwards, *Again* what a second call with the same arguments does, *Raises* how it
+fails. The conformance suite has a test for each clause.
 
 """
 

@@ -69,7 +69,7 @@ def test_a_size_is_a_whole_number_of_mib(size: Any) -> None:
 
 def test_a_power_that_is_declared_must_be_there() -> None:
     """A driver learns it when it is imported."""
-    with pytest.raises(TypeError, match=r"Boasts declares Capability\.NETWORKS and has no create_network"):
+    with pytest.raises(TypeError, match=r"Boasts declares Capability\.NETWORKS but has no create_network"):
 
         class Boasts(Cloud):
             capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.NETWORKS})
@@ -77,7 +77,7 @@ def test_a_power_that_is_declared_must_be_there() -> None:
 
 def test_a_power_that_is_there_must_be_declared() -> None:
     """A caller would never use it."""
-    with pytest.raises(TypeError, match=r"Hides has resize_disk and does not declare Capability\.RESIZE_DISK"):
+    with pytest.raises(TypeError, match=r"Hides has resize_disk but does not declare Capability\.RESIZE_DISK"):
 
         class Hides(Cloud):
             def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:

@@ -150,9 +150,9 @@ def test_plain_means_what_json_knows() -> None:
 
 def test_what_is_no_value_of_the_contract_is_refused() -> None:
     """By its type, in both directions."""
-    with pytest.raises(NotImplementedError, match="object is no value of the contract"):
+    with pytest.raises(NotImplementedError, match="object is not a type of the contract"):
         to_plain(object())
-    with pytest.raises(NotImplementedError, match="_Odd is no type of the contract"):
+    with pytest.raises(NotImplementedError, match="_Odd is not a type of the contract"):
         from_plain([], _Odd)
 
 
