@@ -89,7 +89,7 @@ class Cloud(ABC):
         """Return the same cloud for the calls of one director request.
 
         Given:   request_id is the director's; token identifies a create_vm or create_disk that may be repeated.
-        Then:    returns a Cloud that shares the connections and tags what it creates with the id; a call's own token takes precedence.
+        Then:    returns a Cloud that shares the connections and tags what it creates with the id; a call's own token wins.
         Again:   returns another one; any number may be in use at once.
         Raises:  nothing.
         """
