@@ -15,16 +15,14 @@ from cpi.migration.disks import Site
 from cpi.migration.forecast import dry_run
 from cpi.migration.holding import holders_from, told
 from cpi.migration.plan import Order
-from fixtures.local_cloud import local_config
-from tests.migration.database_vm import DatabaseVm, database_vms
+from tests.migration.database_vm import DatabaseVm
 from tests.migration.guest_shells import VmShell
 
 
 @pytest.fixture
-def vm(tmp_path: Path) -> Iterator[DatabaseVm]:
-    """A VM with a job on a disk."""
-    with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
-        yield make(96, 4)
+def backing() -> str:
+    """Only what has a filesystem of its own can be held."""
+    return "loop"
 
 
 class _Writer:
