@@ -62,12 +62,16 @@ def test_a_new_vm_that_dies_under_way_is_replaced_in_its_turn(
 ) -> None:
     """Whatever step it dies at, with the process that was at it: the next try finds what is to be done."""
     one = deployment.add("db/0")
-    deployment.watch_for(ready=5, start=6)  # what died again is waited for that long
     request = _request(deployment, one)
     deployment.hurt(one)
     died = processes.run(**request, at=name, when="after")
     assert died["status"] == DIED, died
     deployment.hurt(one)
+    deployment.watch_for(ready=0.1, start=0.1)  # what died again does not answer, however long it is waited for
+    ended = processes.run(**_request(deployment, one))
+    assert ended["status"] == 0, ended
+    assert ended["outcome"]["report"]["standing"] == ("recreated" if name == STEPS[-1] else "failed"), ended
+    deployment.watch_for()
     with watching(deployment) as watch:
         watch.until(lambda: deployment.is_well(one) and watch.runner.is_idle, "it is well")
         watch.for_seconds(1.0)
