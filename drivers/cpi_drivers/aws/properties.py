@@ -1,9 +1,11 @@
 """cloud_properties of VMs, disks, networks and stemcells. The tables of the documentation are made from these."""
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from cpi_drivers.aws.settings import MetadataOptions
 
 Described = msgspec.Meta
 
@@ -68,7 +70,7 @@ class VmProperties(msgspec.Struct, frozen=True):
     raw_instance_storage: Annotated[bool, Described(description="the agent gets every instance store unformatted")] = False
     ephemeral_disk: Annotated[EphemeralDisk, Described(description="see below")] = EphemeralDisk()
     root_disk: Annotated[RootDisk, Described(description="see below")] = RootDisk()
-    metadata_options: Annotated[dict[str, Any], Described(description="over those of the configuration")] = {}
+    metadata_options: Annotated[MetadataOptions, Described(description="over those of the configuration")] = MetadataOptions()
     tags: Annotated[dict[str, str], Described(description="of the VM, its disks and its network interfaces, from birth")] = {}
 
     @property
@@ -115,5 +117,8 @@ class StemcellProperties(msgspec.Struct, frozen=True):
     virtualization_type: Annotated[str, Described(description="`hvm` or `paravirtual`")] = "hvm"
     root_device_name: Annotated[str | None, Described(description="else /dev/xvda (hvm) or /dev/sda1")] = None
     kernel_id: Annotated[str | None, Described(description="paravirtual only")] = None
-    boot_mode: Annotated[str, Described(description="`legacy-bios`, `uefi` or `uefi-preferred`")] = "legacy-bios"
+    boot_mode: Annotated[
+        str | None,
+        Described(description="`legacy-bios`, `uefi` or `uefi-preferred`; else `uefi` for arm64, `legacy-bios` for x86_64"),
+    ] = None
     tags: Annotated[dict[str, str], Described(description="of the image and its snapshot")] = {}

@@ -1,11 +1,12 @@
 """The plugin's own block of the configuration: the keys of the official CPI, and a few of our own."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
+from cpi.kit.proxies import Proxies
 from cpi.kit.settings import Secret, read_settings
 
 Described = msgspec.Meta
@@ -17,12 +18,16 @@ class ConnectionOptions(msgspec.Struct, frozen=True):
     ca_cert: Annotated[str | None, Described(description="CA certificates (PEM) that the endpoints are checked with")] = None
 
 
-class Proxies(msgspec.Struct, frozen=True):
-    """Proxies between here and the API."""
+class MetadataOptions(msgspec.Struct, frozen=True):
+    """How a VM reaches its instance metadata, as RunInstances takes it."""
 
-    http_proxy: Annotated[str | None, Described(description="proxy for http endpoints")] = None
-    https_proxy: Annotated[str | None, Described(description="proxy for https endpoints")] = None
-    no_proxy: Annotated[str | None, Described(description="hosts reached without a proxy, comma-separated")] = None
+    http_tokens: Annotated[str | None, Described(description="`required` (IMDSv2) or `optional`")] = None
+    http_put_response_hop_limit: Annotated[int | None, Described(description="1 to 64")] = None
+    http_endpoint: Annotated[str | None, Described(description="`enabled` or `disabled`")] = None
+    http_protocol_ipv6: Annotated[str | None, Described(description="`enabled` or `disabled`")] = None
+    instance_metadata_tags: Annotated[
+        str | None, Described(description="`enabled`: tags are told inside the VM; EC2 then takes no key with `/` or a blank")
+    ] = None
 
 
 class AwsSettings(msgspec.Struct, frozen=True):
@@ -50,7 +55,9 @@ class AwsSettings(msgspec.Struct, frozen=True):
     default_iam_instance_profile: Annotated[str | None, Described(description="instance profile of VMs that name none")] = None
     encrypted: Annotated[bool, Described(description="encrypt root, ephemeral and persistent disks and stemcell copies")] = False
     kms_key_arn: Annotated[str | None, Described(description="key to encrypt with; else the account's default key")] = None
-    metadata_options: Annotated[dict[str, Any], Described(description="instance metadata options of every VM")] = {}
+    metadata_options: Annotated[MetadataOptions, Described(description="instance metadata options of every VM")] = (
+        MetadataOptions()
+    )
     enable_describe_instance_types: Annotated[
         bool, Described(description="ask EC2 about VM types that the shipped table does not know")
     ] = True

@@ -19,8 +19,9 @@ class BackendService(msgspec.Struct, frozen=True):
 
     name: Annotated[str, Described(description="backend service")]
     scheme: Annotated[
-        Literal["INTERNAL", "EXTERNAL"], Described(description="INTERNAL: a regional one; EXTERNAL: a global one")
-    ] = "EXTERNAL"
+        Literal["INTERNAL", "EXTERNAL"] | None,
+        Described(description="needed only where a regional and a global one have the same name"),
+    ] = None
 
 
 class VmProperties(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
+from cpi.kit.proxies import Proxies
 from cpi.kit.settings import Secret, read_settings
 
 Described = msgspec.Meta
@@ -29,14 +30,6 @@ class ConnectionOptions(msgspec.Struct, frozen=True):
     """How the API is reached."""
 
     ca_cert: Annotated[str | None, Described(description="CA certificates (PEM) that the endpoints are checked with")] = None
-
-
-class Proxies(msgspec.Struct, frozen=True):
-    """Proxies between here and the API; without them those of the environment."""
-
-    http_proxy: Annotated[str | None, Described(description="proxy for http endpoints")] = None
-    https_proxy: Annotated[str | None, Described(description="proxy for https endpoints")] = None
-    no_proxy: Annotated[str | None, Described(description="hosts reached without a proxy, comma-separated")] = None
 
 
 class GoogleSettings(msgspec.Struct, frozen=True):

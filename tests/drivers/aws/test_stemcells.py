@@ -66,7 +66,7 @@ def test_only_blocks_that_hold_something_are_uploaded_and_all_are_checked(
     ("properties", "wanted"),
     [
         ({}, {"RootDeviceName": "/dev/xvda", "EnaSupport": "true", "SriovNetSupport": "simple", "BootMode": "legacy-bios"}),
-        ({"boot_mode": "uefi", "architecture": "arm64"}, {"BootMode": "uefi", "Architecture": "arm64"}),
+        ({"architecture": "arm64"}, {"BootMode": "uefi", "Architecture": "arm64"}),
         (
             {"virtualization_type": "paravirtual", "kernel_id": "aki-1"},
             {"RootDeviceName": "/dev/sda1", "KernelId": "aki-1", "EnaSupport": None, "BootMode": None},

@@ -221,6 +221,35 @@ def test_backend_services_are_joined_by_the_group_in_the_vms_zone(google: Lab, h
     assert google.census() == before
 
 
+def test_a_backend_service_is_found_by_its_name_whether_regional_or_global(google: Lab, helper: Helper, cloud: Cloud) -> None:
+    """Two of one name are refused unless the scheme says which."""
+    paths = [f"projects/a-project/zones/{ZONE}/instanceGroups/{name}" for name in ("inside", "outside")]
+    for path in paths:
+        google.control("add", path=path, item={"_members": []})
+    regional = {"backends": [{"group": _ROOT + paths[0]}], "loadBalancingScheme": "INTERNAL_MANAGED"}
+    google.control("add", path=f"{_REGION}/backendServices/one", item=regional)
+    vm = helper.vm(backend_service="one")
+    member = f"projects/a-project/zones/{ZONE}/instances/{vm.cid}"
+    assert google.see("instanceGroups", "inside")["_members"] == [member]
+    cloud.delete_vm(vm.cid)
+    assert google.see("instanceGroups", "inside")["_members"] == []
+    outside = {"backends": [{"group": _ROOT + paths[1]}], "loadBalancingScheme": "EXTERNAL"}
+    google.control("add", path="projects/a-project/global/backendServices/one", item=outside)
+    with pytest.raises(errors.CloudError, match=r"say which by backend_service\.scheme"):
+        helper.vm(backend_service={"name": "one"})
+    helper.vm(backend_service={"name": "one", "scheme": "EXTERNAL"})
+    assert len(google.see("instanceGroups", "outside")["_members"]) == 1
+
+
+def test_an_operation_that_is_not_known_yet_is_asked_for_again(google: Lab, helper: Helper) -> None:
+    """Google's wait answers 404 for one that has just begun."""
+    body = b'{"error": {"code": 404, "message": "The resource was not found", "errors": [{"reason": "notFound"}]}}'
+    unknown = effects.answer(404, body, {"Content-Type": "application/json"})
+    google.proxy.inject(Rule("POST operations/{name}/wait", unknown, times=2))
+    assert helper.vm().cid
+    assert google.proxy.counts()["POST operations/{name}/wait"] > 2
+
+
 def test_a_vm_of_the_official_cpi_leaves_its_target_pool(google: Lab, helper: Helper, cloud: Cloud) -> None:
     """It keeps no record of it: the pools are looked through."""
     google.control("populate", vms=1, zone=ZONE)

@@ -12,8 +12,10 @@ import botocore
 import botocore.config
 import botocore.credentials
 import botocore.exceptions
+import botocore.httpsession
 import botocore.parsers
 import botocore.session
+import botocore.utils
 
 from cpi.contract import errors as contract_errors
 from cpi_drivers.aws.api import connection, errors
@@ -31,15 +33,13 @@ Answer = dict[str, Any]
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
+METADATA_SECONDS: Final = 2
+METADATA_ATTEMPTS: Final = 4
 THROTTLED_SECONDS: Final = 600.0
 _CONNECTIONS: Final = 100
 _WITHOUT_END: Final = 1_000_000
 
-_NOT_SENT = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-)
+_NOT_SENT = (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
 _NO_ANSWER = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
@@ -64,7 +64,7 @@ class Client:
         self._lock = threading.Lock()
         self._services: dict[str, Any] = {}
         self._ca_bundle = connection.ca_bundle(settings)
-        self._session = _new_session()
+        self._session: Any = None
         self._role: _AssumedRole | None = None
         self._visibility = Visibility()
         self._identify()
@@ -145,23 +145,46 @@ class Client:
     # ------------------------------------------------------------------ one attempt, and more
 
     def _attempt(self, operation: str, parameters: dict[str, Any]) -> Answer:
+        """One attempt; a second one with new credentials where those that were given for a while are refused."""
         service = self._service(OPERATIONS[operation].service)
+        try:
+            return self._sent(service, operation, parameters)
+        except errors.CredentialsRefused as refusal:
+            if not self._renewed(service, refusal):
+                raise
+        return self._sent(self._service(OPERATIONS[operation].service), operation, parameters)
+
+    def _renewed(self, service: Any, refusal: errors.Refusal) -> bool:
+        """Whether there are other credentials now. Those of a thread that came first serve the others."""
+        if not self._role and self._settings.credentials_source == "static":
+            return False
+        with self._lock:
+            if service in self._services.values():
+                _log.warning("asking for new credentials: %s", refusal.message)
+                if self._role:
+                    self._role.forget()
+                self._services.clear()
+                self._identify()
+        return True
+
+    def _sent(self, service: Any, operation: str, parameters: dict[str, Any]) -> Answer:
         began = time.monotonic()
         try:
             answer: Answer = getattr(service, botocore.xform_name(operation))(**parameters)
         except botocore.exceptions.ClientError as error:
             fault = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            refusal = errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status)
-            if self._role and isinstance(refusal, errors.Denied):
-                self._role.forget()
-            raise refusal from error
+            if encoded := errors.encoded_message(fault.get("Message", "")):
+                _log.warning("%s is denied; `aws sts decode-authorization-message` tells why: %s", operation, encoded)
+            raise errors.refusal(operation, fault.get("Code", ""), fault.get("Message", ""), status) from error
+        except botocore.exceptions.ProxyConnectionError as error:
+            raise errors.stopped_by_proxy(operation, error) from error
         except _NOT_SENT as error:
             raise errors.unreached(operation, error) from error
         except _NO_ANSWER as error:
             raise errors.unclear(operation, error) from error
         except botocore.parsers.ResponseParserError as error:
-            raise errors.unclear(operation, "not the API's form") from error
+            raise errors.unclear(operation, f"not the API's form ({_short(error)})") from error
         except _NO_CREDENTIALS as error:
             raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
@@ -195,7 +218,9 @@ class Client:
 
     def _identify(self) -> None:
         """Give the session its credentials: fixed ones, or what the SDK finds; and a role on top of either."""
-        own = self._settings
+        own, self._session = self._settings, _new_session()
+        if own.credentials_source == "env_or_profile":
+            _ask_instance_metadata_patiently(self._session)
         if own.access_key_id and own.secret_access_key:
             token = own.session_token.reveal() if own.session_token else None
             self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
@@ -214,13 +239,13 @@ class Client:
             return self._services[name]
 
     def _new_service(self, name: str, session: Any) -> Any:
-        endpoint = getattr(self._settings, connection.ENDPOINTS[name])
+        endpoint = connection.url_of(getattr(self._settings, connection.ENDPOINTS[name]))
         try:
             return session.create_client(
                 name,
                 region_name=self._settings.signing_region,
-                endpoint_url=connection.url_of(endpoint),
-                config=self._config(name),
+                endpoint_url=endpoint,
+                config=self._config(endpoint or self._usual_endpoint(session, name)),
                 verify=self._ca_bundle,
             )
         except _NO_CREDENTIALS as error:
@@ -228,7 +253,20 @@ class Client:
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise contract_errors.CpiError(f"no client for AWS {name}: {error}") from error
 
-    def _config(self, name: str) -> Any:
+    def _usual_endpoint(self, session: Any, name: str) -> str:
+        """The host that is really called, of whatever partition, as no_proxy may name it."""
+        own = self._settings
+        resolver = session._get_internal_component("endpoint_resolver")  # noqa: SLF001 - the SDK has no other way
+        partition = session.get_partition_for_region(own.signing_region)
+        found = (
+            resolver.construct_endpoint(
+                connection.PREFIXES.get(name, name), own.signing_region, partition, use_dualstack_endpoint=own.dualstack
+            )
+            or {}
+        )
+        return f"https://{found.get('hostname') or f'{name}.{own.signing_region}.amazonaws.com'}"
+
+    def _config(self, url: str) -> Any:
         return botocore.config.Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
@@ -236,7 +274,7 @@ class Client:
             # Repeats are ours: the SDK's stop at a quota that many threads soon use up, and its rate limiter forgets slowly.
             retries={"mode": "standard", "total_max_attempts": 1},
             use_dualstack_endpoint=self._settings.dualstack or None,
-            proxies=connection.proxies(self._settings, name),
+            proxies=connection.proxies(self._settings, url),
             tcp_keepalive=True,
         )
 
@@ -244,6 +282,70 @@ class Client:
 def _may_repeat(operation: str, parameters: dict[str, Any]) -> bool:
     repeat = OPERATIONS[operation].repeat
     return repeat is Repeat.HARMLESS or (repeat is Repeat.ASKED_BY_KEY and "ClientToken" in parameters)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+class _MetadataSilent(Exception):
+    """The instance metadata service gave no credentials; what it said instead."""
+
+
+class _MetadataFetcher(botocore.utils.InstanceMetadataFetcher):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's, which goes by no proxy, and tells what was answered."""
+
+    def __init__(self, like: Any) -> None:
+        agent, config = like._user_agent, like._config  # noqa: SLF001 - the SDK has no other way
+        super().__init__(timeout=METADATA_SECONDS, base_url=like.get_base_url(), user_agent=agent, config=config)
+        self.usable = not self._disabled
+        self._session = botocore.httpsession.URLLib3Session(timeout=METADATA_SECONDS, proxies={})
+        self._told = "none"
+        self._send, self._session.send = self._session.send, self._noting
+
+    def _noting(self, request: Any) -> Any:
+        answer = self._send(request)
+        self._told = f"HTTP {answer.status_code}"
+        return answer
+
+    def credentials(self) -> Any:
+        """Asked several times: the service is busy or late now and then."""
+        from cpi.kit.retrying import repeated  # imported late: most processes have credentials of their own
+
+        def once() -> Any:
+            found = self.retrieve_iam_role_credentials()
+            if not found:
+                raise _MetadataSilent(self._told)
+            return found
+
+        try:
+            return repeated(once, on=_MetadataSilent, attempts=METADATA_ATTEMPTS, longest_pause_seconds=2.0)
+        except _MetadataSilent as error:
+            raise contract_errors.CpiError(errors.no_instance_profile(self.get_base_url(), error)) from error
+
+
+class _InstanceProfile:
+    """A credential provider of the SDK: the last one to be asked."""
+
+    METHOD = "iam-role"
+    CANONICAL_NAME = "Ec2InstanceMetadata"
+
+    def __init__(self, like: Any) -> None:
+        self._fetcher = _MetadataFetcher(like)
+
+    def load(self) -> Any:
+        """None where the environment turns the service off."""
+        if not self._fetcher.usable:
+            return None
+        asked = self._fetcher.credentials
+        return botocore.credentials.RefreshableCredentials.create_from_metadata(asked(), method=self.METHOD, refresh_using=asked)
+
+
+def _ask_instance_metadata_patiently(session: Any) -> None:
+    providers = session.get_component("credential_provider").providers
+    for index, one in enumerate(providers):
+        if one.METHOD == _InstanceProfile.METHOD:
+            providers[index] = _InstanceProfile(one._role_fetcher)  # noqa: SLF001 - the SDK has no other way
 
 
 class _AssumedRole:

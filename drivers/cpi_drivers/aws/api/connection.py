@@ -1,7 +1,6 @@
 """What the client needs to reach the API, and that is no matter of the SDK."""
 
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,10 @@ ENDPOINTS: Final = {
 """The setting that holds the endpoint of a service."""
 
 
+PREFIXES: Final = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+"""How the host of a service begins, where that is not its name."""
+
+
 def url_of(endpoint: str | None) -> str | None:
     """A URL from a host or a URL."""
     if not endpoint or "://" in endpoint:
@@ -28,16 +31,10 @@ def url_of(endpoint: str | None) -> str | None:
     return f"https://{endpoint}"
 
 
-def proxies(settings: AwsSettings, service: str) -> dict[str, str] | None:
-    """Proxies by scheme for a service: none where no_proxy names its host; None lets the SDK look into the environment."""
-    given = {"http": settings.env.http_proxy, "https": settings.env.https_proxy}
-    found = {scheme: proxy for scheme, proxy in given.items() if proxy}
-    if not found:
-        return None
-    endpoint = getattr(settings, ENDPOINTS[service])
-    host = urllib.parse.urlsplit(url_of(endpoint) or f"https://{service}.{settings.signing_region}.amazonaws.com").netloc
-    bypassed = urllib.request.proxy_bypass_environment(host, {"no": settings.env.no_proxy or ""})  # type: ignore[attr-defined]  # missing in typeshed
-    return {} if bypassed else found
+def proxies(settings: AwsSettings, url: str) -> dict[str, str]:
+    """Proxies by scheme on the way to a URL: the configuration's, or the environment's if that names none."""
+    found = settings.env.or_of_environment().for_url(url)
+    return {urllib.parse.urlsplit(url).scheme: found.url} if found else {}
 
 
 def ca_bundle(settings: AwsSettings) -> str | None:

@@ -64,8 +64,24 @@ class Denied(Refusal):
     """The credentials, or what they allow."""
 
 
+class CredentialsRefused(Denied):
+    """The credentials themselves, whatever was asked."""
+
+
+class ProxyRefused(Refusal):
+    """The proxy on the way to AWS."""
+
+
+class KeyUnusable(Refusal):
+    """The KMS key of an encrypted disk can not be used, as far as EC2 tells."""
+
+
 class NoCapacity(Refusal):
     """AWS has none of it at the moment: another time, type or zone may do."""
+
+
+class NotOffered(NoCapacity):
+    """AWS has none of it there, ever: another type or zone may do."""
 
 
 class QuotaReached(Refusal):
@@ -95,6 +111,14 @@ class NetworkMissing(errors.NetworkNotFound, Refusal):
 _CREDENTIALS = "check the keys, the role and the clock of this machine"
 _PERMISSION = "`cpi doctor` prints the policy that the driver needs"
 _QUOTA = "raise the quota in Service Quotas, or delete what is not needed"
+_ORGANISATION = "a policy of the organisation denies it: ask those who administer it; rights of this account do not help"
+_BLOCKED = "AWS has blocked the account: ask AWS Support"
+_VERIFYING = "AWS is still verifying the account for this region: wait for its mail, which may take hours"
+_SUBSCRIBING = "the account has to be signed up for it: enable the region, or accept the image's terms in AWS Marketplace"
+_ATTACHMENTS = "the VM has as many disks and interfaces as its type takes: detach one, or use a type that takes more"
+_NOT_OFFERED = "the zone does not offer it: name another instance type or availability zone"
+_KEY = "check that the key exists and is enabled, and that its policy lets the caller use it: kms:CreateGrant, kms:Decrypt,"
+_KEY += " kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt*"
 _CAPACITY = "list further instance_types or availability_zones, or try again later"
 
 # The first pattern that matches the whole code decides; what is added says what to do.
@@ -111,10 +135,13 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
         "",
     ),
     (r"InsufficientVolumeCapacity|MaxIOPSLimitExceeded|VolumeLimitExceeded|VolumeIOPSLimit|VolumeSizeLimit.*", NoRoom, _QUOTA),
+    (r"(Client\.)?(InvalidKms|InvalidKMS|KMS|Kms).*|Client\.InternalError|EncryptedVolumesNotSupported", KeyUnusable, _KEY),
+    (r"Unsupported|InvalidAvailabilityZone|InstanceTypeNotSupported", NotOffered, _NOT_OFFERED),
+    (r"AttachmentLimitExceeded", QuotaReached, _ATTACHMENTS),
     (
         (
             r"Insufficient(Instance|Host|ReservedInstance|Address|FreeAddressesInSubnet)?Capacity|InsufficientFreeAddressesInSubnet"
-            r"|Unsupported|UnfulfillableCapacity|SpotMaxPriceTooLow|InsufficientCapacity(OnHost)?|CapacityOversubscribed"
+            r"|UnfulfillableCapacity|SpotMaxPriceTooLow|InsufficientCapacity(OnHost)?|CapacityOversubscribed"
         ),
         NoCapacity,
         _CAPACITY,
@@ -122,7 +149,7 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     (
         (
             r"(Instance|Vcpu|Address|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
-            r"|ConcurrentSnapshot|Snapshot|Attachment)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
+            r"|ConcurrentSnapshot|Snapshot)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
             r"|MaxScheduledInstanceCapacityExceeded|AMI(Limit|Quota)Exceeded|ResourceLimitExceeded|PrivateIpAddressLimitExceeded"
             r"|ServiceQuotaExceededException|ResourceCountExceeded"
         ),
@@ -132,16 +159,19 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     (
         (
             r"AuthFailure|SignatureDoesNotMatch|IncompleteSignature|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClientException"
-            r"|ExpiredToken|ExpiredTokenException|RequestExpired|MissingAuthenticationToken|InvalidSecurityToken|NotSignedUp|OptInRequired"
-            r"|Blocked|PendingVerification"
+            r"|ExpiredToken|ExpiredTokenException|RequestExpired|MissingAuthenticationToken|InvalidSecurityToken"
         ),
-        Denied,
+        CredentialsRefused,
         _CREDENTIALS,
     ),
+    (r"NotSignedUp|OptInRequired", Denied, _SUBSCRIBING),
+    (r"Blocked", Denied, _BLOCKED),
+    (r"PendingVerification", Denied, _VERIFYING),
     (r"UnauthorizedOperation|AccessDenied|AccessDeniedException|Client\.UnauthorizedOperation", Denied, _PERMISSION),
 )
 
-_ENCODED_MESSAGE = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+_ENCODED_MESSAGE = re.compile(r"\s*Encoded authorization failure message:\s*(\S*).*", re.DOTALL)
+_BY_ORGANISATION = re.compile(r"explicit deny in a (service|resource) control policy")
 
 
 def kind_of(code: str) -> tuple[type[Refusal], str]:
@@ -158,14 +188,24 @@ def refusal(operation: str, code: str, message: str, status: int = 400) -> Refus
     if code in THROTTLES:
         return _made(Throttled, code, f"AWS throttles {operation} ({code}): {text}")
     kind, advice = kind_of(code)
+    if kind is Denied and _BY_ORGANISATION.search(text):
+        advice = _ORGANISATION
     if kind is Refusal and (code in UNCLEAR or status >= 500):  # noqa: PLR2004 - HTTP's server faults
         return _made(Unclear, code, f"AWS failed at {operation} ({code}, HTTP {status}): {text}")
     return _made(kind, code, f"AWS refused {operation} ({code}): {text}" + (f"; {advice}" if advice else ""))
 
 
+def encoded_message(message: str) -> str:
+    """What `aws sts decode-authorization-message` takes; empty if AWS sent none."""
+    found = _ENCODED_MESSAGE.search(message or "")
+    return found[1] if found else ""
+
+
 def died(vm_cid: str, code: str, message: str) -> Refusal:
     """A VM that ended while it was starting: code is EC2's state reason, `Server.InsufficientInstanceCapacity` say."""
     short = code.rpartition(".")[2]
+    if code == "Client.InternalError":  # the caller's fault, where Server.InternalError is AWS's: as a rule the disks' key
+        short = code
     kind, advice = kind_of(short)
     text = f"AWS ended {vm_cid} while it was starting ({code or 'no reason given'}): {message or 'no reason given'}"
     return _made(kind, short, text + (f"; {advice}" if advice else ""))
@@ -174,6 +214,23 @@ def died(vm_cid: str, code: str, message: str) -> Refusal:
 def unreached(operation: str, reason: object) -> Refusal:
     """No connection was made."""
     return _made(Unreached, "", f"AWS can not be reached for {operation}: {reason}; check region, endpoint and proxy")
+
+
+def no_instance_profile(service: str, answer: object) -> str:
+    """The end of a search for credentials; answer: the last one of the instance metadata service."""
+    return (
+        "no usable AWS credentials: there are none in the environment or in a profile, and the instance metadata service"
+        f" {service} gave none (its last answer: {answer}); give this VM an instance profile, allow two hops to the service"
+        " where the CPI runs in a container, or set credentials_source: static"
+    )
+
+
+def stopped_by_proxy(operation: str, reason: object) -> Refusal:
+    """The proxy did not open the way; AWS never saw the call."""
+    text = f"the proxy on the way to AWS did not let {operation} through: {reason}"
+    if re.search(r"Tunnel connection failed: 40[137]", str(reason)):
+        return _made(ProxyRefused, "", f"{text}; check user, password and rules of https_proxy, or name the host in no_proxy")
+    return _made(Unreached, "", f"{text}; check https_proxy and no_proxy")
 
 
 def unclear(operation: str, reason: object) -> Refusal:

@@ -74,7 +74,7 @@ class Facts:
         image = found[0]
         if image.get("State", "available") != "available":
             raise contract_errors.CloudError(f"the stemcell {ami} can not be used: it is {image['State']}")
-        device = image.get("RootDeviceName", "/dev/xvda")
+        device = _root_device(image)
         sizes = [item["Ebs"].get("VolumeSize") for item in image.get("BlockDeviceMappings", []) if item.get("Ebs")]
         own = [
             item["Ebs"].get("VolumeSize")
@@ -82,6 +82,15 @@ class Facts:
             if item.get("Ebs") and item.get("DeviceName") == device
         ]
         return RootDisk(device, (own or sizes or [None])[0])
+
+    def default_vpc(self) -> str | None:
+        """The network that VMs without a subnet get; None if there is none."""
+        return self._once(("vpc", ""), self._ask_default_vpc)
+
+    def _ask_default_vpc(self) -> str | None:
+        filters = [{"Name": "default-for-az", "Values": ["true"]}]
+        found = self._client.call("DescribeSubnets", Filters=filters).get("Subnets", [])
+        return str(found[0]["VpcId"]) if found else None
 
     def _ask_subnet(self, cid: str) -> Subnet:
         found = self._client.call("DescribeSubnets", SubnetIds=[cid]).get("Subnets", [])
@@ -147,3 +156,11 @@ class Facts:
             return {name: VmType(*row) for name, row in rows.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return None
+
+
+def _root_device(image: dict[str, Any]) -> str:
+    """The mapped name of the root disk: an image may say /dev/sda1 and map /dev/sda, and EC2 knows the mapped one."""
+    told: str = image.get("RootDeviceName", "/dev/xvda")
+    mapped = [item.get("DeviceName", "") for item in image.get("BlockDeviceMappings", []) if item.get("Ebs")]
+    whole = [name for name in mapped if name and name == told.rstrip("0123456789")]
+    return whole[0] if told not in mapped and whole else told

@@ -115,7 +115,7 @@ def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
                 f"the disk {disk_cid} can not be changed in place now: {reason}; {error.message}"
             ) from error
     account.wait(
-        lambda: _is_changed(account, disk_cid),
+        lambda: _is_changed(account, disk_cid, changes),
         f"the change of the disk {disk_cid} is not finished",
         account.patience.disk_changed,
     )
@@ -128,9 +128,11 @@ def _is_under_way(account: Account, disk_cid: DiskCid, changes: Item) -> bool:
     return alive and all(last.get(_TARGETS[key]) == value for key, value in changes.items())
 
 
-def _is_changed(account: Account, disk_cid: DiskCid) -> bool:
-    """The new size and speed can be used from `optimizing` on."""
+def _is_changed(account: Account, disk_cid: DiskCid, changes: Item) -> bool:
+    """The new size and speed can be used from `optimizing` on. A look may tell of an earlier change: that of other values."""
     last = _last_change(account, disk_cid)
+    if any(last.get(_TARGETS[key], value) != value for key, value in changes.items()):
+        return False
     if last.get("ModificationState") == "failed":
         raise contract_errors.CloudError(f"EBS failed to change {disk_cid}: {last.get('StatusMessage') or 'no reason given'}")
     return last.get("ModificationState") in ("optimizing", "completed")

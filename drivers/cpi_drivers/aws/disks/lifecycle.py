@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import logging
 import uuid
 from typing import Any, Final
 
@@ -17,10 +18,13 @@ from cpi_drivers.aws.api import errors, inventory
 from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.properties import DiskProperties
 
+_log = logging.getLogger(__name__)
+
 Item = dict[str, Any]
 
 _GENERATIONS: Final = 10
 _LARGEST_GIB: Final = 65536
+_WITH_IOPS: Final = frozenset({"gp3", "io1", "io2"})
 _GP3_IOPS: Final = 3000
 _GP3_THROUGHPUT: Final = 125
 
@@ -28,10 +32,12 @@ _GP3_THROUGHPUT: Final = 125
 def volume(type_: str, iops: int | None, throughput: int | None, *, encrypted: bool, kms_key: str | None) -> dict[str, Any]:
     """The keys of an EBS volume, as RunInstances and CreateVolume take them; gp3's free baseline is not sent."""
     wanted: dict[str, Any] = {"VolumeType": type_}
-    if iops and not (type_ == "gp3" and iops <= _GP3_IOPS):
+    if iops and type_ in _WITH_IOPS and not (type_ == "gp3" and iops <= _GP3_IOPS):
         wanted["Iops"] = iops
-    if throughput and not (type_ == "gp3" and throughput <= _GP3_THROUGHPUT):
+    if throughput and type_ == "gp3" and throughput > _GP3_THROUGHPUT:
         wanted["Throughput"] = throughput
+    if (iops and type_ not in _WITH_IOPS) or (throughput and type_ != "gp3"):
+        _log.warning("EBS takes no iops or no throughput for %s: left out", type_)
     if encrypted:
         wanted["Encrypted"] = True
         if kms_key:
@@ -88,16 +94,18 @@ def make(account: Account, request: Item, born: dict[str, str], seed: str, *, fr
     for generation in range(_GENERATIONS):
         with Undo() as undo:
             answer = _made(account, request, seed, generation, undo)
+            if answer is None:
+                continue
             disk_cid = DiskCid(answer["VolumeId"])
             undo.push(f"disk {disk_cid}", functools.partial(remove, account, disk_cid))
             if fresh and answer.get("State") == "available":
                 return disk_cid
-            if wait_until_available(account, disk_cid, fresh=fresh):
+            if wait_until_available(account, disk_cid, fresh=fresh, kms_key=request.get("KmsKeyId")):
                 return disk_cid
     raise contract_errors.CloudError(f"the token was used for {_GENERATIONS} disks that are gone: use another")
 
 
-def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = False) -> bool:
+def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = False, kms_key: str | None = None) -> bool:
     """False if it was never there: the client token led to one deleted before. Raises CloudError if EBS gave it up."""
     seen = False
 
@@ -112,7 +120,10 @@ def wait_until_available(account: Account, disk_cid: DiskCid, *, fresh: bool = F
 
     state = account.wait(available, f"the disk {disk_cid} is not available", account.patience.disk_ready)
     if state == "error" or (state == "gone" and (seen or fresh)):
-        raise contract_errors.CloudError(f"EBS gave up the disk {disk_cid} while making it: check the KMS key and its policy")
+        key = kms_key or "the account's default key for EBS, if the disk is encrypted"
+        raise contract_errors.CloudError(
+            f"EBS gave up the disk {disk_cid} while making it: check the KMS key and its policy ({key})"
+        )
     return state != "gone"
 
 
@@ -163,17 +174,27 @@ def metadata(account: Account, disk_cid: DiskCid) -> dict[str, str]:
     return tags.from_pairs(describe(account, disk_cid).get("Tags"))
 
 
-def _made(account: Account, request: Item, seed: str, generation: int, undo: Undo) -> Item:
+def _made(account: Account, request: Item, seed: str, generation: int, undo: Undo) -> Item | None:
+    """None if the client token led to a disk of other parameters that is gone."""
     client_token = hashlib.sha256(f"{seed}\0disk\0{generation}".encode()).hexdigest()
     try:
         return account.client.call("CreateVolume", ClientToken=client_token, **request)
     except contract_errors.Error as error:
+        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
+            return _made_otherwise(account, seed)
         if isinstance(error, errors.Unclear):
             undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
         raise
     except BaseException:  # the process is being ended between the call and its answer
         undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
         raise
+
+
+def _made_otherwise(account: Account, seed: str) -> Item | None:
+    """The disk of an earlier call: its tags name the request that made it, so the parameters of a repeat differ."""
+    filters = [tags.with_tag(tags.TOKEN, seed), {"Name": "status", "Values": ["creating", "available", "in-use"]}]
+    found: list[Item] = account.client.call("DescribeVolumes", Filters=filters)["Volumes"]
+    return found[0] if found else None
 
 
 def _remove_unanswered(account: Account, seed: str) -> None:

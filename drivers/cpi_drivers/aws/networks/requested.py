@@ -29,7 +29,6 @@ class Interface:
     """Delegated prefixes by IP version."""
 
     dynamic: bool = False
-    gateway: bool = False
 
     def api_addresses(self) -> dict[str, Any]:
         """The addresses, as EC2 takes them for an interface."""
@@ -52,6 +51,8 @@ class Plan:
     interfaces: list[Interface]
     vip: str | None = None
     vip_interface: int = 0
+    security_groups: tuple[str, ...] = ()
+    """Those of all networks, the vip's too: every interface gets them, as with the official CPI."""
 
     @property
     def subnets(self) -> list[str]:
@@ -88,10 +89,11 @@ def plan(networks: Networks, *, strict: bool = False) -> Plan:
         faults.append("networks: at least one manual or dynamic network is needed")
     if faults:
         raise errors.CpiError("networks have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
-    ordered = sorted(interfaces.values(), key=lambda interface: not interface.gateway)
+    ordered = list(interfaces.values())
     vip, group = _vip(networks)
-    at = next((index for index, interface in enumerate(ordered) if group and interface.group == group), 0)
-    return Plan(ordered, vip, at)
+    at = next((index for index, one in enumerate(ordered) if group and (one.group == group or group in one.names)), 0)
+    named = [group for one in ordered for group in one.security_groups]
+    return Plan(ordered, vip, at, tuple(dict.fromkeys([*named, *_groups_of_vips(networks, strict=strict)])))
 
 
 def for_agent(networks: Networks, macs: Mapping[str, str]) -> Networks:
@@ -135,7 +137,6 @@ def _counting(networks: Networks) -> list[tuple[str, Network]]:
 
 def _add(interface: Interface, name: str, network: Network, properties: NetworkProperties, faults: list[str]) -> None:
     interface.names.append(name)
-    interface.gateway = interface.gateway or "gateway" in (network.default or ())
     interface.security_groups = tuple(dict.fromkeys((*interface.security_groups, *properties.security_groups)))
     if interface.subnet and properties.subnet and interface.subnet != properties.subnet:
         faults.append(f"{name}: is in subnet {properties.subnet}, and its nic_group in {interface.subnet}")
@@ -158,6 +159,15 @@ def _add(interface: Interface, name: str, network: Network, properties: NetworkP
     if version in kind:
         faults.append(f"{name}: its nic_group has an IPv{version} {'address' if single else 'prefix'} already")
     kind[version] = str(address) if single else f"{address}/{network.prefix}"
+
+
+def _groups_of_vips(networks: Networks, *, strict: bool) -> list[str]:
+    vips = {name: network for name, network in networks.items() if network.type == "vip"}
+    read = [
+        read_cloud_properties(NetworkProperties, network.cloud_properties, f"networks.{name}", strict=strict)
+        for name, network in vips.items()
+    ]
+    return [group for properties in read for group in properties.security_groups]
 
 
 def _vip(networks: Networks) -> tuple[str | None, str | None]:

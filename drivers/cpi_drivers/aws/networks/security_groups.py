@@ -13,8 +13,9 @@ def group_ids(account: Account, wanted: Sequence[str], subnet: str | None) -> li
     if not names:
         return wanted
     filters = [{"Name": "group-name", "Values": names}]
-    if subnet:
-        filters.append({"Name": "vpc-id", "Values": [account.facts.subnet(subnet).vpc]})
+    vpc = account.facts.subnet(subnet).vpc if subnet else account.facts.default_vpc()
+    if vpc:
+        filters.append({"Name": "vpc-id", "Values": [vpc]})
     found = account.client.call("DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
     by_name = {group["GroupName"]: group["GroupId"] for group in found}
     missing = [name for name in names if name not in by_name]

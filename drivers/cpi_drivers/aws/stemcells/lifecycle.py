@@ -122,8 +122,9 @@ def _registered(
         "BlockDeviceMappings": [disk],
         "TagSpecifications": tags.specification(["image"], born),
     }
+    usual = "uefi" if properties.architecture == "arm64" else "legacy-bios"
     if properties.virtualization_type == "hvm":
-        request |= {"EnaSupport": True, "SriovNetSupport": "simple", "BootMode": properties.boot_mode}
+        request |= {"EnaSupport": True, "SriovNetSupport": "simple", "BootMode": properties.boot_mode or usual}
     elif properties.kernel_id:
         request["KernelId"] = properties.kernel_id
     try:

@@ -31,14 +31,16 @@ def create(account: Account, wish: Wish) -> Vm:
     tries = candidates(account, wish)
     root = account.facts.root_disk(wish.ami)
     refused: list[str] = []
+    causes: list[errors.Refusal] = []
     for candidate in tries:
         try:
             return _tried(account, wish, wires, candidate, root, dead)
         except _TryNextCandidate as passing:
             _log.warning("%s: %s", candidate, passing.cause.message)
             refused.append(f"{candidate}: {passing.cause.message}")
+            causes.append(passing.cause)
             last = passing
-    again = last.clean and isinstance(last.cause, errors.NoCapacity)
+    again = last.clean and any(isinstance(one, errors.NoCapacity) and not isinstance(one, errors.NotOffered) for one in causes)
     raise contract_errors.VMCreationFailed(_summary(refused), ok_to_retry=again) from last.cause
 
 
@@ -65,6 +67,10 @@ def _tried(account: Account, wish: Wish, wires: PostLaunch, candidate: Candidate
                 raise _failed(error, clean=False) from error
             raise _TryNextCandidate(error, clean=undo.clean) from error
         except errors.Refusal as error:
+            if undo.clean and _leads_to_ordinary_vm(wish, candidate, error):
+                raise _TryNextCandidate(error, clean=True) from error
+            if isinstance(error, errors.KeyUnusable):
+                error.message += f"; its disks are encrypted with {_keys(account, wish)}"
             if error.code == "InternalError" and not isinstance(error, errors.Unclear) and left and undo.clean:
                 _log.warning("%s; trying again", error.message)
                 continue
@@ -72,6 +78,16 @@ def _tried(account: Account, wish: Wish, wires: PostLaunch, candidate: Candidate
         except contract_errors.CloudError as error:
             raise _failed(error, clean=undo.clean) from error
     raise AssertionError("the last try returns or raises")
+
+
+def _leads_to_ordinary_vm(wish: Wish, candidate: Candidate, error: errors.Refusal) -> bool:
+    """Whatever keeps a spot VM from being made, the ordinary one is tried; the caller's own key would serve that no better."""
+    return candidate.spot and wish.properties.spot_ondemand_fallback and not isinstance(error, errors.CredentialsRefused)
+
+
+def _keys(account: Account, wish: Wish) -> str:
+    named = {account.settings.kms_key_arn, wish.properties.ephemeral_disk.kms_key_arn} - {None}
+    return " and ".join(sorted(map(str, named))) or "the account's default key for EBS, or that of the stemcell"
 
 
 def _taken_up(account: Account, wish: Wish, wires: PostLaunch, vm_cid: VmCid) -> Vm:

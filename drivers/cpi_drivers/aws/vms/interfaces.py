@@ -5,9 +5,10 @@ import uuid
 from typing import Any
 
 from cpi.contract import errors as contract_errors
+from cpi.contract.ids import VmCid
 from cpi.kit.undo import Undo
 from cpi_drivers.aws import tags
-from cpi_drivers.aws.api import errors
+from cpi_drivers.aws.api import errors, inventory
 from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.networks.requested import Interface
 from cpi_drivers.aws.networks.security_groups import group_ids
@@ -59,6 +60,24 @@ def delete_interface(account: Account, cid: str) -> None:
     account.wait(deleted, f"the network interface {cid} stays in use", account.patience.address_busy)
 
 
+def raise_unless_leaving(account: Account, interface: dict[str, Any], error: errors.Refusal) -> None:
+    """Tell who holds the address of an interface, unless that is a VM on its way out. interface: as EC2 takes it."""
+    address = interface.get("PrivateIpAddress")
+    filters = [
+        {"Name": "subnet-id", "Values": [interface.get("SubnetId", "")]},
+        {"Name": "addresses.private-ip-address", "Values": [address or ""]},
+    ]
+    holders = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
+    for holder in holders:
+        vm_cid = holder.get("Attachment", {}).get("InstanceId")
+        if not vm_cid:
+            raise errors.Refusal(
+                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
+            ) from error
+        if inventory.is_alive(account, VmCid(vm_cid)):
+            raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
+
+
 def _left(account: Account, wish: Wish) -> dict[str, dict[str, Any]]:
     """By their number, the free interfaces that carry the wish's token."""
     filters = [tags.with_tag(tags.TOKEN, wish.seed), {"Name": "status", "Values": ["available"]}]
@@ -85,7 +104,7 @@ def _wait_until_there(account: Account, cid: str) -> dict[str, Any]:
 
 
 def _create_when_address_is_free(account: Account, wish: Wish, planned: Interface, index: int) -> dict[str, Any]:
-    groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
+    groups = group_ids(account, wish.properties.security_groups or wish.plan.security_groups, planned.subnet)
     if not planned.subnet:
         raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
     born = {**tags.initial_tags(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
@@ -103,6 +122,7 @@ def _create_when_address_is_free(account: Account, wish: Wish, planned: Interfac
         except errors.Refusal as error:
             if error.code != "InvalidIPAddress.InUse":
                 raise
+            raise_unless_leaving(account, request, error)
             return None
         return made
 

@@ -15,7 +15,7 @@ from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.api.facts import RootDisk
 from cpi_drivers.aws.networks.security_groups import group_ids
 from cpi_drivers.aws.vms import lifecycle as vms
-from cpi_drivers.aws.vms.interfaces import Made, make_interfaces
+from cpi_drivers.aws.vms.interfaces import Made, make_interfaces, raise_unless_leaving
 from cpi_drivers.aws.vms.launch_disks import launch_disks_of
 from cpi_drivers.aws.vms.request import Candidate, Wish
 
@@ -121,28 +121,11 @@ def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> I
         except errors.Refusal as error:
             if error.code != "InvalidIPAddress.InUse":
                 raise
-            _raise_unless_leaving(account, request, error)
+            interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})
+            raise_unless_leaving(account, interface, error)
             return None
 
     return account.wait(launched, "an address of the VM stays in use", account.patience.address_busy)
-
-
-def _raise_unless_leaving(account: Account, request: Mapping[str, Any], error: errors.Refusal) -> None:
-    interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})
-    address = interface.get("PrivateIpAddress")
-    filters = [
-        {"Name": "subnet-id", "Values": [interface.get("SubnetId", "")]},
-        {"Name": "addresses.private-ip-address", "Values": [address or ""]},
-    ]
-    holders = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
-    for holder in holders:
-        vm_cid = holder.get("Attachment", {}).get("InstanceId")
-        if not vm_cid:
-            raise errors.Refusal(
-                f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
-            ) from error
-        if inventory.is_alive(account, VmCid(vm_cid)):
-            raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
 
 
 def _request(
@@ -161,7 +144,7 @@ def _request(
         "Placement": _placement(wish, candidate),
         "KeyName": properties.key_name or settings.default_key_name,
         "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
-        "MetadataOptions": _camelised({**settings.metadata_options, **properties.metadata_options}),
+        "MetadataOptions": _camelised(wish.metadata_options(settings)),
         **_interfaces(account, wish, made),
     }
     if candidate.spot:
@@ -171,9 +154,7 @@ def _request(
 
 
 def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
-    bosh = wish.env.get("bosh", {})
-    given = {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **wish.properties.tags}
-    born = tags.initial_tags(account, given, wish.seed)
+    born = tags.initial_tags(account, wish.given_tags(), wish.seed)
     balanced = {tags.BALANCERS: " ".join(wish.properties.elbs), tags.TARGET_GROUPS: " ".join(wish.properties.lb_target_groups)}
     of_vm = {**born, **{name: value[: tags.LIMITS.value] for name, value in balanced.items() if value}}
     kinds = ["volume", *(["network-interface"] if wish.plan.made_at_launch else [])]
@@ -190,7 +171,7 @@ def _interfaces(account: Account, wish: Wish, made: list[Made]) -> Item:
     if made:
         return {"NetworkInterfaces": [{"DeviceIndex": index, "NetworkInterfaceId": one.cid} for index, one in enumerate(made)]}
     planned = wish.plan.interfaces[0]
-    groups = group_ids(account, wish.properties.security_groups or planned.security_groups, planned.subnet)
+    groups = group_ids(account, wish.properties.security_groups or wish.plan.security_groups, planned.subnet)
     if not planned.subnet and not wish.properties.auto_assign_public_ip:
         return {"SecurityGroupIds": groups} if groups else {}
     wanted: Item = {"DeviceIndex": 0, "DeleteOnTermination": True, **planned.api_addresses()}

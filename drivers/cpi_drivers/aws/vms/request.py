@@ -3,9 +3,12 @@
 import dataclasses
 import hashlib
 import itertools
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from cpi.contract import errors
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid
@@ -15,6 +18,7 @@ from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.api.facts import RootDisk
 from cpi_drivers.aws.networks import requested as interfaces
 from cpi_drivers.aws.properties import VmProperties
+from cpi_drivers.aws.settings import AwsSettings
 from cpi_drivers.aws.vms import placement
 from cpi_drivers.aws.vms.agent_settings import user_data
 from cpi_drivers.aws.vms.launch_disks import launch_disks_of
@@ -55,6 +59,16 @@ class Wish:
         """The same for the same token and the same parts: EC2 answers a repeat with what it made before."""
         return hashlib.sha256("\0".join([self.seed, *map(str, parts)]).encode()).hexdigest()
 
+    def metadata_options(self, settings: AwsSettings) -> dict[str, Any]:
+        """The VM's own over those of the configuration."""
+        both = (settings.metadata_options, self.properties.metadata_options)
+        return {key: value for one in both for key, value in msgspec.structs.asdict(one).items() if value is not None}
+
+    def given_tags(self) -> dict[str, Any]:
+        """What the manifest gives the VM: those of env, and under them those of the VM type."""
+        bosh = self.env.get("bosh", {})
+        return {**(bosh.get("tags") or {} if isinstance(bosh, Mapping) else {}), **self.properties.tags}
+
     def user_data(self, account: Account, candidate: Candidate, root: RootDisk, macs: Mapping[str, str]) -> str:
         """Raises CpiError if EC2 would not take it."""
         disks = launch_disks_of(self.properties, root, account.facts.vm_type(candidate.vm_type), account.settings)
@@ -80,6 +94,7 @@ def read_wish(
         raise errors.CpiError("cloud properties have faults:\n  cloud_properties.instance_type: is missing (or instance_types)")
     if properties.auto_assign_public_ip and not plan.made_at_launch:
         raise errors.CpiError("auto_assign_public_ip: EC2 gives a public address to VMs with one network only; use a vip network")
+    _check_tags(account, wish)
     _check_user_data(account, wish)
     return wish
 
@@ -91,6 +106,18 @@ def candidates(account: Account, wish: Wish) -> list[Candidate]:
     if wish.properties.spot_bid_price:
         markets = [True, False] if wish.properties.spot_ondemand_fallback else [True]
     return [Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wish.properties.vm_types, zones)]
+
+
+def _check_tags(account: Account, wish: Wish) -> None:
+    """Before anything is made."""
+    if wish.metadata_options(account.settings).get("instance_metadata_tags") != "enabled":
+        return
+    refused = [key for key in wish.given_tags() if not re.fullmatch(r"[\w+\-=.,:@]+", str(key))]
+    if refused:
+        raise errors.CpiError(
+            f"tags {', '.join(map(repr, refused))}: with metadata_options.instance_metadata_tags EC2 takes keys of letters,"
+            " digits and + - = . , _ : @ only; rename them, or turn instance_metadata_tags off"
+        )
 
 
 def _check_user_data(account: Account, wish: Wish) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -40,6 +41,7 @@ SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 READ_SECONDS: Final = 150  # the wait verb answers within two minutes
 THROTTLED_SECONDS: Final = 600.0
 OPERATION_SECONDS: Final = 1800.0
+_UNKNOWN_OPERATIONS: Final = 30  # some 50 s
 _CHUNK: Final = 8 * 1024 * 1024
 _WITHOUT_END: Final = 1_000_000
 _RESUME: Final = 308
@@ -82,12 +84,17 @@ class Client:
 
     def finished(self, method: str, operation: Item, *, deadline_seconds: float = OPERATION_SECONDS) -> Item:
         """The operation once it is done, waited for by the wait verb. Raises what it failed with."""
-        told = operation
+        told, unknown = operation, 0
 
         def done() -> Item | None:
-            nonlocal told
-            if told["status"] != "DONE":
-                told = self._waited(told)
+            nonlocal told, unknown
+            try:
+                if told["status"] != "DONE":
+                    told = self._waited(told)
+            except errors.Missing:
+                unknown += 1  # the operation that has just begun is not known everywhere yet
+                if unknown > _UNKNOWN_OPERATIONS:
+                    raise
             return told if told["status"] == "DONE" else None
 
         ended = wait_until(done, f"Google's {method} does not end", deadline_seconds=deadline_seconds)
@@ -169,7 +176,10 @@ class Client:
         except google.auth.exceptions.TransportError as error:
             raise errors.unreached(name, error) from error
         except google.auth.exceptions.GoogleAuthError as error:
-            raise errors.denied(error) from error
+            raise errors.denied(error, has_key=bool(self._settings.key)) from error
+        except httplib2.socks.ProxyError as error:
+            self._hang_up()
+            raise errors.stopped_by_proxy(name, error) from error
         except _NOT_SENT as error:
             self._hang_up()
             raise errors.unreached(name, error) from error
@@ -225,9 +235,7 @@ class Client:
 
     def _new_http(self) -> Any:
         settings = self._settings
-        proxies = httplib2.proxy_info_from_environment
-        if connection.has_proxies(settings):
-            proxies = functools.partial(_proxy, settings)
+        proxies = functools.partial(_Proxy, settings)
         made = httplib2.Http(timeout=READ_SECONDS, ca_certs=self._ca_bundle, proxy_info=proxies)
         made.redirect_codes = made.redirect_codes - {_RESUME}
         return made
@@ -241,7 +249,7 @@ class Client:
                 try:
                     self._credentials = self._new_credentials()
                 except (google.auth.exceptions.GoogleAuthError, ValueError) as error:
-                    raise errors.denied(error) from error
+                    raise errors.denied(error, has_key=bool(self._settings.key)) from error
             return self._credentials
 
     def _new_credentials(self) -> Any:
@@ -270,6 +278,8 @@ class Client:
         request = google_auth_httplib2.Request(asking)
         if key:
             return google.auth.load_credentials_from_dict(key, scopes=SCOPES, request=request)[0]  # type: ignore[no-untyped-call]  # as above
+        # The SDK reads the metadata server's address from the environment, once.
+        os.environ.setdefault("GCE_METADATA_HOST", connection.METADATA_ADDRESS)
         return google.auth.default(scopes=SCOPES, request=request)[0]
 
 
@@ -326,9 +336,25 @@ def _source_token(credentials: Any) -> str | None:
     return getattr(source, "token", None)
 
 
-def _proxy(settings: GoogleSettings, scheme: str) -> Any:
-    url = connection.proxy_url(settings, scheme)
-    return httplib2.proxy_info_from_url(url, scheme, settings.env.no_proxy) if url else None
+class _Proxy(httplib2.ProxyInfo):  # type: ignore[misc]  # the SDK has no types
+    """The proxy for a scheme, which httplib2 asks whether it is for a host."""
+
+    def __init__(self, settings: GoogleSettings, scheme: str) -> None:
+        self._settings, self._scheme = settings, scheme
+        super().__init__(httplib2.socks.PROXY_TYPE_HTTP, "", 0)
+
+    def applies_to(self, hostname: str) -> bool:
+        """Whether a call of this host goes by a proxy."""
+        host = f"[{hostname}]" if ":" in hostname else hostname
+        found = connection.proxy_for(self._settings, f"{self._scheme}://{host}")
+        if found is not None:
+            self.proxy_host, self.proxy_port, self.proxy_user, self.proxy_pass = (
+                found.host,
+                found.port,
+                found.user,
+                found.password,
+            )
+        return found is not None
 
 
 _READS = ("get", "list", "aggregatedList", "getFromFamily", "wait", "testIamPermissions")

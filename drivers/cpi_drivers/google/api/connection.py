@@ -2,11 +2,17 @@
 
 import gzip
 import json
+import os
+import urllib.parse
 from pathlib import Path
 from typing import Any, Final
 
 from cpi.kit import private_files
+from cpi.kit.proxies import ProxyAddress
 from cpi_drivers.google.settings import GoogleSettings
+
+METADATA_ADDRESS: Final = "169.254.169.254"
+"""By address: the name resolves only where Google's own resolvers are asked."""
 
 DOCUMENTS: Final = Path(__file__).parent / "discovery"
 """Google's discovery documents cut to the methods that the driver calls: reading the whole takes longer than a call."""
@@ -24,14 +30,12 @@ def base_url(settings: GoogleSettings, api: str, described: dict[str, Any]) -> s
     return f"{root.rstrip('/')}/{described['servicePath']}"
 
 
-def proxy_url(settings: GoogleSettings, scheme: str) -> str | None:
-    """The proxy for a scheme; None if the configuration names none."""
-    return {"http": settings.env.http_proxy, "https": settings.env.https_proxy}.get(scheme)
-
-
-def has_proxies(settings: GoogleSettings) -> bool:
-    """Whether the configuration names a proxy, so that the environment's count for nothing."""
-    return bool(settings.env.http_proxy or settings.env.https_proxy)
+def proxy_for(settings: GoogleSettings, url: str) -> ProxyAddress | None:
+    """The proxy on the way to a URL: the configuration's, or the environment's; never for instance metadata."""
+    metadata = os.environ.get("GCE_METADATA_HOST", "")
+    if metadata and urllib.parse.urlsplit(url).hostname == metadata.partition(":")[0]:
+        return None
+    return settings.env.or_of_environment().for_url(url)
 
 
 def ca_bundle(settings: GoogleSettings) -> str | None:

@@ -30,6 +30,10 @@ class Denied(Refusal):
     """The credentials, or what they allow."""
 
 
+class ProxyRefused(Refusal):
+    """The proxy on the way to Google."""
+
+
 class NoCapacity(Refusal):
     """The zone has none of it at the moment: another time, type or zone may do."""
 
@@ -83,13 +87,19 @@ class NotReady(Refusal):
 
 
 _CREDENTIALS = "check json_key, and that the service account and its key still exist"
+_NO_KEY = (
+    "there is no json_key: give one, or GOOGLE_APPLICATION_CREDENTIALS, or run on a VM of Compute Engine with a service account,"
+    " whose metadata server is asked at 169.254.169.254"
+)
 _PERMISSION = "`cpi doctor` prints the permissions that the driver needs"
+_ORGANISATION = "a policy of the organisation denies it: ask those who administer it; roles in the project do not help"
 _QUOTA = "raise the quota, or delete what is not needed"
 _CAPACITY = "list further zones or machine_types, or try again later"
 
 # The first pattern that matches the whole code decides; what is added says what to do.
 TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     (r"(RESOURCE_)?NOT_FOUND", Missing, ""),
+    (r"ORG_POLICY_VIOLATED|CONSTRAINT_VIOLATED|CONDITION_VIOLATED", Denied, _ORGANISATION),
     (r"(RESOURCE_)?ALREADY_EXISTS|CONFLICT|MEMBER_ALREADY_EXISTS", Exists, ""),
     (r"(RESOURCE|IP)_IN_USE_BY_ANOTHER_RESOURCE|EXTERNAL_IP_IN_USE", InUse, ""),
     (r"CONDITION_NOT_MET|RESOURCE_FINGERPRINT_CHANGED|INVALID_FINGERPRINT", Stale, ""),
@@ -135,9 +145,19 @@ def failed(method: str, told: Mapping[str, Any]) -> Refusal:
     return _made(_kind(code, messages, 0), code, f"Google failed at {method} ({code}): {messages}", status)
 
 
-def denied(reason: object) -> Refusal:
+def denied(reason: object, *, has_key: bool = True) -> Refusal:
     """No token for the credentials."""
-    return _made(Denied, "", f"Google does not accept the credentials: {_tidy(str(reason))}; {_CREDENTIALS}", 401)
+    advice = _CREDENTIALS if has_key else _NO_KEY
+    return _made(Denied, "", f"Google does not accept the credentials: {_tidy(str(reason))}; {advice}", 401)
+
+
+def stopped_by_proxy(method: str, reason: object) -> Refusal:
+    """The proxy did not open the way; Google never saw the call."""
+    told = _tidy(str(reason))
+    text = f"the proxy on the way to Google did not let {method} through: {told}"
+    if re.search(r"\b(407|403|401)\b", told):
+        return _made(ProxyRefused, "", f"{text}; check user, password and rules of https_proxy, or name the host in no_proxy", 0)
+    return _made(Unreached, "", f"{text}; check https_proxy and no_proxy", 0)
 
 
 def unreached(method: str, reason: object) -> Refusal:
@@ -151,6 +171,8 @@ def unclear(method: str, reason: object) -> Refusal:
 
 
 def _kind(code: str, message: str, status: int) -> tuple[type[Refusal], str]:
+    if "constraints/" in message and ("violated" in message or "denied" in message.lower()):
+        return Denied, _ORGANISATION
     for pattern, kind, advice in TABLE:
         if re.fullmatch(pattern, code):
             return (_missing(message) if kind is Missing else kind), advice

@@ -88,17 +88,41 @@ def _told(item: Item) -> Item:
     return {}
 
 
-def _group(account: Account, name: str, scheme: str, zone: str) -> str:
-    """The unmanaged instance group of the service that is in the zone. Raises CloudError if there is none."""
-    if scheme == "INTERNAL":
-        found = account.client.call("regionBackendServices.get", region=naming.region_of(zone), backendService=name)
-    else:
-        found = account.client.call("backendServices.get", backendService=name)
-    groups: list[str] = [backend.get("group", "") for backend in found.get("backends", [])]
-    here = [group for group in groups if f"/zones/{zone}/instanceGroups/" in group]
+def _group(account: Account, name: str, scheme: str | None, zone: str) -> str:
+    """The unmanaged instance group of the service that is in the zone. Raises CloudError if there are none or two."""
+    found = _services(account, name, scheme, naming.region_of(zone))
+    groups: list[str] = [backend.get("group", "") for service in found for backend in service.get("backends", [])]
+    here = sorted({group for group in groups if f"/zones/{zone}/instanceGroups/" in group})
     if not here:
         raise errors.Missing(f"the backend service {name} has no instance group in {zone}: make one and add it as a backend")
+    if len(found) > 1 and len(here) > 1:
+        raise errors.Refusal(
+            f"a regional and a global backend service are named {name}, with different groups in {zone}: say which by"
+            " backend_service.scheme, INTERNAL or EXTERNAL"
+        )
     return naming.last(here[0])
+
+
+def _services(account: Account, name: str, scheme: str | None, region: str) -> list[Item]:
+    """The services of that name: regional and global ones, internal or external each. Raises Missing."""
+    places: list[tuple[str, Item]] = [("backendServices.get", {}), ("regionBackendServices.get", {"region": region})]
+    found: list[Item] = []
+    missing: errors.Refusal | None = None
+    for method, where in places[::-1] if scheme == "INTERNAL" else places:
+        try:
+            service = account.client.call(method, backendService=name, **where)
+        except errors.Missing as error:
+            missing = missing or error
+        except errors.Denied as error:
+            # The official role allows to look for global ones only.
+            _log.warning("whether the backend service %s is there is not known by %s: %s", name, method, error.message)
+            missing = missing or error
+        else:
+            found.append(service)
+    fitting = [one for one in found if not scheme or str(one.get("loadBalancingScheme", scheme)).startswith(scheme)]
+    if not fitting:
+        raise missing or errors.Missing(f"the backend service {name} is not {scheme}")
+    return fitting[:1] if scheme else fitting
 
 
 def _leave_pool(account: Account, region: str, pool: str, body: Item) -> None:
