@@ -85,6 +85,18 @@ def plugin_of(document: Mapping[str, Any]) -> str:
     return plugin
 
 
+def api_version_of(document: Mapping[str, Any]) -> int | None:
+    """The version that info is to tell at most (`debug.cpi.api_version`, as the official jobs have it); None: any."""
+    found: Any = document
+    for key in ("cloud", "properties", "debug", "cpi", "api_version"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    if found is None:
+        return None
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise faulty([f"cloud.properties.debug.cpi.api_version: expected 1, 2 or 3, got {found!r}"])
+    return found
+
+
 class Block(NamedTuple):
     """Where the driver's own block is in cloud.properties."""
 

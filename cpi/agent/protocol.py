@@ -189,6 +189,14 @@ class Agent:
         """Make it forget a disk."""
         self._done_if_known("remove_persistent_disk", str(disk_cid))
 
+    def add_dynamic_disk(self, disk_cid: DiskCid, hint: DiskHint) -> None:
+        """Tell it of a disk that a job asked for while it runs: the agent links it, and mounts nothing (RFC 53)."""
+        self._done("add_dynamic_disk", str(disk_cid), hint.to_wire())
+
+    def remove_dynamic_disk(self, disk_cid: DiskCid) -> None:
+        """Make it take the link away."""
+        self._done("remove_dynamic_disk", str(disk_cid))
+
     def mount_disk(self, disk_cid: DiskCid) -> None:
         """Mount a disk as the store, or beside it if there is one; make or grow its filesystem."""
         self._done("mount_disk", str(disk_cid))

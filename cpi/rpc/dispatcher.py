@@ -46,7 +46,8 @@ def _perform(request: Request, source: config.Source, armed: Armed, log: CallLog
     log.hide(document)
     plugin = config.plugin_of(document)
     if request.method == "info" and not request.arguments:
-        return to_plain(Info(registry.stemcell_formats(plugin)))
+        formats, newest = registry.stemcell_formats(plugin), Info(()).api_version
+        return to_plain(Info(formats, min(config.api_version_of(document) or newest, newest)))
     context = binding.read_context(request.context)
     call = binding.bind(request, context.token)
     if _wants_debug(document):

@@ -5,7 +5,7 @@ Light: all that `info` needs is here and in messages; the dispatcher is imported
 
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from cpi import config, registry
 from cpi.contract import errors
@@ -68,19 +68,22 @@ def _answer(data: bytes | None, arguments: list[str]) -> Response:
         request = parse_request(data)
         request_id = " ".join(str(request.context.get("request_id", "-")).split())
         path = _config_path(arguments)
-        formats = _known_formats(request, path)
+        info = _known_info(request, path)
     except errors.Error as error:
         _complain(*(f"[req_id {request_id}] {line}" for line in error.message.splitlines()))
         return Response(None, failure_of(error), "")
-    if formats is not None:
-        return Response({"stemcell_formats": formats, "api_version": _API_VERSION}, None, "")
+    if info is not None:
+        return Response(info, None, "")
     return _dispatch(request, path)
 
 
-def _known_formats(request: Request, path: str) -> tuple[str, ...] | None:
+def _known_info(request: Request, path: str) -> dict[str, Any] | None:
     if request.method != "info" or request.arguments:
         return None
-    return registry.known_stemcell_formats(config.plugin_of(config.read_document(path)))
+    document = config.read_document(path)
+    formats = registry.known_stemcell_formats(config.plugin_of(document))
+    version = config.api_version_of(document) or _API_VERSION
+    return {"stemcell_formats": formats, "api_version": min(version, _API_VERSION)} if formats is not None else None
 
 
 def _dispatch(request: Request, path: str) -> Response:

@@ -74,6 +74,17 @@ def test_disks_are_mounted_copied_and_forgotten(there: AgentInReach, tmp_path: P
     assert agent.list_disk() == ()
 
 
+def test_a_dynamic_disk_is_linked_and_taken_away_again(there: AgentInReach, tmp_path: Path) -> None:
+    """By its CID; to take it away twice changes nothing, and nothing is mounted."""
+    link = there.vm.store.parent / "data" / "dynamic_disks" / _DISK
+    there.agent.add_dynamic_disk(_DISK, _hint(tmp_path, _DISK))
+    assert link.is_symlink()
+    assert there.agent.list_disk() == ()
+    for _ in range(2):
+        there.agent.remove_dynamic_disk(_DISK)
+    assert not link.is_symlink()
+
+
 def test_what_fails_is_told_in_the_agents_words(there: AgentInReach) -> None:
     """A task, a message, an unknown one; and the agent goes on."""
     with pytest.raises(AgentTaskFailed, match=r"^mount_disk: Reading persistent disk settings: .*'disk-1' could not be found"):
@@ -83,7 +94,7 @@ def test_what_fails_is_told_in_the_agents_words(there: AgentInReach) -> None:
     with pytest.raises(AgentTaskFailed, match="Unexpected call with drain type 'status'"):
         there.agent.drain("status")
     with pytest.raises(AgentUnknownMessage, match="does not know the message"):
-        there.agent._asked("compile_package")
+        there.agent._asked("no_such_message")
     there.agent.ping()
 
 

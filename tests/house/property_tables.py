@@ -22,10 +22,13 @@ from tests.house.source import ROOT
 _PLACE = re.compile(r"(<!-- properties: (?P<struct>[\w.]+:\w+) -->\n).*?(<!-- end of properties -->)", re.DOTALL)
 
 
+_PERMISSIONS = re.compile(r"(<!-- permissions: (?P<function>[\w.]+:\w+) -->\n).*?(<!-- end of permissions -->)", re.DOTALL)
+
+
 def generated() -> dict[str, str]:
     """The text that each driver's page should have."""
     pages = {f"docs/drivers/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "docs/drivers").glob("*.md")}
-    return {path: _PLACE.sub(_filled, text) for path, text in pages.items()}
+    return {path: _PERMISSIONS.sub(_permitted, _PLACE.sub(_filled, text)) for path, text in pages.items()}
 
 
 def table(struct: type[msgspec.Struct]) -> str:
@@ -34,6 +37,13 @@ def table(struct: type[msgspec.Struct]) -> str:
     words = _words_below(struct)
     rows = [_row(field, hints[field.name], words.get(field.name, "")) for field in msgspec.structs.fields(struct)]
     return "\n".join(["| key | type | meaning | default |", "|---|---|---|---|", *rows, ""])
+
+
+def _permitted(match: "re.Match[str]") -> str:
+    module, _, name = match["function"].partition(":")
+    needed: Mapping[str, list[str]] = getattr(importlib.import_module(module), name)()
+    rows = [f"| {feature} | {', '.join(f'`{one}`' for one in permissions)} |" for feature, permissions in needed.items()]
+    return match[1] + "\n".join(["| feature | permissions |", "|---|---|", *rows, ""]) + match[3]
 
 
 def _filled(match: "re.Match[str]") -> str:

@@ -62,6 +62,10 @@ BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
         {"cloud": {"plugin": "scripted", "properties": {"scripted": [], "agent": 1, "strict_properties": "yes"}}},
         ["cloud.properties.scripted: expected", "strict_properties: expected true or false", "agent: expected an object"],
     ),
+    "a version that is none": (
+        {"cloud": {"plugin": "scripted", "properties": {"scripted": {"folder": "x"}, "debug": {"cpi": {"api_version": "new"}}}}},
+        ["cloud.properties.debug.cpi.api_version: expected 1, 2 or 3, got 'new'"],
+    ),
     "half a character": ({"cloud": {"plugin": "scripted", "properties": {"a": "\ud800"}}}, [r"holds \ud800, which is half"]),
     "several faults inside": (
         {"cloud": {"plugin": "scripted", "properties": {"scripted": {"foldr": "x", "password": 7}}}},
@@ -70,12 +74,24 @@ BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
 }
 
 
+@pytest.mark.parametrize("formats_are_known", [True, False], ids=["before the driver is loaded", "by the driver"])
+@pytest.mark.parametrize(("wished", "told"), [(1, 1), (2, 2), (3, 3), (4, 3), (None, 3)])
+def test_the_configuration_lowers_the_version_that_info_tells(
+    executable: Executable, wished: int | None, told: int, *, formats_are_known: bool
+) -> None:
+    """debug.cpi.api_version, as the official jobs have it."""
+    plugin = "local" if formats_are_known else "scripted"
+    properties = {plugin: {}, "debug": {"cpi": {"api_version": wished}}}
+    executable.config.write_text(json.dumps({"cloud": {"plugin": plugin, "properties": properties}}))
+    assert executable.call("info").response["result"]["api_version"] == told
+
+
 @pytest.mark.parametrize("name", BAD_CONFIGURATIONS)
 def test_a_bad_configuration_is_answered_with_all_its_faults(executable: Executable, name: str) -> None:
     """As a CpiError: never NotImplemented, which the director would pass over."""
     document, faults = BAD_CONFIGURATIONS[name]
     executable.config.write_text(document if isinstance(document, str) else json.dumps(document))
-    ran = executable.call("has_vm", "vm-1")
+    ran = executable.call("info" if "version" in name else "has_vm", *(() if "version" in name else ("vm-1",)))
     assert ran.exit_status == 0
     assert ran.response["error"]["type"] == "Bosh::Clouds::CpiError"
     assert [fault for fault in faults if fault not in ran.response["error"]["message"]] == []

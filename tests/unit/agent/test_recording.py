@@ -93,6 +93,15 @@ def test_a_disk_is_added_by_its_hint(cid: str, hint: DiskHint) -> None:
     assert replay.at == first + 2
 
 
+def test_an_agent_that_knows_no_dynamic_disks_says_so() -> None:
+    """There is no other way to tell it."""
+    old = Agent(_Always({"exception": {"message": "unknown message add_dynamic_disk"}}))
+    with pytest.raises(AgentUnknownMessage, match="add_dynamic_disk"):
+        old.add_dynamic_disk(DiskCid("d"), DiskHint(device="/dev/sdc"))
+    with pytest.raises(AgentUnknownMessage, match="remove_dynamic_disk"):
+        old.remove_dynamic_disk(DiskCid("d"))
+
+
 def test_disks_are_mounted_listed_and_unmounted() -> None:
     """The whole of it, in the recording's order."""
     agent, _ = _from("mount_disk", "disk-1")

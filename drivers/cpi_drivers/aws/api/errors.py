@@ -112,6 +112,9 @@ _CREDENTIALS = "check the keys, the role and the clock of this machine"
 _PERMISSION = "`cpi doctor` prints the policy that the driver needs"
 _QUOTA = "raise the quota in Service Quotas, or delete what is not needed"
 _ORGANISATION = "a policy of the organisation denies it: ask those who administer it; rights of this account do not help"
+_UPLOAD = "a heavy stemcell is uploaded by the EBS direct API: allow ebs:StartSnapshot, ebs:PutSnapshotBlock and"
+_UPLOAD += " ebs:CompleteSnapshot, or take a light stemcell"
+_OF_UPLOADS = frozenset({"StartSnapshot", "PutSnapshotBlock", "CompleteSnapshot"})
 _BLOCKED = "AWS has blocked the account: ask AWS Support"
 _VERIFYING = "AWS is still verifying the account for this region: wait for its mail, which may take hours"
 _SUBSCRIBING = "the account has to be signed up for it: enable the region, or accept the image's terms in AWS Marketplace"
@@ -188,6 +191,8 @@ def refusal(operation: str, code: str, message: str, status: int = 400) -> Refus
     if code in THROTTLES:
         return _made(Throttled, code, f"AWS throttles {operation} ({code}): {text}")
     kind, advice = kind_of(code)
+    if kind is Denied and operation in _OF_UPLOADS:
+        advice = _UPLOAD
     if kind is Denied and _BY_ORGANISATION.search(text):
         advice = _ORGANISATION
     if kind is Refusal and (code in UNCLEAR or status >= 500):  # noqa: PLR2004 - HTTP's server faults

@@ -1,5 +1,6 @@
 """The least IAM policy: made from the table of calls, so that it can not rot."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cpi_drivers.aws.api.operations import OPERATIONS, permission
@@ -16,6 +17,68 @@ _BESIDES: Final = (
     "kms:ReEncryptTo",
 )
 _NEEDS_NO_PERMISSION: Final = frozenset({"GetCallerIdentity"})
+
+
+CALLS_BY_FEATURE: Final[Mapping[str, tuple[str, ...]]] = {
+    "VMs": (
+        "CreateTags",
+        "DescribeImages",
+        "DescribeInstanceTypes",
+        "DescribeInstances",
+        "DescribeNetworkInterfaces",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "DescribeVolumes",
+        "RebootInstances",
+        "RunInstances",
+        "TerminateInstances",
+    ),
+    "VMs with several networks": (
+        "CreateNetworkInterface",
+        "DeleteNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "ModifyNetworkInterfaceAttribute",
+    ),
+    "source_dest_check": ("ModifyNetworkInterfaceAttribute",),
+    "reboot_vm of a VM that is off": ("StartInstances",),
+    "vip networks": ("AssociateAddress", "DescribeAddresses"),
+    "advertised_routes": ("CreateRoute", "DeleteRoute", "DescribeRouteTables", "ReplaceRoute"),
+    "elbs": ("DeregisterInstancesFromLoadBalancer", "RegisterInstancesWithLoadBalancer"),
+    "lb_target_groups": ("DeregisterTargets", "DescribeTargetGroups", "RegisterTargets"),
+    "disks": (
+        "AttachVolume",
+        "CreateTags",
+        "CreateVolume",
+        "DeleteVolume",
+        "DescribeAvailabilityZones",
+        "DescribeInstances",
+        "DescribeVolumes",
+        "DetachVolume",
+    ),
+    "resize_disk, update_disk": ("DescribeVolumesModifications", "ModifyVolume"),
+    "update_disk that encrypts": ("CreateSnapshot", "DeleteSnapshot", "DeleteTags", "DescribeSnapshots"),
+    "snapshots": ("CreateSnapshot", "DeleteSnapshot", "DescribeSnapshots"),
+    "light stemcells": ("DescribeImages",),
+    "light stemcells that are copied or encrypted": ("CopyImage", "DeleteSnapshot", "DeregisterImage"),
+    "heavy stemcells": (
+        "CompleteSnapshot",
+        "DeleteSnapshot",
+        "DeregisterImage",
+        "DescribeImages",
+        "DescribeSnapshots",
+        "PutSnapshotBlock",
+        "RegisterImage",
+        "StartSnapshot",
+    ),
+    "`cpi doctor`": ("DescribeAccountAttributes", "DescribeAvailabilityZones", "GetCallerIdentity"),
+    "the settings that an agent was given": ("DescribeInstanceAttribute",),
+}
+"""Which calls each feature makes: the table of the documentation is made from it, and recorded calls are held to it."""
+
+
+def permissions_by_feature() -> dict[str, list[str]]:
+    """The IAM actions that each feature needs."""
+    return {feature: sorted(map(permission, calls)) for feature, calls in CALLS_BY_FEATURE.items()}
 
 
 def actions() -> list[str]:
