@@ -25,8 +25,8 @@ def driver_names() -> list[str]:
 
 
 def known_stemcell_formats(name: str) -> tuple[str, ...] | None:
-    """The formats of a driver of this repository, without loading it: `info` is asked before nearly every call."""
-    facts = _own_facts(name)
+    """The formats of a driver whose package states them, without loading it: `info` is asked before nearly every call."""
+    facts = _own_facts(name) or _facts_of_another(name)
     return None if facts is None else tuple(facts.STEMCELL_FORMATS)
 
 
@@ -72,6 +72,19 @@ def _own_facts(name: str) -> Any | None:
         return None
     facts = importlib.import_module(f"cpi_drivers.{name}")
     return facts if hasattr(facts, "CLOUD") else None
+
+
+def _facts_of_another(name: str) -> Any | None:
+    """The package that an entry point's module lies in, if that states STEMCELL_FORMATS, as those of this repository do."""
+    for entry in _entry_points():
+        package = entry.value.partition(":")[0].rpartition(".")[0]
+        if entry.name == name and package:
+            try:
+                facts = importlib.import_module(package)
+            except ImportError:
+                return None
+            return facts if hasattr(facts, "STEMCELL_FORMATS") else None
+    return None
 
 
 def _own_names() -> list[str]:

@@ -1,5 +1,6 @@
 """`cpi new-driver NAME`: the package that it writes runs, and keeps the contract."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,18 @@ def test_a_new_driver_is_one_of_the_drivers(package: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("acme"))
     assert "loads" in row
+
+
+def test_info_does_not_load_a_new_driver(package: Path, tmp_path: Path) -> None:
+    """Its package states the formats: a driver that cannot even be imported still answers."""
+    config = tmp_path / "cpi.json"
+    config.write_text('{"cloud": {"plugin": "acme", "properties": {"acme": {"folder": "/"}}}}', encoding="utf-8")
+    (package / "cpi_acme" / "cloud.py").write_text("raise RuntimeError('loaded')", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    command = [sys.executable, "-m", "cpi", "rpc", "--config", str(config)]
+    request = '{"method": "info", "arguments": [], "context": {}}'
+    done = subprocess.run(command, input=request, env=environment, cwd=package, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["result"] == {"stemcell_formats": ["acme-raw"], "api_version": 3}
 
 
 def test_nothing_of_the_skeleton_is_left(package: Path) -> None:

@@ -15,6 +15,7 @@ from cpi.contract.units import MiB
 from cpi.kit.agent_settings import agent_settings
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties, read_settings
 from cpi.kit.tagging import birth_tags
+from cpi.skeleton.example import STEMCELL_FORMATS
 from cpi.skeleton.example.client import Client, Item
 from cpi.skeleton.example.errors import Refused, translated
 from cpi.skeleton.example.settings import DiskProperties, ExampleSettings, VmProperties
@@ -27,7 +28,7 @@ class ExampleCloud(Cloud):
     """Capabilities and methods go together: to add one, declare it and override its methods."""
 
     name: ClassVar[str] = "example"
-    stemcell_formats: ClassVar[tuple[str, ...]] = ("example-raw",)
+    stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.DISK_METADATA})
 
     def __init__(self, config: CloudConfig, settings: ExampleSettings) -> None:
