@@ -13,6 +13,7 @@ from cpi.kit.tagging import TOKEN, Limits, birth_tags, fitted
 METADATA: Final = Limits(key=255, value=255, number=128)
 # What both refuse in the name of an item.
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_:. -]")
+PORT_TAG: Final = "multicpi-vm-"
 _NAMES: Final = uuid.UUID("5d2a2b0e-6f0c-4bd3-9d3e-6e1f3f1f3a55")
 
 
@@ -28,7 +29,7 @@ def server_tag(token: str) -> str:
 
 def port_tag(vm_cid: str) -> str:
     """The tag of a VM's ports, by which they are found when the VM is gone."""
-    return f"multicpi-vm-{vm_cid}"
+    return f"{PORT_TAG}{vm_cid}"
 
 
 def metadata_at_birth(context: CallContext, token: str | None, more: Mapping[str, Any] | None = None) -> dict[str, str]:

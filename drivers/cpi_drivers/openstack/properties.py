@@ -92,7 +92,7 @@ class NetworkProperties(msgspec.Struct, frozen=True):
     """The network's id; needed for manual and dynamic networks."""
 
     security_groups: tuple[str, ...] = ()
-    """Names or ids, for VMs whose type names none."""
+    """Names or ids, for all ports of VMs whose type names none."""
 
     vrrp_port_check: bool | None = None
     """As for VMs, and wins over it."""

@@ -94,6 +94,9 @@ class VmProperties(msgspec.Struct, frozen=True):
     datastores: Datastores = ()
     """Names of datastores, or objects with those of datastore clusters, instead of datastore_pattern."""
 
+    enable_human_readable_name: bool | None = None
+    """It is called after its instance group and deployment. Default: the setting of the same name."""
+
     vm_group: str | None = None
     """A DRS VM group that it joins; made if there is none, removed with its last VM."""
 

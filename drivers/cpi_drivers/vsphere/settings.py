@@ -1,7 +1,6 @@
 """The plugin's own block of the configuration, as the official CPI takes it, and a little more."""
 
 import copy
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +10,7 @@ from cpi.contract import errors
 from cpi.contract.model import CloudConfig, Overlaid
 from cpi.kit.settings import Secret, read_settings
 from cpi_drivers.vsphere.nsxt_settings import Nsxt
+from cpi_drivers.vsphere.patterns import PatternRefused, compiled
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -68,10 +68,10 @@ class ClusterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of a cluster."""
 
     resource_pool: str | None = None
-    """The resource pool, by its name, in which VMs lie. Default: the cluster's own."""
+    """The resource pool in which VMs lie: its name, or its path below the cluster. Default: the cluster's own."""
 
     host_group: str | HostGroup | None = None
-    """The host group on which VMs belong: its name, or an object."""
+    """The host group on which VMs belong: its name, for which they must run there, or an object."""
 
     drs_rules: tuple[DrsRule, ...] = ()
     """DRS rules that VMs join."""
@@ -79,7 +79,7 @@ class ClusterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def hosts(self) -> HostGroup | None:
         """The host group as an object."""
-        return HostGroup(self.host_group) if isinstance(self.host_group, str) else self.host_group
+        return HostGroup(self.host_group, "MUST") if isinstance(self.host_group, str) else self.host_group
 
 
 Clusters = tuple[str | Mapping[str, ClusterOptions], ...]
@@ -92,7 +92,7 @@ class Datacenter(msgspec.Struct, frozen=True):
     """Its name, or its path from the root folder on."""
 
     clusters: Clusters
-    """The clusters that VMs may lie in: names, or objects of a name and what is said of it."""
+    """The clusters that VMs may lie in: names or paths, or objects of one and what is said of it."""
 
     vm_folder: str = "BOSH_VMs"
     """The folder of VMs, with slashes for folders inside folders."""
@@ -144,7 +144,7 @@ class Datacenter(msgspec.Struct, frozen=True):
                 self.persistent_datastore_pattern is None and self.persistent_datastore_cluster_pattern is None,
                 "persistent_datastore_pattern: is missing (or persistent_datastore_cluster_pattern)",
             ),
-            *((not _is_pattern(text), f"{name}: {text!r} is no regular expression") for name, text in named.items()),
+            *((bool(fault), f"{name}: {fault}") for name, fault in ((name, _fault(text)) for name, text in named.items())),
             (not self.disk_path.strip("/"), "disk_path: is empty"),
         )
 
@@ -263,12 +263,12 @@ def _without_meaningless(entry: Any) -> Any:
     return kept
 
 
-def _is_pattern(text: str | None) -> bool:
+def _fault(pattern: str | None) -> str:
     try:
-        re.compile(text or "")
-    except re.error:
-        return False
-    return True
+        compiled(pattern or "")
+    except PatternRefused as error:
+        return error.message
+    return ""
 
 
 def clusters_by_name(clusters: Clusters) -> dict[str, ClusterOptions]:

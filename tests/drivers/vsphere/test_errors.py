@@ -1,7 +1,9 @@
 """What an error says at night: which server, which certificate, which privilege, and what can be done."""
 
 import hashlib
+import logging
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +12,18 @@ import pytest
 from pyVmomi import vim
 
 from cpi.contract import errors
+from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.units import MiB
 from cpi.kit.settings import Secret
 from cpi_drivers.vsphere.api.client import Client
 from cpi_drivers.vsphere.api.errors import refusal
 from cpi_drivers.vsphere.settings import Datacenter, VCenter
 from fixtures.certificates import Authority
-from fixtures.proxy import Answer, Request
+from fixtures.clouds.vcsim.answers import fault
+from fixtures.clouds.vcsim.lab import Lab
+from fixtures.proxy import Answer, Request, Rule, effects
 from fixtures.web_server import web_server
+from tests.drivers.vsphere.conftest import Helper
 
 
 def _client(folder: Path) -> Client:
@@ -60,3 +67,73 @@ def test_a_missing_privilege_is_named_with_what_it_is_missing_on() -> None:
     fault: Any = vim.fault.NoPermission(object=vim.ResourcePool("resgroup-8"), privilegeId="Resource.AssignVMToPool")
     told = refusal("CloneVM_Task", fault)
     assert told.message.endswith("NoPermission: the privilege Resource.AssignVMToPool on ResourcePool resgroup-8 is missing")
+
+
+# ---------------------------------------------------------------------- questions
+
+_ASKED = (
+    b"<objects><obj type='VirtualMachine'>%s</obj><propSet><name>runtime.question</name>"
+    b"<val xsi:type='VirtualMachineQuestionInfo'><id>7</id>"
+    b"<text>The disk has been  modified.\nGo on?</text><choice>"
+    b"<choiceInfo xsi:type='ElementDescription'><label>Cancel</label><summary>-</summary><key>0</key></choiceInfo>"
+    b"<choiceInfo xsi:type='ElementDescription'><label>Yes</label><summary>-</summary><key>1</key></choiceInfo>"
+    b"%s</choice></val></propSet></objects></returnval>"
+)
+_TAKEN = (
+    b"<?xml version='1.0'?><e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'><e:Body>"
+    b"<AnswerVMResponse xmlns='urn:vim25'></AnswerVMResponse></e:Body></e:Envelope>"
+)
+
+
+def _asking(vcenter: Lab, vm: VmCid, default: bytes) -> Rule:
+    """The VM has a question until it is answered; the rule by which it is."""
+    end = _ASKED % (vcenter.vm(vm)._moId.encode(), default)
+
+    def asked(request: Request, answer: Answer) -> Answer:
+        if answered.met or b"runtime.question" not in request.body or b"</returnval>" not in answer.body:
+            return answer
+        return Answer(answer.status, answer.body.replace(b"</returnval>", end), answer.headers)
+
+    answered = Rule("AnswerVM", effects.answer(200, _TAKEN, {"Content-Type": "text/xml; charset=utf-8"}))
+    vcenter.proxy.inject(answered)
+    vcenter.proxy.inject(Rule("RetrievePropertiesEx", effects.rewritten(asked)))
+    return answered
+
+
+_DEEDS: dict[str, tuple[str, Callable[[Helper, VmCid, DiskCid], object]]] = {
+    "power off": ("PowerOffVM_Task", lambda helper, vm, _: helper.cloud.delete_vm(vm)),
+    "reconfigure": ("ReconfigVM_Task", lambda helper, vm, disk: helper.cloud.attach_disk(vm, disk)),
+    "reboot": ("RebootGuest", lambda helper, vm, _: helper.cloud.reboot_vm(vm)),
+}
+
+
+@pytest.mark.parametrize("deed", _DEEDS)
+def test_a_pending_question_is_answered_by_its_default(
+    vcenter: Lab, helper: Helper, caplog: pytest.LogCaptureFixture, deed: str
+) -> None:
+    """And what it was, is in the log."""
+    vm, disk = helper.vm().cid, helper.cloud.create_disk(MiB(10), {})
+    action, call = _DEEDS[deed]
+    refused = fault("QuestionPending")
+    vcenter.proxy.inject(Rule(action, effects.answer(refused.status, refused.body, dict(refused.headers)), times=1))
+    answered = _asking(vcenter, vm, b"<defaultIndex>1</defaultIndex>")
+    with caplog.at_level(logging.WARNING):
+        call(helper, vm, disk)
+    assert answered.met == 1
+    assert any("The disk has been modified. Go on? It is answered by default: Yes" in said for said in caplog.messages)
+
+
+def test_a_question_during_a_task_is_answered(vcenter: Lab, helper: Helper) -> None:
+    """The task waits for it, and would for ever."""
+    vm = helper.vm().cid
+    answered = _asking(vcenter, vm, b"<defaultIndex>0</defaultIndex>")
+    helper.cloud.delete_vm(vm)
+    assert answered.met == 1
+
+
+def test_a_question_without_a_default_is_told(vcenter: Lab, helper: Helper) -> None:
+    """With the answers that there are: somebody has to choose."""
+    vm = helper.vm().cid
+    _asking(vcenter, vm, b"")
+    with pytest.raises(errors.CloudError, match=r"no default answer: The disk has been modified. Go on\? \(Cancel, Yes\)"):
+        helper.cloud.delete_vm(vm)

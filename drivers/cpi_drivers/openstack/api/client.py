@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol
-from urllib.parse import parse_qsl, quote, urlsplit
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import parse_qs, quote, urlsplit
 
 import requests
 from keystoneauth1 import exceptions, session
@@ -23,7 +23,8 @@ from cpi.kit import private_files
 from cpi.kit.redaction import remember, scrubbed
 from cpi.kit.retrying import repeated
 from cpi_drivers.openstack.api import connection
-from cpi_drivers.openstack.api.errors import AnswerLost, Passing, refusal, tells_of_quota, words_of
+from cpi_drivers.openstack.api.answers import BROKEN, NOT_DONE, REDIRECTS, Asked, document, redirect, request_id
+from cpi_drivers.openstack.api.errors import AnswerLost, Passing, refusal
 from cpi_drivers.openstack.api.session import TokenCache
 from cpi_drivers.openstack.settings import OpenStackSettings
 
@@ -39,12 +40,6 @@ _SERVICES: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
 }
 _MICROVERSION_NAMES: Final = {"compute": "compute", "volume": "volume"}
 _VERSIONED: Final = re.compile(r"/v\d+(\.\d+)?(/|$)")
-_NOT_DONE: Final = frozenset({413, 429, 503})  # refused before anything was done
-_SAFE_TWICE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "PATCH"})
-_REDIRECTS: Final = range(300, 400)
-_REFUSED: Final = 400
-_UNAUTHORIZED: Final = 401
-_BROKEN: Final = 500
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _CID: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _SPOILT: Final = (ValueError, KeyError, TypeError, AttributeError, AssertionError)  # what keystoneauth raises for no token at all
@@ -106,16 +101,18 @@ class Client:
         """Remove."""
         self.call(service, "DELETE", path)
 
-    def pages(self, service: Service, path: str, key: str, query: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    def pages(
+        self, service: Service, path: str, key: str, query: Mapping[str, Any] | None = None, *, microversion: str | None = None
+    ) -> Iterator[Any]:
         """Everything in a list, page by page, as each service links to the next."""
         wanted: Mapping[str, Any] | None = query
         while True:
-            page = self.get(service, path, wanted)
+            page = self.get(service, path, wanted, microversion=microversion)
             yield from page[key]
             following = [link["href"] for link in page.get(f"{key}_links", ()) if link.get("rel") == "next"]
             if not following:
                 return
-            wanted = dict(parse_qsl(urlsplit(following[0]).query))
+            wanted = parse_qs(urlsplit(following[0]).query)
 
     def call(
         self,
@@ -138,7 +135,7 @@ class Client:
         rule = self._settings.repeating(getattr(self._local, "operation", "default"))
         sent = {**_microversion(service, microversion), **(headers or {})}
         return repeated(
-            lambda: self._once(service, path, _Asked(method, asked, idempotent), json=body, params=query, headers=sent),
+            lambda: self._once(service, path, Asked(method, asked, service, idempotent), json=body, params=query, headers=sent),
             on=Passing,
             attempts=rule.max_attempts,
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, rule.sleep_duration),
@@ -150,11 +147,11 @@ class Client:
         """A file's bytes to the image service, streamed, once."""
         headers = {"Content-Type": "application/octet-stream"}
         try:
-            self._once("image", path, _Asked("PUT", f"PUT image{path}"), data=file, headers=headers)
+            self._once("image", path, Asked("PUT", f"PUT image{path}", "image"), data=file, headers=headers)
         except Passing as error:
             raise AnswerLost(error.message) from error
 
-    def _once(self, service: Service, path: str, asked: "_Asked", **request: Any) -> Any:
+    def _once(self, service: Service, path: str, asked: "Asked", **request: Any) -> Any:
         began = time.monotonic()
         try:
             url = self._base(service) + path
@@ -163,10 +160,10 @@ class Client:
             raise self._unanswered(error, asked) from error
         finally:
             self._keep_token()
-        _log.debug("%s: %s in %.2f s", asked.text, answer.status_code, time.monotonic() - began)
-        return _document(answer, asked)
+        _log.debug("%s: %s in %.2f s, %s", asked.text, answer.status_code, time.monotonic() - began, request_id(answer))
+        return document(answer, asked)
 
-    def _unanswered(self, error: exceptions.ClientException, asked: "_Asked") -> errors.Error:
+    def _unanswered(self, error: exceptions.ClientException, asked: "Asked") -> errors.Error:
         text = scrubbed(str(error), self._secrets)
         if isinstance(error, exceptions.SSLError):
             advice = "connection_options.ca_cert must hold the issuer, and the port must speak TLS"
@@ -184,12 +181,12 @@ class Client:
     def _failed_login(self, error: exceptions.ClientException, text: str) -> errors.Error:
         url, status = self._settings.keystone_url, getattr(error, "http_status", None)
         answer = getattr(error, "response", None)
-        if answer is not None and answer.status_code in _REDIRECTS:
-            return errors.CpiError(f"Keystone at {url}: {_redirect(answer)}; see auth_url")
+        if answer is not None and answer.status_code in REDIRECTS:
+            return errors.CpiError(f"Keystone at {url}: {redirect(answer)}; see auth_url")
         if isinstance(error, exceptions.Unauthorized):
             advice = "see username, api_key, project and domain, or the application credential"
             return errors.CpiError(f"Keystone at {url} does not take the credentials: {text}; {advice}")
-        if status is not None and (status >= _BROKEN or status in _NOT_DONE):
+        if status is not None and (status >= BROKEN or status in NOT_DONE):
             return Passing(f"Keystone at {url}: {text}")
         return errors.CpiError(f"no Keystone v3 answers at {url}: {text}; see auth_url")
 
@@ -210,7 +207,7 @@ class Client:
             found = catalogue.get_endpoints(interface=interface, region_name=self._settings.region)
             return frozenset(kind for kind, endpoints in found.items() if endpoints)
         except exceptions.ClientException as error:
-            raise self._unanswered(error, _Asked("GET", "logging in")) from error
+            raise self._unanswered(error, Asked("GET", "logging in", "identity")) from error
         finally:
             self._keep_token()
 
@@ -223,10 +220,18 @@ class Client:
             if urls:
                 url = str(urls[0]).rstrip("/")
                 return url if _VERSIONED.search(url.partition("://")[2]) else url + version
+        there = catalogue.get_endpoints()
+        regions = sorted({str(one["region"]) for endpoints in there.values() for one in endpoints if one.get("region")})
         raise errors.CpiError(
             f"the catalogue has no {interface} endpoint of {names[0]} in region {self._settings.region or '(any)'}; "
-            f"it has: {', '.join(sorted(catalogue.get_endpoints())) or 'nothing'}"
+            f"it has: {', '.join(sorted(there)) or 'nothing'}; in the regions: {', '.join(regions) or 'none'}"
         )
+
+    @property
+    def project_id(self) -> str | None:
+        """The project of the token."""
+        self._base("compute")
+        return str(self._auth.auth_ref.project_id) if self._auth.auth_ref is not None else None
 
     def _take_up(self, state: str | None) -> Any:
         """What was kept of a login; what can not be understood is as if it were not there."""
@@ -288,19 +293,6 @@ class BinaryFile(Protocol):
         """The next of them."""
 
 
-class _Asked(NamedTuple):
-    """A call in words, and whether it may be made again when no answer came."""
-
-    method: str
-    text: str
-    idempotent: bool = False
-
-    @property
-    def may_be_repeated(self) -> bool:
-        """GET, PUT and DELETE; a POST only if it was said."""
-        return self.idempotent or self.method in _SAFE_TWICE
-
-
 class _Patient(session.TCPKeepAliveAdapter):
     """keystoneauth's adapter, with a timeout for connecting and one for reading."""
 
@@ -344,40 +336,6 @@ def _microversion(service: Service, microversion: str | None) -> dict[str, str]:
         return {}
     header = {"OpenStack-API-Version": f"{_MICROVERSION_NAMES[service]} {microversion}"}
     return {**header, "X-OpenStack-Nova-API-Version": microversion} if service == "compute" else header
-
-
-def _document(answer: requests.Response, asked: _Asked) -> Any:
-    status, said = answer.status_code, words_of(answer.content) if answer.status_code >= _REFUSED else ""
-    if status in _REDIRECTS:
-        raise errors.CpiError(f"{asked.text}: {_redirect(answer)}; see the catalogue's endpoints")
-    if status in _NOT_DONE and not tells_of_quota(status, said):
-        raise Passing(f"{asked.text}: {status} {said}", after_seconds=_retry_after(answer))
-    if status >= _BROKEN:
-        if asked.may_be_repeated:
-            raise Passing(f"{asked.text}: {status} {said}")
-        raise AnswerLost(f"{asked.text}: {status} {said}: it may have been done")
-    if status == _UNAUTHORIZED:
-        raise errors.CpiError(f"{asked.text}: the token is refused, also a new one: {said}")
-    if status >= _REFUSED:
-        raise refusal(asked.text, status, said)
-    if not answer.content or "json" not in answer.headers.get("Content-Type", ""):
-        return None
-    try:
-        return answer.json()
-    except ValueError as error:
-        raise errors.CloudError(f"{asked.text}: the answer is not JSON") from error
-
-
-def _redirect(answer: requests.Response) -> str:
-    place = scrubbed(answer.headers.get("Location", "?"))
-    return f"{answer.status_code}, a redirect to {place}: not followed, since the call carries a credential"
-
-
-def _retry_after(answer: requests.Response) -> float:
-    try:
-        return float(answer.headers.get("Retry-After", 0))
-    except ValueError:
-        return 0.0
 
 
 def _never_sent(error: BaseException) -> bool:

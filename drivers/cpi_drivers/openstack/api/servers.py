@@ -78,15 +78,20 @@ class Servers:
     def with_token(self, token: str) -> list[Document]:
         """The servers made with a token: by their tag, or by their metadata where Nova is too old for tags."""
         try:
-            page = self._client.get("compute", "/servers/detail", {"tags": naming.server_tag(token)}, microversion=_TAGS_FOUND)
-            found = page["servers"]
+            query = {"tags": naming.server_tag(token)}
+            found = list(self._client.pages("compute", "/servers/detail", "servers", query, microversion=_TAGS_FOUND))
         except Refused as error:
             if error.status != _NOT_ACCEPTABLE:
                 raise
-            found = self._client.pages("compute", "/servers/detail", "servers")
+            found = list(self._client.pages("compute", "/servers/detail", "servers"))
         return [
             server for server in found if server["metadata"].get(TOKEN) == token[: naming.METADATA.value] and not is_going(server)
         ]
+
+
+def is_gone(server: Document) -> bool:
+    """Whether it runs no more, and will not again."""
+    return server["status"] in _GOING
 
 
 def is_going(server: Document) -> bool:

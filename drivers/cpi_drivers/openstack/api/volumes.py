@@ -1,13 +1,18 @@
 """Looking at disks: what Cinder says of one."""
 
+import logging
 from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import Missing
+from cpi_drivers.openstack.api.errors import Missing, Refused
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
 
+_log = logging.getLogger(__name__)
+
+_RESERVED: Final = "reserved"
+_ATTACHMENTS: Final = "3.27"
 AVAILABLE: Final = "available"
 IN_USE: Final = "in-use"
 _PASSING: Final = frozenset(
@@ -39,6 +44,8 @@ class Volumes:
 
         def look() -> Document | Pending:
             volume = self.existing(disk_cid)
+            if volume["status"] == _RESERVED:
+                return self._reserved(volume)
             return Pending(volume) if volume["status"] in _PASSING else volume
 
         return self._waits.until(f"{what}: disk {disk_cid}", look)
@@ -56,17 +63,57 @@ class Volumes:
 
         return self._waits.until(f"{what}: disk {disk_cid} is not {status}", look)
 
+    def _reserved(self, volume: Document) -> Pending:
+        """A disk that an attachment holds, which may have been left over: that of a VM that is gone is removed."""
+        found = []
+        try:
+            query = {"volume_id": volume["id"]}
+            found = list(self._client.pages("volume", "/attachments/detail", "attachments", query, microversion=_ATTACHMENTS))
+        except Refused as error:
+            _log.info("who reserves the disk %s cannot be asked: %s", volume["id"], error)
+        told = []
+        for attachment in found:
+            server = attachment.get("instance")
+            if server and attachment.get("attach_status", attachment.get("status")) == _RESERVED and not self._is_there(server):
+                _log.warning("the disk %s was reserved for the VM %s, which is gone: it is freed", volume["id"], server)
+                self._remove_attachment(attachment["id"])
+            else:
+                told.append(f"the attachment {attachment['id']} for the VM {server or '(none)'}")
+        held = {"message": f"it is held by {', '.join(told)}"} if told else {}
+        return Pending({**volume, "fault": held})
+
+    def _is_there(self, server: str) -> bool:
+        try:
+            self._client.get("compute", f"/servers/{segment(server)}")
+        except Missing:
+            return False
+        return True
+
+    def _remove_attachment(self, attachment: str) -> None:
+        try:
+            path = f"/attachments/{segment(attachment)}"
+            self._client.call("volume", "DELETE", path, microversion=_ATTACHMENTS)
+        except Missing:
+            return
+
 
 def holders(volume: Document) -> dict[str, Any]:
     """The devices by which VMs have the disk, by the VMs' CIDs."""
-    return {attachment["server_id"]: attachment.get("device") for attachment in volume.get("attachments", ())}
+    attachments = (one for one in volume.get("attachments", ()) if one.get("server_id"))
+    return {attachment["server_id"]: attachment.get("device") for attachment in attachments}
+
+
+def holder_words(volume: Document) -> str:
+    """Who has the disk: VMs, and hosts, which Cinder's API and Glance attach it to; empty if nobody does."""
+    hosts = [
+        f"the host {one.get('host_name') or '(unknown)'}" for one in volume.get("attachments", ()) if not one.get("server_id")
+    ]
+    return ", ".join([*(f"the VM {vm}" for vm in holders(volume)), *hosts])
 
 
 def refuse_attached(volume: Document, wish: str) -> None:
-    """Raises CloudError, naming the VM, if the disk is attached."""
-    if holders(volume):
-        raise errors.CloudError(
-            f"the disk {volume['id']} is attached to the VM {', '.join(holders(volume))}: detach it to {wish}"
-        )
+    """Raises CloudError, naming the VM or the host, if the disk is attached."""
+    if holder_words(volume):
+        raise errors.CloudError(f"the disk {volume['id']} is attached to {holder_words(volume)}: detach it to {wish}")
     if volume["status"] != AVAILABLE:
-        raise failed(f"the disk {volume['id']} can not {wish}: it", volume)
+        raise failed(f"to {wish}, the disk {volume['id']} must be available; it", volume)

@@ -9,7 +9,7 @@ from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
-from cpi_drivers.openstack.api.volumes import IN_USE, Volumes, holders
+from cpi_drivers.openstack.api.volumes import IN_USE, Volumes, holder_words, holders
 from cpi_drivers.openstack.disks.hints import first_free_letter, hint
 from cpi_drivers.openstack.settings import OpenStackSettings
 
@@ -27,8 +27,17 @@ class Attachments:
     def attach(self, vm_cid: VmCid, disk_cid: DiskCid) -> DiskHint:
         """Attached when this returns; a disk that is attached there already stays as it is."""
         present = self._of(vm_cid)
-        found = next((each for each in present if each["volumeId"] == disk_cid), None) or self._make(vm_cid, disk_cid)
-        self._waits.until(f"attach_disk: disk {disk_cid} at VM {vm_cid}", lambda: self._attached(vm_cid, disk_cid))
+        what = f"attach_disk: disk {disk_cid} at VM {vm_cid}"
+        listed = next((each for each in present if each["volumeId"] == disk_cid), None)
+        found = listed or self._make(vm_cid, disk_cid)
+        try:
+            self._waits.until(what, lambda: self._attached(vm_cid, disk_cid))
+        except _NotTaken:
+            if listed is None:
+                raise
+            self._waits.until(f"{what} is still listed by Nova", lambda: self._forgotten(vm_cid, disk_cid))
+            found = self._make(vm_cid, disk_cid)
+            self._waits.until(what, lambda: self._attached(vm_cid, disk_cid))
         device = found.get("device")
         if not device:
             device = first_free_letter(self._servers.existing(vm_cid, detailed=True), present, self._settings.config_drive)
@@ -39,7 +48,8 @@ class Attachments:
         try:
             self._client.delete("compute", f"/servers/{segment(vm_cid)}/os-volume_attachments/{segment(disk_cid)}")
         except Missing:
-            self._explain_not_attached(vm_cid, disk_cid)
+            if not self._is_being_detached(vm_cid, disk_cid):
+                return
         except Refused as error:
             # The call before this one, killed or unanswered, may have begun or done it: then there is nothing left but to wait.
             volume = self._volumes.existing(disk_cid)
@@ -75,8 +85,8 @@ class Attachments:
             volume = self._volumes.settled(disk_cid, "attach_disk")
             if vm_cid in holders(volume):  # by a call before this one, whose answer was lost
                 return {"device": holders(volume)[vm_cid]}
-            if holders(volume):
-                raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {', '.join(holders(volume))}") from error
+            if holder_words(volume):
+                raise errors.CloudError(f"the disk {disk_cid} is attached to {holder_words(volume)}") from error
             if volume["status"] == "available" and (isinstance(error, Conflicting) or "status must be" in error.said):
                 return self._post(vm_cid, disk_cid)
             raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.said}") from error
@@ -93,7 +103,11 @@ class Attachments:
             return volume
         if volume["status"] in {"attaching", "reserved", "detaching"}:
             return Pending(volume)
-        raise failed(f"attach_disk: the disk {disk_cid} was not taken by the VM {vm_cid}; it", volume)
+        raise _NotTaken(failed(f"attach_disk: the disk {disk_cid} was not taken by the VM {vm_cid}; it", volume).message)
+
+    def _forgotten(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | None:
+        """Nova lists a disk for a moment after Cinder has let it go."""
+        return None if any(each["volumeId"] == disk_cid for each in self._of(vm_cid)) else {"forgotten": True}
 
     def _detached(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document | Pending:
         volume = self._volumes.existing(disk_cid)
@@ -103,11 +117,15 @@ class Attachments:
             raise failed(f"detach_disk: disk {disk_cid}", volume)
         return Pending(volume)
 
-    def _explain_not_attached(self, vm_cid: VmCid, disk_cid: DiskCid) -> None:
+    def _is_being_detached(self, vm_cid: VmCid, disk_cid: DiskCid) -> bool:
+        """By a call before this one; false for a disk that nothing has. Raises DiskNotAttached if something else has it."""
         volume = self._volumes.existing(disk_cid)
         self._servers.existing(vm_cid)
-        others = [holder for holder in holders(volume) if holder != vm_cid]
-        if others:
-            raise errors.DiskNotAttached(
-                f"the disk {disk_cid} is not attached to the VM {vm_cid} but to {', '.join(others)}", ok_to_retry=False
-            )
+        if holder_words(volume) and vm_cid not in holders(volume):
+            told = f"the disk {disk_cid} is not attached to the VM {vm_cid} but to {holder_words(volume)}"
+            raise errors.DiskNotAttached(told, ok_to_retry=False)
+        return vm_cid in holders(volume) or volume["status"] == "detaching"
+
+
+class _NotTaken(errors.CloudError):
+    """Cinder does not have the disk on the VM, and nothing is on the way."""

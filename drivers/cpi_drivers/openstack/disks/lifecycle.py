@@ -15,7 +15,7 @@ from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Waits, failed
-from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes
+from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words
 from cpi_drivers.openstack.properties import DiskProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
 
@@ -59,8 +59,16 @@ class Disks:
             return
         except Refused as error:
             if self.has(disk_cid):
-                raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the disk {disk_cid} cannot be deleted{self._why(disk_cid)}: {error.said}") from error
         self._waits.gone(f"delete_disk: disk {disk_cid} is still there", lambda: self._not_failed(disk_cid))
+
+    def _why(self, disk_cid: DiskCid) -> str:
+        """The reason, where it can be seen: Cinder names every one that there might be."""
+        holder = holder_words(self._volumes.look(disk_cid))
+        if holder:
+            return f", it is attached to {holder}"
+        left = [one["id"] for one in self._client.pages("volume", "/snapshots", "snapshots", {"volume_id": disk_cid})]
+        return f", it has the snapshots {', '.join(left)}: delete them first" if left else ""
 
     def has(self, disk_cid: DiskCid) -> bool:
         """False for what is gone or going."""

@@ -13,7 +13,7 @@ class FloatingIps:
 
     def find(self, address: str) -> Document:
         """Raises CloudError for an address that the project does not have."""
-        found = self._client.get("network", "/floatingips", {"floating_ip_address": address})["floatingips"]
+        found = list(self._client.pages("network", "/floatingips", "floatingips", {"floating_ip_address": address}))
         if not found:
             raise errors.CloudError(f"the floating IP {address} is not the project's: allocate it first")
         first: Document = found[0]

@@ -1,8 +1,9 @@
 """Ports of VMs: made before them, so that addresses are taken or refused before anything boots."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext
@@ -13,6 +14,10 @@ from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, R
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.networks.requested import Nic
 from cpi_drivers.openstack.properties import VmProperties
+
+_OURS: Final = re.compile(r"vm-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/")
+_TAKEN: Final = frozenset({"IpAddressAlreadyAllocated", "IpAddressInUse"})
+_NO_ADDRESS: Final = frozenset({"IpAddressGenerationFailure", "IpAddressGenerationFailureAllSubnets"})
 
 _log = logging.getLogger(__name__)
 
@@ -66,22 +71,31 @@ class Ports:
         """The ports that a VM has."""
         return self._find(device_id=vm_cid)
 
+    def addressed(self, port: Document) -> Document:
+        """As it is now: Neutron may choose an address later than it makes the port."""
+        now: Document = self._client.get("network", f"/ports/{port['id']}")["port"]
+        return now
+
     def left_by(self, vm_cid: str) -> list[Document]:
         """The ports that belonged to a VM that is gone."""
         return self._find(tags=naming.port_tag(vm_cid))
 
     def _find(self, **query: str) -> list[Document]:
-        found: list[Document] = self._client.get("network", "/ports", query)["ports"]
-        return found
+        return list(self._client.pages("network", "/ports", "ports", query))
 
     def _post_past_conflict(self, nic: Nic, body: Mapping[str, Any]) -> Document:
         """A port of a VM that is gone may still hold the address: it is removed if it is down and nobody's."""
         try:
             return self._post(body, nic)
         except Conflicting as error:
-            stale = [port for address in nic.addresses for port in self._holding(nic, address) if _is_nobodys(port)]
+            if not _is_taken(error, nic):
+                raise _refused(nic, error) from error
+            held = [port for address in nic.addresses for port in self._holding(nic, address)]
+            stale = [port for port in held if _is_nobodys(port)]
             if not stale:
-                raise errors.VMCreationFailed(f"the address {', '.join(nic.addresses)} is taken: {error.said}") from error
+                by = ", ".join(f"the port {port['id']} {port.get('name') or ''}".rstrip() for port in held)
+                told = f"the address {', '.join(nic.addresses)} is taken{' by ' if by else ''}{by}"
+                raise errors.VMCreationFailed(f"{told}: {error.said}") from error
             for port in stale:
                 _log.warning("the port %s is down and nobody's: it is removed for its address", port["id"])
                 self.remove(port["id"])
@@ -98,11 +112,11 @@ class Ports:
         except Missing as error:
             raise errors.CloudError(f"networks {', '.join(nic.names)}: {error.said}") from error
         except Refused as error:
-            if error.is_quota and not nic.addresses:
+            if error.is_quota:
                 raise errors.VMCreationFailed(f"no port in {nic.net_id}: the project's quota: {error.said}") from error
             if isinstance(error, Conflicting):
                 raise
-            raise errors.CloudError(f"no port for {', '.join(nic.names)} in the network {nic.net_id}: {error.said}") from error
+            raise _refused(nic, error) from error
         return made
 
     def _holding(self, nic: Nic, address: str) -> list[Document]:
@@ -118,4 +132,25 @@ class Ports:
 
 
 def _is_nobodys(port: Document) -> bool:
-    return port["status"] == "DOWN" and not port.get("device_id") and not port.get("device_owner")
+    """Nothing uses it, and no operator has put it by."""
+    is_unused = port["status"] == "DOWN" and not port.get("device_id") and not port.get("device_owner")
+    return is_unused and not is_foreign(port)
+
+
+def is_foreign(port: Document) -> bool:
+    """Whether somebody else has made it: it has a name or a description, and neither our name nor our tag.
+
+    The ports of the official CPIs have none of all these.
+    """
+    ours = _OURS.match(port.get("name") or "") or any(str(tag).startswith(naming.PORT_TAG) for tag in port.get("tags") or ())
+    return not ours and bool(port.get("name") or port.get("description"))
+
+
+def _is_taken(error: Refused, nic: Nic) -> bool:
+    """Whether the address is what is wrong; a Neutron that does not say what is wrong is taken to mean that."""
+    return bool(nic.addresses) and (not error.kind or error.kind in _TAKEN)
+
+
+def _refused(nic: Nic, error: Refused) -> errors.Error:
+    told = f"no port for {', '.join(nic.names)} in the network {nic.net_id}: {error.said}"
+    return errors.VMCreationFailed(told, ok_to_retry=True) if error.kind in _NO_ADDRESS else errors.CloudError(told)

@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -111,6 +110,11 @@ def _fits(nic: Nic, port: Document) -> bool:
     return bool(port["network_id"] == nic.net_id) and set(nic.addresses) <= {fixed["ip_address"] for fixed in port["fixed_ips"]}
 
 
+def fixed_addresses(port: Document) -> list[Document]:
+    """A port's, IPv4 first."""
+    return sorted(port.get("fixed_ips") or (), key=lambda fixed: ":" in fixed["ip_address"])
+
+
 def _first_address(port: Document) -> str | None:
-    fixed: list[Any] = port["fixed_ips"]
-    return fixed[0]["ip_address"] if fixed else None
+    fixed = fixed_addresses(port)
+    return str(fixed[0]["ip_address"]) if fixed else None

@@ -1,7 +1,7 @@
 """Security groups by name or id."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cpi.contract import errors
 from cpi_drivers.openstack.api.client import Client
@@ -20,10 +20,10 @@ class SecurityGroups:
         names = set(wished)
         if all(_UUID.fullmatch(name) for name in names):
             return {name: name for name in names}
-        known: dict[str, list[str]] = {}
-        for group in self._client.get("network", "/security-groups", {"fields": ["id", "name"]})["security_groups"]:
-            known.setdefault(group["name"], []).append(group["id"])
-            known[group["id"]] = [group["id"]]
+        own = self._client.project_id
+        known = self._known({"project_id": own}) if own else {}
+        if not known or names - set(known):  # others' are used where they are shared: an administrator sees all that there are
+            known = {**self._known({}), **known}
         missing = sorted(names - set(known))
         if missing:
             there = ", ".join(sorted({name for name, ids in known.items() if ids != [name]}))
@@ -32,3 +32,11 @@ class SecurityGroups:
         if several:
             raise errors.CloudError(f"several security groups are called {', '.join(several)}: give their ids")
         return {name: known[name][0] for name in names}
+
+    def _known(self, query: Mapping[str, str]) -> dict[str, list[str]]:
+        known: dict[str, list[str]] = {}
+        wanted = {"fields": ["id", "name"], **query}
+        for group in self._client.pages("network", "/security-groups", "security_groups", wanted):
+            known.setdefault(group["name"], []).append(group["id"])
+            known[group["id"]] = [group["id"]]
+        return known

@@ -49,7 +49,7 @@ class Balancing:
             raise errors.CloudError("the VM is still a member of load balancers' pools: " + "; ".join(faults))
 
     def _pool_named(self, name: str) -> str:
-        pools = self._client.get("load-balancer", "/lbaas/pools", {"name": name})["pools"]
+        pools = list(self._client.pages("load-balancer", "/lbaas/pools", "pools", {"name": name}))
         if len(pools) != 1:
             said = "there is no load balancer pool" if not pools else f"{len(pools)} load balancer pools are called"
             raise errors.CloudError(f"{said} {name!r}")
@@ -78,8 +78,7 @@ class Balancing:
         return str(self._waits.until(f"create_vm: pool {pool.name} takes no member", post)["id"])
 
     def _member(self, path: str, name: str) -> Document | None:
-        members = self._client.get("load-balancer", path, {"name": name})["members"]
-        return next(iter(members), None)
+        return next(self._client.pages("load-balancer", path, "members", {"name": name}), None)
 
     def _remove(self, pool_id: str, member_id: str) -> None:
         path = f"/lbaas/pools/{segment(pool_id)}/members/{segment(member_id)}"

@@ -13,10 +13,10 @@ from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
 from cpi_drivers.openstack.api.errors import AnswerLost, Passing, Refused
-from cpi_drivers.openstack.api.states import Document, Waits
+from cpi_drivers.openstack.api.states import Document, Pending, Waits
 from cpi_drivers.openstack.api.volumes import Volumes
 from cpi_drivers.openstack.networks.floating_ips import FloatingIps
-from cpi_drivers.openstack.networks.requested import in_order, resolved_networks, wiring
+from cpi_drivers.openstack.networks.requested import fixed_addresses, in_order, resolved_networks, wiring
 from cpi_drivers.openstack.networks.security_groups import SecurityGroups
 from cpi_drivers.openstack.properties import VmProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
@@ -55,6 +55,7 @@ class VmCreation:
         self._context = context
         self._strict = strict
         self._floating_ips = FloatingIps(client)
+        self._waits = waits
         self._balancing = Balancing(client, waits)
         self._launching = Launching(client, settings, self._servers)
 
@@ -122,12 +123,23 @@ class VmCreation:
         """What follows once the server runs. All of it can be done again."""
         for port in ports:
             self._ports.mark(port, server["id"])
+        ports = [self._addressed(port) for port in ports]
         if floating_ip is not None:
             self._floating_ips.move(floating_ip, ports[0])
-        joined = self._balancing.join(wish.properties.loadbalancer_pools, wish.name, ports[0]["fixed_ips"][0], undo)
+        joined = self._balancing.join(wish.properties.loadbalancer_pools, wish.name, fixed_addresses(ports[0])[0], undo)
         if joined:
             self._vms.add_metadata(VmCid(server["id"]), joined)
         return Vm(VmCid(server["id"]), resolved_networks(wish.networks, wish.wired, ports))
+
+    def _addressed(self, port: Document) -> Document:
+        """The port once it has an address: that of a dynamic network may come when the VM runs."""
+
+        def look() -> Document | Pending:
+            now = self._ports.addressed(port)
+            return now if now.get("fixed_ips") else Pending(now)
+
+        what = f"create_vm: the port {port['id']} has no address"
+        return port if port.get("fixed_ips") else self._waits.until(what, look)
 
     def _launch(
         self,
@@ -139,25 +151,22 @@ class VmCreation:
     ) -> Document:
         """In the first flavour and zone that has room. Raises VMCreationFailed with what was said of each."""
         said: list[str] = []
+        may_pass = False
         for flavor, zone in places:
             body = wish.body(flavor, zone, ports, self._settings)
             try:
                 return self._launching.launch(body, group, wish, undo)
             except NoRoom as error:
                 said.append(f"{flavor['name']} in {zone or 'any zone'}: {error}")
-        raise errors.VMCreationFailed("; ".join(said), ok_to_retry=True)
+                may_pass = may_pass or error.may_pass
+        raise errors.VMCreationFailed("; ".join(said), ok_to_retry=may_pass)
 
     def _make_ports(self, wish: VmWish, undo: Undo) -> list[Document]:
-        groups = [
-            wish.properties.security_groups or nic.security_groups or self._settings.default_security_groups
-            for nic in wish.wired.nics
-        ]
-        wanted = [name for names in groups for name in names]
-        ids = SecurityGroups(self._client).ids(wanted) if wanted else {}
-        return [
-            self._ports.make(nic, wish.name, [ids[name] for name in names], wish.properties, undo, self._context)
-            for nic, names in zip(wish.wired.nics, groups, strict=True)
-        ]
+        of_networks = tuple(dict.fromkeys(name for nic in wish.wired.nics for name in nic.security_groups))
+        names = wish.properties.security_groups or of_networks or self._settings.default_security_groups
+        ids = SecurityGroups(self._client).ids(names) if names else {}
+        groups = [ids[name] for name in names]
+        return [self._ports.make(nic, wish.name, groups, wish.properties, undo, self._context) for nic in wish.wired.nics]
 
     def _floating_ip(self, wish: VmWish) -> Document | None:
         return self._floating_ips.find(wish.wired.floating) if wish.wired.floating else None

@@ -10,7 +10,7 @@ from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused, fault_tells_of_quota
 from cpi_drivers.openstack.api.servers import TAGGED_AT_BIRTH, Servers
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.settings import OpenStackSettings
@@ -27,6 +27,11 @@ _log = logging.getLogger(__name__)
 
 class NoRoom(Exception):
     """The server did not come up in this place, for want of room mostly; nothing of it is left."""
+
+    def __init__(self, told: str, *, may_pass: bool = True) -> None:
+        super().__init__(told)
+        self.may_pass = may_pass
+        """Whether a repeat could end otherwise."""
 
 
 class Launching:
@@ -74,7 +79,7 @@ class Launching:
             if error.is_quota:
                 raise errors.VMCreationFailed(f"the project's quota, not the cloud's capacity: {error.said}") from error
             if _NO_ZONE.search(error.said):
-                raise NoRoom(error.said) from error
+                raise NoRoom(error.said, may_pass=False) from error  # there is no such zone
             if "key_name" in error.said:
                 key = body.get("key_name")
                 raise errors.CloudError(f"there is no key pair {key} for this user, whose own they are: {error.said}") from error
@@ -110,4 +115,6 @@ def _why(error: errors.CloudError, *, clean: bool) -> Exception:
     """A server that did not become active: for want of room, or for another reason that another place may not have."""
     if not clean:
         return errors.VMCreationFailed(f"{error.message}; and it could not be removed")
+    if fault_tells_of_quota(error.message):
+        return errors.VMCreationFailed(f"the project's quota, not the cloud's capacity: {error.message}")
     return NoRoom(f"the cloud has no room: {error.message}" if "No valid host" in error.message else error.message)

@@ -10,9 +10,9 @@ from cpi.contract.model import Metadata
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
-from cpi_drivers.openstack.api.servers import Servers, is_going
+from cpi_drivers.openstack.api.servers import Servers, is_going, is_gone
 from cpi_drivers.openstack.api.states import Document, Waits
-from cpi_drivers.openstack.networks.ports import Ports
+from cpi_drivers.openstack.networks.ports import Ports, is_foreign
 from cpi_drivers.openstack.settings import OpenStackSettings
 from cpi_drivers.openstack.vms.balancing import Balancing
 from cpi_drivers.openstack.vms.server_groups import METADATA_KEY, ServerGroups
@@ -33,12 +33,12 @@ class Vms:
         self.ports = Ports(client)
 
     def has(self, vm_cid: VmCid) -> bool:
-        """False for what is gone or going."""
+        """False for what is gone. One that is being deleted is there yet: that may fail, and until then it has its address."""
         try:
-            self.servers.look(vm_cid)
+            server: Document = self._client.get("compute", f"/servers/{segment(vm_cid)}")["server"]
         except Missing:
             return False
-        return True
+        return not is_gone(server)
 
     def delete(self, vm_cid: VmCid) -> None:
         """All of it is gone when this returns; its disks are free."""
@@ -58,6 +58,9 @@ class Vms:
             ports += self._leftovers(vm_cid)
         self._delete_server(vm_cid)
         for port in ports:
+            if is_foreign(port):
+                _log.info("the port %s, called %r, is not the VM's own: it stays", port["id"], port.get("name"))
+                continue
             try:
                 self.ports.remove(port["id"])
             except errors.CloudError as error:

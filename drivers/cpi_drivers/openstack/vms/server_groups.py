@@ -1,13 +1,14 @@
 """Anti-affinity for each instance group, if the operator asked for it: one soft server group of Nova for each."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
 
 _SOFT: Final = "2.15"
+_PAGE: Final = 1000
 _PREFIX: Final = "multicpi-"
 METADATA_KEY: Final = "multicpi-server-group"
 
@@ -48,5 +49,15 @@ class ServerGroups:
             return
 
     def _named(self, name: str) -> str | None:
-        groups = self._client.get("compute", "/os-server-groups", microversion=_SOFT)["server_groups"]
-        return next((str(group["id"]) for group in groups if group["name"] == name), None)
+        return next((str(group["id"]) for group in self._all() if group["name"] == name), None)
+
+    def _all(self) -> Iterator[Mapping[str, Any]]:
+        """Page by page: Nova shows no more than it is configured to, and links to none."""
+        seen = 0
+        while True:
+            page = self._client.get("compute", "/os-server-groups", {"offset": seen, "limit": _PAGE}, microversion=_SOFT)
+            groups = page["server_groups"]
+            yield from groups
+            if not groups:
+                return
+            seen += len(groups)

@@ -17,7 +17,7 @@ from pyVmomi.SoapAdapter import SoapStubAdapter
 from cpi.contract import errors
 from cpi.kit import private_files
 from cpi.kit.waiting import wait_until
-from cpi_drivers.vsphere.api import connection, session
+from cpi_drivers.vsphere.api import connection, questions, session
 from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal, unanswered
 from cpi_drivers.vsphere.api.retries import at_length, briefly, patiently
 from cpi_drivers.vsphere.settings import VCenter
@@ -54,6 +54,10 @@ class Step(NamedTuple):
     path: str
     then: Sequence[str] = ()
     """Names of steps."""
+
+
+_OF_TASK: Final = {vim.Task: ("info.state", "info.error", "info.result"), vim.VirtualMachine: (questions.PATH,)}
+_TO_VM: Final = {"what it is about": Step(vim.Task, "info.entity")}
 
 
 class Client:
@@ -95,9 +99,19 @@ class Client:
         """
         passing = (NotReached, _Passing, AnswerLost) if idempotent else (NotReached, _Passing)
         try:
-            return (briefly if hurried else patiently)(lambda: self._authenticated(target, operation, arguments), passing)
+            return (briefly if hurried else patiently)(lambda: self._answering(target, operation, arguments), passing)
         except _Passing as error:
             raise error.refused from error
+
+    def _answering(self, target: Reference, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Once more when a VM's question was in the way, and is answered."""
+        try:
+            return self._authenticated(target, operation, arguments)
+        except Refused as error:
+            if error.fault != questions.PENDING or not isinstance(target, vim.VirtualMachine):
+                raise
+        questions.answer(self, target)
+        return self._authenticated(target, operation, arguments)
 
     def done(self, target: Reference, operation: str, what: str, *, if_lost: Iterable[str] = (), **arguments: Any) -> Any:
         """Start a task and wait for it; its result.
@@ -125,7 +139,7 @@ class Client:
             try:
                 return self.finished(begin(), what)
             except Refused as error:
-                if error.fault != "TaskInProgress":
+                if error.fault not in {"TaskInProgress", questions.PENDING}:  # the question is answered on the way
                     raise
                 _log.info("%s has to wait: %s", what, error)
                 raise _Passing(error) from error
@@ -139,7 +153,11 @@ class Client:
         """The result of a task once it has succeeded. Raises Refused with its fault."""
 
         def look() -> dict[str, Any] | None:
-            now = self.read([task], {vim.Task: ("info.state", "info.error", "info.result")})[task]
+            found = self.read([task], _OF_TASK, _TO_VM)
+            for thing, seen in found.items():
+                if thing != task:
+                    questions.settle(self, thing, seen)
+            now = found[task]
             return now if str(now.get("info.state")) in {"success", "error"} else None
 
         info = wait_until(look, what, deadline_seconds=self._settings.task_timeout, first_pause_seconds=0.02)

@@ -1,6 +1,5 @@
 """Datastores: which there are, and which are meant."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ import msgspec
 from cpi.contract import errors
 from cpi_drivers.vsphere.api.client import Client, Reference, Step, vim
 from cpi_drivers.vsphere.naming import pattern_of
+from cpi_drivers.vsphere.patterns import compiled
 from cpi_drivers.vsphere.properties import Datastores
 
 PATHS: Final = (
@@ -86,12 +86,12 @@ class Choice(msgspec.Struct, frozen=True):
 
     def fits(self, store: Store) -> bool:
         """Whether a datastore is meant."""
-        if self.pattern is not None and re.search(self.pattern, store.name):
+        if self.pattern is not None and compiled(self.pattern).search(store.name):
             return True
         return (
             self.cluster_pattern is not None
             and store.cluster is not None
-            and bool(re.search(self.cluster_pattern, store.cluster))
+            and bool(compiled(self.cluster_pattern).search(store.cluster))
         )
 
     def of(self, stores: Iterable[Store]) -> list[Store]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract import errors
+from cpi_drivers.vsphere.api import paths
 from cpi_drivers.vsphere.api.client import Reference, Step, vim
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datastores import CLUSTER_STEP, WANTED, Store, stores_in
@@ -22,7 +23,17 @@ _STEPS: Final = {
     **CLUSTER_STEP,
 }
 _WANTED: Final[Mapping[Any, Sequence[str]]] = {
-    vim.ClusterComputeResource: ("name", "host", "datastore", "network", "resourcePool", "configurationEx.drsConfig.enabled"),
+    vim.Datacenter: ("hostFolder", "networkFolder"),
+    vim.Folder: ("name", "parent"),
+    vim.ClusterComputeResource: (
+        "name",
+        "parent",
+        "host",
+        "datastore",
+        "network",
+        "resourcePool",
+        "configurationEx.drsConfig.enabled",
+    ),
     vim.HostSystem: (
         "name",
         "datastore",
@@ -33,10 +44,16 @@ _WANTED: Final[Mapping[Any, Sequence[str]]] = {
         "summary.quickStats.overallMemoryUsage",
     ),
     vim.ResourcePool: ("name", "parent"),
-    vim.Network: ("name",),
-    vim.dvs.DistributedVirtualPortgroup: ("name", "key", "config.distributedVirtualSwitch"),
-    vim.OpaqueNetwork: ("name", "summary"),
-    vim.DistributedVirtualSwitch: ("name", "uuid"),
+    vim.Network: ("name", "parent"),
+    vim.dvs.DistributedVirtualPortgroup: (
+        "name",
+        "parent",
+        "key",
+        "config.distributedVirtualSwitch",
+        "config.logicalSwitchUuid",
+    ),
+    vim.OpaqueNetwork: ("name", "parent", "summary"),
+    vim.DistributedVirtualSwitch: ("name", "parent", "uuid"),
     **WANTED,
 }
 _GROUPS: Final = "configurationEx.group"
@@ -69,7 +86,7 @@ class Cluster(msgspec.Struct, frozen=True):
     name: str
     pool: Any
     pools: Mapping[str, Any]
-    """Every resource pool in it, by name."""
+    """Every resource pool in it, by its path below the cluster."""
 
     hosts: tuple[Host, ...]
     networks: frozenset[Any]
@@ -93,6 +110,12 @@ class Net(msgspec.Struct, frozen=True):
     opaque: tuple[str, str] | None = None
     """The id and type of a network that NSX has made."""
 
+    logical_switch: str | None = None
+    """The UUID of the NSX segment that a port group is."""
+
+    paths: tuple[str, ...] = ()
+    """Its path below the datacenter's folder of networks, and that through its switch."""
+
     twins: tuple["Net", ...] = ()
     """Others of its name: NSX makes a port group for a segment on each distributed switch."""
 
@@ -105,19 +128,34 @@ class Inventory(msgspec.Struct, frozen=True):
     """A datacenter's."""
 
     clusters: Mapping[str, Cluster]
+    """By their paths below the datacenter's folder of hosts; those that lie in no folder are by their names."""
+
     stores: tuple[Store, ...]
     nets: tuple[Net, ...]
 
     def net(self, name: str) -> Net:
-        """By its name, or as `switch/port group`; standard ones before distributed ones. Raises CloudError."""
-        wished = [net for net in self.nets if net.name == name] or [
-            net for net in self.nets if f"{net.switch}/{net.name}" == name
-        ]
+        """By its name, as `switch/port group`, or by its path; standard ones before distributed ones. Raises CloudError."""
+        wished = [net for net in self.nets if net.name == name] or self._at(name)
         if not wished:
             known = ", ".join(sorted({net.name for net in self.nets}))
             raise errors.NetworkNotFound(f"there is no network {name!r}; there are: {known}")
-        first, *others = sorted(wished, key=lambda net: net.switch is not None)
-        return msgspec.structs.replace(first, twins=tuple(others)) if first.switch is not None or first.opaque else first
+        standard = [net for net in wished if net.switch is None and net.opaque is None]
+        first, *others = standard or wished
+        segments = {net.logical_switch or (net.opaque and net.opaque[0]) for net in wished}
+        if others and (standard or len(segments) > 1 or None in segments):
+            candidates = ", ".join(sorted(net.paths[-1] if net.paths else net.name for net in (first, *others)))
+            raise errors.CloudError(f"{name!r} means several networks: {candidates}: say the path of one")
+        return msgspec.structs.replace(first, twins=tuple(others))
+
+    def _at(self, path: str) -> list[Net]:
+        """The network at a path, with those that are the same segment."""
+        places = {place: net for net in self.nets for place in net.paths}
+        found = paths.meant(path, places, "networks")
+        return [] if found is None else [found]
+
+    def cluster(self, name: str) -> Cluster | None:
+        """By its name or its path. Raises CloudError if several are meant."""
+        return paths.meant(name, self.clusters, "clusters")
 
 
 def look(site: Site, *, with_groups: bool = False, with_devices: bool = False) -> Inventory:
@@ -126,10 +164,14 @@ def look(site: Site, *, with_groups: bool = False, with_devices: bool = False) -
     with_groups: those of hosts too; those of VMs come with them. with_devices: those that hosts have for VMs too.
     """
     more = {vim.ClusterComputeResource: (_GROUPS,) if with_groups else (), vim.HostSystem: _DEVICES if with_devices else ()}
-    wanted = {kind: (*paths, *more.get(kind, ())) for kind, paths in _WANTED.items()}
+    wanted = {kind: (*known, *more.get(kind, ())) for kind, known in _WANTED.items()}
     found = site.client.read([site.reference], wanted, _STEPS)
-    clusters = {seen["name"]: _cluster(item, seen, found) for item, seen in _of_kind(found, vim.ClusterComputeResource)}
-    nets = [_net(item, seen, found) for item, seen in _of_kind(found, vim.Network)]
+    roots = found.get(site.reference, {})
+    clusters = {
+        paths.path_of(item, roots.get("hostFolder"), found) or seen["name"]: _cluster(item, seen, found)
+        for item, seen in _of_kind(found, vim.ClusterComputeResource)
+    }
+    nets = [_net(item, seen, found, roots.get("networkFolder")) for item, seen in _of_kind(found, vim.Network)]
     return Inventory(clusters, tuple(stores_in(found)), tuple(nets))
 
 
@@ -139,20 +181,12 @@ def _of_kind(found: Mapping[Reference, Mapping[str, Any]], kind: Any) -> list[tu
 
 def _cluster(item: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Cluster:
     root = seen["resourcePool"]
-    pools = {pool["name"]: ref for ref, pool in _of_kind(found, vim.ResourcePool) if _is_under(ref, root, found)}
+    below = {ref: paths.path_of(ref, root, found) for ref, _ in _of_kind(found, vim.ResourcePool)}
+    pools = {path: ref for ref, path in below.items() if path}
     hosts = [_host(ref, found[ref]) for ref in seen["host"] if ref in found and _is_usable(found[ref])]
     drs = bool(seen.get("configurationEx.drsConfig.enabled"))
     groups = {group.name: frozenset(group.host) for group in seen.get(_GROUPS, ()) if isinstance(group, vim.cluster.HostGroup)}
     return Cluster(item, seen["name"], root, pools, tuple(hosts), frozenset(seen["network"]), drs, groups)
-
-
-def _is_under(pool: Reference, root: Reference, found: Mapping[Reference, Mapping[str, Any]]) -> bool:
-    while pool in found:
-        parent = found[pool].get("parent")
-        if parent == root:
-            return True
-        pool = parent
-    return False
 
 
 def _is_usable(seen: Mapping[str, Any]) -> bool:
@@ -169,8 +203,20 @@ def _host(item: Reference, seen: Mapping[str, Any]) -> Host:
     return Host(item, seen["name"], free, seen.get("summary.hardware.cpuMhz", 0), reached, frozenset(pci), vgpus)
 
 
-def _net(item: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]]) -> Net:
-    switch = found.get(seen.get("config.distributedVirtualSwitch"), {})
+def _net(item: Reference, seen: Mapping[str, Any], found: Mapping[Reference, Mapping[str, Any]], folder: Reference | None) -> Net:
+    of_switch = seen.get("config.distributedVirtualSwitch")
+    switch = found.get(of_switch, {})
+    through = paths.path_of(of_switch, folder, found) if of_switch is not None else None
+    places = (paths.path_of(item, folder, found), f"{through}/{seen['name']}" if through else None)
     summary = seen.get("summary")
     opaque = (summary.opaqueNetworkId, summary.opaqueNetworkType) if isinstance(item, vim.OpaqueNetwork) and summary else None
-    return Net(item, seen["name"], switch.get("name"), switch.get("uuid"), seen.get("key"), opaque)
+    return Net(
+        item,
+        seen["name"],
+        switch.get("name"),
+        switch.get("uuid"),
+        seen.get("key"),
+        opaque,
+        seen.get("config.logicalSwitchUuid") or None,
+        tuple(place for place in places if place),
+    )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract import errors
+from cpi_drivers.vsphere.api import paths
 from cpi_drivers.vsphere.api.datastores import Choice, Store
 from cpi_drivers.vsphere.api.inventory import Cluster, Host, Inventory, Net
 from cpi_drivers.vsphere.settings import ClusterOptions
@@ -47,7 +48,7 @@ def places(inventory: Inventory, wished: Mapping[str, ClusterOptions], choice: C
     reasons: list[str] = []
     found: list[tuple[tuple[float, ...], Place]] = []
     for name, options in wished.items():
-        cluster = inventory.clusters.get(name)
+        cluster = inventory.cluster(name)
         if cluster is None:
             reasons.append(f"there is no cluster {name!r}; there are: {', '.join(sorted(inventory.clusters))}")
             continue
@@ -63,7 +64,7 @@ def places(inventory: Inventory, wished: Mapping[str, ClusterOptions], choice: C
 def _in(
     cluster: Cluster, options: ClusterOptions, stores: Sequence[Store], need: Need, choice: Choice
 ) -> tuple[list[Place], str]:
-    pool = cluster.pools.get(options.resource_pool) if options.resource_pool else cluster.pool
+    pool = paths.meant(options.resource_pool, cluster.pools, "resource pools") if options.resource_pool else cluster.pool
     if pool is None:
         return [], f"no resource pool {options.resource_pool!r}; there are: {', '.join(sorted(cluster.pools))}"
     missing = [net.name for net in need.nets if net.on(cluster).reference not in cluster.networks]

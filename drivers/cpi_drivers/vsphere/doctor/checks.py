@@ -5,7 +5,7 @@ from typing import Final
 
 from cpi.contract import errors
 from cpi.contract.operator import Finding
-from cpi_drivers.vsphere.api import inventory, policies
+from cpi_drivers.vsphere.api import inventory, paths, policies
 from cpi_drivers.vsphere.api.client import vim
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datacenters import Sites
@@ -73,12 +73,12 @@ def _services(site: Site) -> Iterator[Finding]:
 
 def _clusters(site: Site, seen: Inventory) -> Iterator[Finding]:
     for name, options in clusters_by_name(site.datacenter.clusters).items():
-        cluster = seen.clusters.get(name)
+        cluster = seen.cluster(name)
         if cluster is None:
             yield Finding("clusters", "fault", f"there is no {name}; there are: {_some(sorted(seen.clusters))}")
         elif not cluster.hosts:
             yield Finding("clusters", "fault", f"{name} has no host that is connected and not in maintenance")
-        elif options.resource_pool and options.resource_pool not in cluster.pools:
+        elif options.resource_pool and paths.meant(options.resource_pool, cluster.pools, "resource pools") is None:
             known = _some(sorted(cluster.pools))
             yield Finding("clusters", "fault", f"{name} has no resource pool {options.resource_pool!r}; there are: {known}")
         else:

@@ -97,7 +97,7 @@ class VmCreation:
         properties = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
         site = self._sites.named(properties.datacenters[0].name if properties.datacenters else None)
         name = naming.name_of("vm", request.token)
-        if site.vcenter.enable_human_readable_name:
+        if _wished(properties.enable_human_readable_name, default=site.vcenter.enable_human_readable_name):
             name = naming.readable_name(request.env, name)
         with private_files.one_at_a_time(site.client.folder, "vsphere-token", request.token):
             if request.token and self._is_made(site, name):

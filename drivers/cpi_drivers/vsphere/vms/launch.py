@@ -85,8 +85,13 @@ def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequenc
     present = devices.controller_of(template)
     controller, changes = _controller(vcenter.default_scsi_controller_type, present)
     unit = devices.free_unit(template, present)
+    kind = vcenter.default_disk_type
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-        fileName=f"[{place.store.name}]", datastore=place.store.reference, diskMode="persistent", thinProvisioned=True
+        fileName=f"[{place.store.name}]",
+        datastore=place.store.reference,
+        diskMode="persistent",
+        thinProvisioned=kind == "thin",
+        eagerlyScrub=kind == "eagerZeroedThick",
     )
     made = vim.vm.device.VirtualDisk(
         key=-1, controllerKey=controller.key, unitNumber=unit, capacityInKB=wish.disk * _MIB_IN_KIB, backing=backing

@@ -198,15 +198,17 @@ def test_a_group_that_is_gone_keeps_no_vm_alive(nsx: NsxLab, helper: Helper) -> 
 def test_a_segment_with_a_port_group_on_each_switch_is_taken_where_the_cluster_reaches_it(
     nsx: NsxLab, helper: Helper, vcenter: Lab
 ) -> None:
-    """NSX gives all of them the segment's name; here the first of them is on a switch that no host has."""
+    """NSX gives all of them the segment's name; here another one is on a switch that no host has."""
     folder = vcenter.all(vim.DistributedVirtualSwitch)[0].parent
     wanted = vim.DistributedVirtualSwitch.CreateSpec(configSpec=vim.DistributedVirtualSwitch.ConfigSpec(name="unreached"))
     switch = vcenter.end(folder.CreateDVS_Task(spec=wanted))
-    spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(name="NSX-late", numPorts=1, type="ephemeral", backingType="nsx")
-    vcenter.end(switch.AddDVPortgroup_Task(spec=[spec]))
     zone = nsx.thing("/infra/segments/segment")["transport_zone_path"]
     nsx.put("/infra/segments/late", display_name="NSX-late", transport_zone_path=zone)
-    unreached, reached = [one for one in vcenter.all(vim.dvs.DistributedVirtualPortgroup) if one.name == "NSX-late"]
+    (reached,) = [one for one in vcenter.all(vim.dvs.DistributedVirtualPortgroup) if one.name == "NSX-late"]
+    segment = {"backingType": "nsx", "logicalSwitchUuid": reached.config.logicalSwitchUuid}
+    spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(name="NSX-late", numPorts=1, type="ephemeral", **segment)
+    vcenter.end(switch.AddDVPortgroup_Task(spec=[spec]))
+    (unreached,) = switch.portgroup[-1:]
     try:
         vm = helper.vm(networks=on_segment(helper, "NSX-late")).cid
         cards = [one for one in helper.real(vm).config.hardware.device if isinstance(one, vim.vm.device.VirtualEthernetCard)]
