@@ -29,7 +29,7 @@ CALLS = {
         "createTags": 1,
     },
     "has_vm": {"listVirtualMachines": 1},
-    "has_vm, absent": {"listVirtualMachines": 1},
+    "has_vm, absent": {"listVirtualMachines": 3},
     "create_disk": {"listDiskOfferings": 1, "createVolume": 1, "createTags": 1},
     "has_disk": {"listVolumes": 1},
     "attach_disk": {"listVirtualMachines": 1, "listVolumes": 1, "attachVolume": 1},

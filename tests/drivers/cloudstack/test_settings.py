@@ -109,7 +109,7 @@ def test_calls_go_by_way_of_the_proxy(tmp_path: Path, words: str) -> None:
         with cpi.connect(config(tmp_path, endpoint="http://cloud.example/client/api", **own)) as cloud:
             assert cloud.has_vm(VmCid("x")) is False
     login = base64.b64encode(b"us@er:pass/word").decode()
-    assert asked == [("http://cloud.example/client/api", f"Basic {login}")]
+    assert set(asked) == {("http://cloud.example/client/api", f"Basic {login}")}
 
 
 def _no_vm(_: Request) -> Answer:

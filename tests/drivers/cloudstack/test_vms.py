@@ -231,15 +231,17 @@ def test_disks_that_will_be_attached_decide_the_zone(cloud: Cloud, helper: Helpe
 
 @pytest.mark.parametrize("project", ["bosh-project", None])
 def test_everything_is_made_in_the_project(cloudstack: Lab, connect: Connect, helper: Helper, project: str | None) -> None:
-    """By its name or its id; nothing of it is seen from outside, nor the other way round."""
+    """By its name or its id; from outside nothing is done to it."""
     wish = project or cloudstack.all("listProjects")[0]["id"]
     cloud, outside = connect(project=wish, default_key_name=None), connect()
     networks = {"default": helper.manual("project-net", "10.20")}
     vm, disk = helper.vm(cloud, networks, disk=1000).cid, cloud.create_disk(_GIB, {})
     cloud.attach_disk(vm, disk)
     assert list(cloud.get_disks(vm)) == [disk]
-    assert not outside.has_vm(vm)
-    assert not outside.has_disk(disk)
+    with pytest.raises(errors.CloudError, match="is in the project bosh"):
+        outside.has_vm(vm)
+    with pytest.raises(errors.CloudError, match="is in the project bosh"):
+        outside.has_disk(disk)
     cloud.delete_vm(vm)
     cloud.delete_disk(disk)
     project_id = cloudstack.all("listProjects")[0]["id"]

@@ -58,6 +58,15 @@ def test_the_version_may_be_named(vcloud: Lab, connect: Connect) -> None:
     assert "GET /api/versions" not in vcloud.calls()
 
 
+@pytest.mark.parametrize("version", ["99.9", "30.0"])
+def test_a_version_that_is_not_spoken_is_told_with_those_that_are(connect: Connect, version: str) -> None:
+    """It is no matter of the user."""
+    with pytest.raises(
+        errors.CpiError, match=rf"does not speak version {version} of the API \(see api_version\); it offers: .*39"
+    ):
+        connect(api_version=version).has_vm(_ABSENT)
+
+
 @pytest.mark.parametrize("own", [{"password": "a-wrong-one"}, {"user": None, "password": None, "api_token": "a-wrong-one"}])
 def test_who_is_not_let_in_is_told_so(connect: Connect, own: dict[str, Any]) -> None:
     """As a fault of the configuration; the secret is not shown."""

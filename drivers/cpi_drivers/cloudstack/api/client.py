@@ -28,7 +28,7 @@ from cpi.kit import private_files
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import wait_until
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Failed, Passing, refusal
+from cpi_drivers.cloudstack.api.errors import AnswerLost, Failed, NotLetIn, Passing, refusal
 from cpi_drivers.cloudstack.settings import CloudStackSettings
 
 Document = Mapping[str, Any]
@@ -125,9 +125,19 @@ class Client:
 
     def result(self, job_id: str, what: str, timeout: str) -> Document:
         """What a job made. Raises Refused with the job's own text if it failed, Overdue if it does not end in time."""
+        strays: list[errors.Error] = []
 
         def look() -> Document | None:
-            told = self.call("queryAsyncJobResult", jobid=job_id)
+            try:
+                told = self.call("queryAsyncJobResult", jobid=job_id)
+            except NotLetIn as error:
+                # The keys began the job: a single refusal says nothing of them, and the job goes on.
+                if strays:
+                    raise
+                strays.append(error)
+                _log.warning("%s: the look at its job is repeated: %s", what, error)
+                return None
+            strays.clear()
             return None if told.get("jobstatus", _PENDING) == _PENDING else told
 
         told = self.until(what, timeout, look)

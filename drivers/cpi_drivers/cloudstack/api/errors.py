@@ -39,6 +39,10 @@ class AddressTaken(Refused):
     """533 for an address that was asked for: a repeat would ask for the same."""
 
 
+class NotLetIn(errors.CpiError):
+    """401: the keys are not taken; or a server that has just been started says so, once."""
+
+
 class QuotaReached(Refused):
     """535, 532: the account's limit; a repeat does not help before somebody raises it or makes room."""
 
@@ -76,7 +80,7 @@ _KINDS: Final[dict[int, type[Refused]]] = {
 def refusal(asked: str, code: int, said: str) -> errors.Error:
     """The error for an errorcode and its text, of an answer or of a job."""
     if code == UNAUTHORIZED:
-        return errors.CpiError(f"{asked}: the endpoint does not take api_key and secret_access_key: {scrubbed(said)}")
+        return NotLetIn(f"{asked}: the endpoint does not take api_key and secret_access_key: {scrubbed(said)}")
     if code == THROTTLED:
         return Passing(f"{asked}: {code} {said}", after_seconds=_milliseconds(said) / 1000)
     if code == PARAMETER and _MISSING.search(said):

@@ -1,5 +1,6 @@
 """Looking at things: by id or by name, never by going through everything."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from cpi_drivers.cloudstack.settings import CloudStackSettings
 _GOING_VMS: Final = frozenset({"Destroyed", "Expunging"})
 _GOING_DISKS: Final = frozenset({"Destroy", "Destroyed", "Expunging", "Expunged"})
 _DISKS_AT_REST: Final = frozenset({"Allocated", "Ready", "Uploaded"})
+_EVERYWHERE: Final[tuple[Mapping[str, Any], ...]] = ({"listall": True}, {"listall": True, "projectid": "-1"})
+"""All that these keys may see: outside of projects, and in any of them."""
+
 _BASIC: Final = " basic"
 
 
@@ -43,25 +47,43 @@ class Inventory:
     # ------------------------------------------------------------------ VMs and disks
 
     def vm(self, vm_cid: str) -> Document | None:
-        """None for what is gone or going."""
+        """None for what is gone or going, as far as the configuration's project or account goes."""
         found = self._found("listVirtualMachines", "virtualmachine", vm_cid)
         return next((one for one in found if one["state"] not in _GOING_VMS), None)
 
+    def vm_unless_gone(self, vm_cid: str) -> Document | None:
+        """None for what is gone or going. Raises CloudError for what is in another project or account: it may well run."""
+        found = self.vm(vm_cid)
+        if found is None:
+            self._refuse_elsewhere("listVirtualMachines", "virtualmachine", vm_cid, "VM")
+        return found
+
+    def disk_unless_gone(self, disk_cid: str) -> Document | None:
+        """As vm_unless_gone."""
+        found = self.disk(disk_cid)
+        if found is None:
+            self._refuse_elsewhere("listVolumes", "volume", disk_cid, "disk")
+        return found
+
+    def refuse_template_elsewhere(self, cid: str) -> None:
+        """Before a stemcell is said to be gone."""
+        self._refuse_elsewhere("listTemplates", "template", cid, "stemcell", templatefilter="self")
+
     def existing_vm(self, vm_cid: VmCid) -> Document:
         """Raises VMNotFound."""
-        found = self.vm(vm_cid)
+        found = self.vm_unless_gone(vm_cid)
         if found is None:
             raise errors.VMNotFound(f"the VM {vm_cid} does not exist")
         return found
 
     def disk(self, disk_cid: str) -> Document | None:
-        """None for what is gone or going."""
+        """As vm."""
         found = self._found("listVolumes", "volume", disk_cid)
         return next((one for one in found if one["state"] not in _GOING_DISKS), None)
 
     def existing_disk(self, disk_cid: DiskCid) -> Document:
         """Raises DiskNotFound."""
-        found = self.disk(disk_cid)
+        found = self.disk_unless_gone(disk_cid)
         if found is None:
             raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
         return found
@@ -86,12 +108,25 @@ class Inventory:
         return [one for one in found if one["state"] not in _GOING_DISKS]
 
     def _found(self, command: str, key: str, cid: str) -> list[Document]:
+        return self._within(command, key, cid, self.scope)
+
+    def _within(self, command: str, key: str, cid: str, scope: Mapping[str, Any]) -> list[Document]:
         wanted = naming.by(cid)
         try:
-            found = list(self._client.pages(command, key, **wanted, **self.scope))
+            found = list(self._client.pages(command, key, **wanted, **scope))
         except Missing:
             return []
         return [one for one in found if cid in {one["id"], one["name"]}]
+
+    def _refuse_elsewhere(self, command: str, key: str, cid: str, called: str, **more: Any) -> None:
+        for scope in _EVERYWHERE:
+            found = self._within(command, key, cid, {**more, **scope})
+            there = [one for one in found if one.get("state") not in _GOING_VMS | _GOING_DISKS]
+            for one in there[:1]:
+                project, account = one.get("project"), one.get("account", "(unknown)")
+                place = f"the project {project}" if project else f"the account {account}"
+                told = f"the {called} {cid} is in {place}, which is not that of the configuration"
+                raise errors.CloudError(f"{told} (project, account): it is left alone")
 
     # ------------------------------------------------------------------ what was there before
 

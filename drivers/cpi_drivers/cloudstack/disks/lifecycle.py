@@ -52,7 +52,7 @@ class Disks:
 
     def delete(self, disk_cid: DiskCid) -> None:
         """Gone when this returns; what was not there is gone."""
-        volume = self._inventory.disk(disk_cid)
+        volume = self._inventory.disk_unless_gone(disk_cid)
         if volume is None:
             return
         if volume.get("virtualmachineid"):
@@ -65,7 +65,7 @@ class Disks:
 
     def has(self, disk_cid: DiskCid) -> bool:
         """False for what is gone or going."""
-        return self._inventory.disk(disk_cid) is not None
+        return self._inventory.disk_unless_gone(disk_cid) is not None
 
     def set_metadata(self, disk_cid: DiskCid, metadata: Metadata) -> None:
         """Added to what is there."""

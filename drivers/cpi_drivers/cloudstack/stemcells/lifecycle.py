@@ -64,7 +64,10 @@ class Stemcells:
         """Gone from every zone when this returns; a light one was never ours."""
         if stemcell_cid.endswith(LIGHT):
             return
-        for template in self._rows(stemcell_cid)[:1]:
+        found = self._rows(stemcell_cid)
+        if not found:
+            self._inventory.refuse_template_elsewhere(stemcell_cid)
+        for template in found[:1]:
             try:
                 what = f"delete_stemcell: {stemcell_cid}"
                 self._client.run("deleteTemplate", what, "everything", idempotent=True, id=template["id"])

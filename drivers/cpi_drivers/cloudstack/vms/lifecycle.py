@@ -36,11 +36,11 @@ class Vms:
 
     def has(self, vm_cid: VmCid) -> bool:
         """False for what is gone or going."""
-        return self._inventory.vm(vm_cid) is not None
+        return self._inventory.vm_unless_gone(vm_cid) is not None
 
     def delete(self, vm_cid: str) -> None:
         """All of it is gone when this returns; its persistent disks are free."""
-        vm = self._inventory.vm(vm_cid)
+        vm = self._inventory.vm_unless_gone(vm_cid)
         if vm is None:
             return
         self._balancing.leave(vm)

@@ -20,6 +20,7 @@ from cpi_drivers.vcloud.settings import VcloudSettings
 
 BEARER_SINCE: Final = 33.0
 _NEWEST_KNOWN: Final = 39.1
+_NOT_ACCEPTABLE: Final = 406
 _PROVIDER: Final = "system"
 
 
@@ -103,6 +104,11 @@ class Sessions:
         return session
 
     def _offered(self) -> str:
+        numbers = self._versions()
+        known = [number for number in numbers if number <= _NEWEST_KNOWN]
+        return numbers[max(known)] if known else numbers[min(numbers)]
+
+    def _versions(self) -> dict[float, str]:
         reply = self._ask("GET", "/api/versions", {"Accept": "application/*+xml"})
         try:
             root = documents.read(reply.body)
@@ -114,8 +120,7 @@ class Sessions:
             raise errors.CpiError(
                 f"{self._settings.url} is no Cloud Director: {reply.status} to GET /api/versions; is url right?"
             )
-        known = [number for number in numbers if number <= _NEWEST_KNOWN]
-        return numbers[max(known)] if known else numbers[min(numbers)]
+        return numbers
 
     def _bearer(self, version: str) -> str:
         accept = f"application/json;version={version}"
@@ -149,6 +154,12 @@ class Sessions:
 
     def _let_in(self, who: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         reply = self._ask("POST", path, headers, body)
+        if reply.status == _NOT_ACCEPTABLE:
+            offered = ", ".join(version for _, version in sorted(self._versions().items()))
+            asked = headers["Accept"].rpartition("version=")[2]
+            raise errors.CpiError(
+                f"{self._settings.url} does not speak version {asked} of the API (see api_version); it offers: {offered}"
+            )
         if reply.status >= 300:  # noqa: PLR2004 - what is not a success
             raise errors.CpiError(
                 f"{self._settings.url} does not let {who} into the organisation {self._settings.login[1]!r}: {reply.status}"
