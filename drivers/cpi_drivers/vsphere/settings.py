@@ -8,9 +8,9 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig, Overlaid
+from cpi.kit.ruby_patterns import PatternRefused, compiled
 from cpi.kit.settings import Secret, read_settings
 from cpi_drivers.vsphere.nsxt_settings import Nsxt
-from cpi_drivers.vsphere.patterns import PatternRefused, compiled
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 

@@ -8,10 +8,10 @@ from pyVmomi import vim
 import cpi
 from cpi.contract import errors
 from cpi.contract.model import Network
+from cpi.kit.ruby_patterns import PatternRefused, compiled
 from cpi_drivers.vsphere.api import paths
 from cpi_drivers.vsphere.api.datastores import Choice, Store
 from cpi_drivers.vsphere.api.inventory import Inventory, Net
-from cpi_drivers.vsphere.patterns import PatternRefused, compiled
 from cpi_drivers.vsphere.settings import ClusterOptions
 from fixtures.clouds.vcsim.lab import Lab
 from tests.drivers.vsphere.conftest import Helper

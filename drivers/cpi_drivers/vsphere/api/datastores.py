@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract import errors
+from cpi.kit.ruby_patterns import compiled
 from cpi_drivers.vsphere.api.client import Client, Reference, Step, vim
 from cpi_drivers.vsphere.naming import pattern_of
-from cpi_drivers.vsphere.patterns import compiled
 from cpi_drivers.vsphere.properties import Datastores
 
 PATHS: Final = (
