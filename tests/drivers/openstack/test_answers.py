@@ -2,80 +2,22 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from cpi.connecting import connect
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
-from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
+from cpi.contract.ids import AgentId, StemcellCid
 from cpi.contract.model import Network, Networks, Vm
 from cpi.contract.units import MiB
 from cpi_drivers.openstack.networks.ports import is_foreign
 from fixtures.proxy import Answer, Request
 from fixtures.web_server import web_server
-
-_ID = "7b1f6d0e-6f0c-4bd3-9d3e-6e1f3f1f3a5"
-VM, OTHER, DISK = VmCid(f"{_ID}1"), VmCid(f"{_ID}2"), DiskCid(f"{_ID}3")
-_TYPES = {"compute": "nova", "volumev3": "cinder", "network": "neutron", "image": "glance", "load-balancer": "octavia"}
-
-
-def refused(status: int, body: Any, **headers: str) -> Answer:
-    """An error as a service words it."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    kind = "text/html" if isinstance(body, bytes) else "application/json"
-    return Answer(status, content, {"Content-Type": kind, **headers})
-
-
-def gone(what: str = "it") -> Answer:
-    """Nova's and Cinder's word for what is not there."""
-    return refused(404, {"itemNotFound": {"code": 404, "message": f"{what} could not be found."}})
-
-
-def neutron(kind: str, message: str) -> Answer:
-    """Neutron's refusal."""
-    return refused(409, {"NeutronError": {"type": kind, "message": message, "detail": ""}})
-
-
-class Stub:
-    """Keystone, and what the test says of the other services: by method and path, below the service's name."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.seen: list[Request] = []
-        self.url = ""
-
-    def __call__(self, request: Request) -> Answer:
-        if request.path == "/identity/v3/auth/tokens":
-            return Answer(201, json.dumps({"token": self._token()}).encode(), _JSON | {"X-Subject-Token": "token-1"})
-        self.seen.append(request)
-        told = self.answers.get(f"{request.method} {request.path}", gone(request.path))
-        told = told(request) if callable(told) else told
-        return told if isinstance(told, Answer) else Answer(200, json.dumps(told).encode(), _JSON)
-
-    def calls(self, method: str) -> list[str]:
-        """The paths that were asked for by a method."""
-        return [request.path for request in self.seen if request.method == method]
-
-    def _token(self) -> dict[str, Any]:
-        catalogue = [
-            {"type": kind, "name": name, "endpoints": [self._endpoint(name, "one"), self._endpoint(name, "two")]}
-            for kind, name in _TYPES.items()
-        ]
-        project = {"id": "own", "name": "p", "domain": {"id": "d", "name": "d"}}
-        user = {"id": "u", "name": "u", "domain": {"id": "d", "name": "d"}}
-        when = {"issued_at": "2026-01-01T00:00:00.000000Z", "expires_at": "2999-01-01T00:00:00.000000Z"}
-        return {"catalog": catalogue, "project": project, "user": user, "methods": ["password"], "roles": [], **when}
-
-    def _endpoint(self, name: str, region: str) -> Mapping[str, str]:
-        return {"id": name, "interface": "public", "region": region, "region_id": region, "url": f"{self.url}/{name}/v2"}
-
-
-_JSON = {"Content-Type": "application/json"}
+from tests.drivers.openstack.stub import DISK, ID, JSON, OTHER, VM, Stub, connected, gone, neutron, refused, volume
 
 
 @pytest.fixture
@@ -86,34 +28,11 @@ def stub() -> Iterator[Stub]:
         yield told
 
 
-def connected(stub: Stub, folder: Path, **own: Any) -> Cloud:
-    """The driver; nothing is repeated, and no wait is long."""
-    block = {
-        "auth_url": f"{stub.url}/identity/v3",
-        "username": "u",
-        "api_key": "password-1",
-        "project": "p",
-        "domain": "d",
-        "region": "one",
-        "state_timeout": 60,
-        "wait_resource_poll_interval": 0.01,
-        "retry_config": {"default": {"max_attempts": 1, "sleep_duration": 0.01}},
-        "cache_folder": str(folder),
-        **own,
-    }
-    return connect({"cloud": {"plugin": "openstack", "properties": {"openstack": block}}})
-
-
 @pytest.fixture
 def cloud(stub: Stub, tmp_path: Path) -> Iterator[Cloud]:
     """The driver."""
     with connected(stub, tmp_path) as found:
         yield found
-
-
-def volume(status: str, *attachments: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Cinder's."""
-    return {"volume": {"id": DISK, "status": status, "size": 1, "attachments": list(attachments), "volume_type": "t", **more}}
 
 
 # ---------------------------------------------------------------------- gone, or not
@@ -129,7 +48,7 @@ _CALLS: dict[str, Callable[[Cloud], object]] = {
     "attach_disk": lambda cloud: cloud.attach_disk(VM, DISK),
     "detach_disk": lambda cloud: cloud.detach_disk(VM, DISK),
     "resize_disk": lambda cloud: cloud.resize_disk(DISK, MiB(2048)),
-    "delete_stemcell": lambda cloud: cloud.delete_stemcell(StemcellCid(_ID)),
+    "delete_stemcell": lambda cloud: cloud.delete_stemcell(StemcellCid(ID)),
 }
 
 
@@ -144,7 +63,7 @@ def test_a_404_that_is_not_the_services_own_makes_nothing_gone(stub: Stub, cloud
             f"/nova/v2/servers/{VM}/os-volume_attachments",
             f"/nova/v2/servers/{VM}/os-volume_attachments/{DISK}",
             f"/cinder/v2/volumes/{DISK}",
-            f"/glance/v2/images/{_ID}",
+            f"/glance/v2/images/{ID}",
         )
     }
     with pytest.raises(errors.CloudError, match="not by the service itself") as caught:
@@ -187,7 +106,7 @@ def test_a_volume_attached_to_a_host_names_it(stub: Stub, cloud: Cloud, call: st
 
 
 def _reserving(server: str, status: str = "reserved") -> dict[str, Any]:
-    return {"id": f"{_ID}9", "instance": server, "status": status, "volume_id": DISK}
+    return {"id": f"{ID}9", "instance": server, "status": status, "volume_id": DISK}
 
 
 def test_a_reservation_of_a_vm_that_is_gone_is_removed(stub: Stub, cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
@@ -196,7 +115,7 @@ def test_a_reservation_of_a_vm_that_is_gone_is_removed(stub: Stub, cloud: Cloud,
 
     def freed(_: Request) -> Answer:
         state["status"] = "available"
-        return Answer(200, b"{}", _JSON)
+        return Answer(200, b"{}", JSON)
 
     def grown(_: Request) -> Answer:
         state["size"] = 2
@@ -205,7 +124,7 @@ def test_a_reservation_of_a_vm_that_is_gone_is_removed(stub: Stub, cloud: Cloud,
     stub.answers |= {
         f"GET /cinder/v2/volumes/{DISK}": lambda _: volume(str(state["status"]), size=state["size"]),
         "GET /cinder/v2/attachments/detail": {"attachments": [_reserving(OTHER)]},
-        f"DELETE /cinder/v2/attachments/{_ID}9": freed,
+        f"DELETE /cinder/v2/attachments/{ID}9": freed,
         f"POST /cinder/v2/volumes/{DISK}/action": grown,
     }
     with caplog.at_level(logging.WARNING):
@@ -304,7 +223,7 @@ def _ready(stub: Stub, **more: Any) -> None:
 
 def _make(cloud: Cloud, networks: Networks | None = None, **more: Any) -> Vm:
     wanted = networks or {"a": Network(type="dynamic", cloud_properties=_NET)}
-    return cloud.create_vm(AgentId("a"), StemcellCid(_ID), {"instance_type": "tiny", **more}, wanted)
+    return cloud.create_vm(AgentId("a"), StemcellCid(ID), {"instance_type": "tiny", **more}, wanted)
 
 
 _MANUAL: Networks = {"a": Network(ip="10.0.0.9", cloud_properties=_NET)}
