@@ -61,7 +61,19 @@ class VmProperties(msgspec.Struct, frozen=True):
     lb_target_groups: Annotated[tuple[str, ...], Described(description="target groups of load balancers, by name")] = ()
     iam_instance_profile: Annotated[str | None, Described(description="name or ARN; else as the configuration says")] = None
     placement_group: Annotated[str | None, Described(description="placement group")] = None
-    tenancy: Annotated[Literal["default", "dedicated"], Described(description="`default` or `dedicated`")] = "default"
+    tenancy: Annotated[
+        Literal["default", "dedicated", "host"], Described(description="`default`, `dedicated` or `host` (ours)")
+    ] = "default"
+    host_id: Annotated[str | None, Described(description="dedicated host, with tenancy `host`; else any that fits (ours)")] = None
+    host_resource_group_arn: Annotated[str | None, Described(description="group of dedicated hosts, instead of one (ours)")] = (
+        None
+    )
+    capacity_reservation_id: Annotated[
+        str | None, Described(description="capacity reservation that the VM is taken from; else any open one that fits (ours)")
+    ] = None
+    capacity_reservation_resource_group_arn: Annotated[
+        str | None, Described(description="group of capacity reservations, instead of one (ours)")
+    ] = None
     auto_assign_public_ip: Annotated[bool, Described(description="a public address, for VMs with one network")] = False
     advertised_routes: Annotated[
         tuple[Route, ...], Described(description="routes that lead to the VM: `table_id`, `destination`")
@@ -120,5 +132,8 @@ class StemcellProperties(msgspec.Struct, frozen=True):
     boot_mode: Annotated[
         str | None,
         Described(description="`legacy-bios`, `uefi` or `uefi-preferred`; else `uefi` for arm64, `legacy-bios` for x86_64"),
+    ] = None
+    tpm_support: Annotated[
+        Literal["v2.0"] | None, Described(description="NitroTPM of a heavy stemcell's VMs, which boot by UEFI then (ours)")
     ] = None
     tags: Annotated[dict[str, str], Described(description="of the image and its snapshot")] = {}

@@ -24,6 +24,14 @@ class BackendService(msgspec.Struct, frozen=True):
     ] = None
 
 
+class ShieldedVm(msgspec.Struct, frozen=True):
+    """shielded_vm of a VM; what is left out is as Google has it for the image."""
+
+    secure_boot: Annotated[bool | None, Described(description="only signed boot loaders and kernels")] = None
+    vtpm: Annotated[bool | None, Described(description="a virtual TPM 2.0")] = None
+    integrity_monitoring: Annotated[bool | None, Described(description="boots are compared with the first")] = None
+
+
 class VmProperties(msgspec.Struct, frozen=True):
     """A VM type with its extensions and AZ."""
 
@@ -66,6 +74,17 @@ class VmProperties(msgspec.Struct, frozen=True):
     tags: Annotated[tuple[str, ...], Described(description="network tags, with the networks' and env.bosh.groups")] = ()
     labels: Annotated[dict[str, str], Described(description="of the VM and its disks, from birth")] = {}
     node_group: Annotated[str | None, Described(description="sole-tenant node group; not for SPOT")] = None
+    shielded_vm: Annotated[
+        ShieldedVm | None,
+        Described(description="`secure_boot`, `vtpm`, `integrity_monitoring`; the image must boot by UEFI (ours)"),
+    ] = None
+    confidential_vm: Annotated[
+        Literal["SEV", "SEV_SNP", "TDX"] | None,
+        Described(description="memory is encrypted, by a machine type that can; such a VM is not migrated (ours)"),
+    ] = None
+    reservation: Annotated[
+        str | None, Described(description="reservation that the VM is taken from, by name; else any that fits (ours)")
+    ] = None
     placement_policy: Annotated[
         str | None, Described(description="resource policy for spread placement, by name: keeps VMs apart (ours)")
     ] = None
@@ -112,4 +131,7 @@ class StemcellProperties(msgspec.Struct, frozen=True):
     name: Annotated[str | None, Described(description="for labels")] = None
     version: Annotated[str | None, Described(description="for labels")] = None
     architecture: Annotated[str, Described(description="`x86_64` or `arm64`")] = "x86_64"
+    guest_os_features: Annotated[
+        tuple[str, ...], Described(description="of a heavy stemcell's image: `UEFI_COMPATIBLE` for shielded VMs, say (ours)")
+    ] = ()
     labels: Annotated[dict[str, str], Described(description="of the image (ours)")] = {}

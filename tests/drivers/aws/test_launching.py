@@ -54,6 +54,19 @@ def test_the_configurations_defaults_serve_where_a_vm_type_says_nothing(aws: Lab
     assert (disk["Encrypted"], disk["KmsKeyId"]) == ("true", "arn:key")
 
 
+def test_dedicated_hosts_and_capacity_reservations_are_asked_for(aws: Lab, helper: Helper) -> None:
+    """As the VM type names them."""
+    helper.vm(tenancy="host", host_id="h-0123456789abcdef0", capacity_reservation_id="cr-0123456789abcdef0")
+    form = _asked(aws, "RunInstances")
+    assert (form["Placement.Tenancy"], form["Placement.HostId"]) == ("host", "h-0123456789abcdef0")
+    target = "CapacityReservationSpecification.CapacityReservationTarget"
+    assert form[f"{target}.CapacityReservationId"] == "cr-0123456789abcdef0"
+    helper.vm(host_resource_group_arn="arn:hosts", capacity_reservation_resource_group_arn="arn:reservations")
+    form = _asked(aws, "RunInstances")
+    assert form["Placement.HostResourceGroupArn"] == "arn:hosts"
+    assert form[f"{target}.CapacityReservationResourceGroupArn"] == "arn:reservations"
+
+
 def test_a_public_address_is_asked_for_and_refused_for_several_networks(aws: Lab, helper: Helper) -> None:
     """EC2 gives it to one interface that is made with its VM."""
     helper.vm(auto_assign_public_ip=True)

@@ -67,6 +67,7 @@ def test_only_blocks_that_hold_something_are_uploaded_and_all_are_checked(
     [
         ({}, {"RootDeviceName": "/dev/xvda", "EnaSupport": "true", "SriovNetSupport": "simple", "BootMode": "legacy-bios"}),
         ({"architecture": "arm64"}, {"BootMode": "uefi", "Architecture": "arm64"}),
+        ({"tpm_support": "v2.0"}, {"BootMode": "uefi", "TpmSupport": "v2.0"}),
         (
             {"virtualization_type": "paravirtual", "kernel_id": "aki-1"},
             {"RootDeviceName": "/dev/sda1", "KernelId": "aki-1", "EnaSupport": None, "BootMode": None},

@@ -241,6 +241,24 @@ def test_a_backend_service_is_found_by_its_name_whether_regional_or_global(googl
     assert len(google.see("instanceGroups", "outside")["_members"]) == 1
 
 
+def test_trusted_launch_confidential_vms_and_reservations_are_asked_for(google: Lab, helper: Helper) -> None:
+    """In the API's own form; a confidential VM is not migrated. What is left out is left to Google."""
+    helper.vm(shielded_vm={"secure_boot": True, "vtpm": "false"}, confidential_vm="SEV_SNP", reservation="mine")
+    asked = next(json.loads(call.request.body) for call in google.proxy.calls if call.action == "POST instances")
+    assert asked["shieldedInstanceConfig"] == {"enableSecureBoot": True, "enableVtpm": False}
+    assert asked["confidentialInstanceConfig"] == {"enableConfidentialCompute": True, "confidentialInstanceType": "SEV_SNP"}
+    assert asked["scheduling"]["onHostMaintenance"] == "TERMINATE"
+    assert asked["reservationAffinity"] == {
+        "consumeReservationType": "SPECIFIC_RESERVATION",
+        "key": "compute.googleapis.com/reservation-name",
+        "values": ["mine"],
+    }
+    google.proxy.forget_calls()
+    helper.vm()
+    asked = next(json.loads(call.request.body) for call in google.proxy.calls if call.action == "POST instances")
+    assert not {"shieldedInstanceConfig", "confidentialInstanceConfig", "reservationAffinity"} & set(asked)
+
+
 def test_an_operation_that_is_not_known_yet_is_asked_for_again(google: Lab, helper: Helper) -> None:
     """Google's wait answers 404 for one that has just begun."""
     body = b'{"error": {"code": 404, "message": "The resource was not found", "errors": [{"reason": "notFound"}]}}'

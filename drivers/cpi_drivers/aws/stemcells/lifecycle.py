@@ -122,7 +122,10 @@ def _registered(
         "BlockDeviceMappings": [disk],
         "TagSpecifications": tags.specification(["image"], born),
     }
-    usual = "uefi" if properties.architecture == "arm64" else "legacy-bios"
+    by_uefi = properties.architecture == "arm64" or properties.tpm_support
+    usual = "uefi" if by_uefi else "legacy-bios"
+    if properties.tpm_support:
+        request["TpmSupport"] = properties.tpm_support
     if properties.virtualization_type == "hvm":
         request |= {"EnaSupport": True, "SriovNetSupport": "simple", "BootMode": properties.boot_mode or usual}
     elif properties.kernel_id:

@@ -142,6 +142,7 @@ def _request(
         "BlockDeviceMappings": disks.mappings,
         "TagSpecifications": _tag_specifications(account, wish),
         "Placement": _placement(wish, candidate),
+        "CapacityReservationSpecification": _reservation(wish),
         "KeyName": properties.key_name or settings.default_key_name,
         "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
         "MetadataOptions": _camelised(wish.metadata_options(settings)),
@@ -162,9 +163,23 @@ def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
 
 
 def _placement(wish: Wish, candidate: Candidate) -> Item:
-    wanted = {"AvailabilityZone": candidate.zone, "GroupName": wish.properties.placement_group}
+    wanted = {
+        "AvailabilityZone": candidate.zone,
+        "GroupName": wish.properties.placement_group,
+        "HostId": wish.properties.host_id,
+        "HostResourceGroupArn": wish.properties.host_resource_group_arn,
+    }
     tenancy = wish.properties.tenancy
     return {key: value for key, value in wanted.items() if value} | ({"Tenancy": tenancy} if tenancy != "default" else {})
+
+
+def _reservation(wish: Wish) -> Item:
+    target = {
+        "CapacityReservationId": wish.properties.capacity_reservation_id,
+        "CapacityReservationResourceGroupArn": wish.properties.capacity_reservation_resource_group_arn,
+    }
+    named = {key: value for key, value in target.items() if value}
+    return {"CapacityReservationTarget": named} if named else {}
 
 
 def _interfaces(account: Account, wish: Wish, made: list[Made]) -> Item:

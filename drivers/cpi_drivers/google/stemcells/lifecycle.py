@@ -86,7 +86,7 @@ def _imported(account: Account, properties: StemcellProperties, env_tags: Metada
         "name": str(stemcell_cid),
         "description": f"BOSH {properties.name or 'stemcell'} {properties.version or ''}".strip(),
         "rawDisk": raw,
-        "guestOsFeatures": [{"type": feature} for feature in _FEATURES],
+        "guestOsFeatures": [{"type": feature} for feature in dict.fromkeys([*_FEATURES, *properties.guest_os_features])],
         "architecture": _ARCHITECTURES[properties.architecture],
         "labels": tags.initial_tags(account, {**facts, **properties.labels, **env_tags}),
     }

@@ -41,6 +41,9 @@ def body(account: Account, wish: Wish, candidate: Candidate) -> Item:
             for one in properties.accelerators
         ],
         "resourcePolicies": _policies(account, wish, candidate),
+        "shieldedInstanceConfig": _shielded(wish),
+        "confidentialInstanceConfig": _confidential(wish),
+        "reservationAffinity": _reservation(wish),
     }
     return {key: value for key, value in wanted.items() if value}
 
@@ -102,7 +105,8 @@ def _local_ssds(wish: Wish, candidate: Candidate, place: str) -> list[Item]:
 def _scheduling(wish: Wish) -> Item:
     properties = wish.properties
     spot = properties.preemptible or properties.provisioning_model == "SPOT"
-    moves = properties.on_host_maintenance == "MIGRATE" and not spot and not properties.accelerators
+    stays = spot or properties.accelerators or properties.confidential_vm
+    moves = properties.on_host_maintenance == "MIGRATE" and not stays
     wanted: Item = {
         "automaticRestart": properties.automatic_restart and not spot,
         "onHostMaintenance": "MIGRATE" if moves else "TERMINATE",
@@ -115,6 +119,29 @@ def _scheduling(wish: Wish) -> Item:
         group = {"key": "compute.googleapis.com/node-group-name", "operator": "IN", "values": [properties.node_group]}
         wanted["nodeAffinities"] = [group]
     return wanted
+
+
+def _shielded(wish: Wish) -> Item:
+    asked = wish.properties.shielded_vm
+    if asked is None:
+        return {}
+    wanted = {
+        "enableSecureBoot": asked.secure_boot,
+        "enableVtpm": asked.vtpm,
+        "enableIntegrityMonitoring": asked.integrity_monitoring,
+    }
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _confidential(wish: Wish) -> Item:
+    kind = wish.properties.confidential_vm
+    return {"enableConfidentialCompute": True, "confidentialInstanceType": kind} if kind else {}
+
+
+def _reservation(wish: Wish) -> Item:
+    name = wish.properties.reservation
+    named = {"key": "compute.googleapis.com/reservation-name", "values": [name]}
+    return {"consumeReservationType": "SPECIFIC_RESERVATION", **named} if name else {}
 
 
 def _service_accounts(wish: Wish) -> list[Item]:
