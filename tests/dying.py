@@ -3,6 +3,7 @@
 "before" the step, "between" its doing and its record, or "after" its record.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -38,6 +39,15 @@ def answer(act: Callable[[dict[str, Any]], Any]) -> NoReturn:
             traceback.print_exc()
         sys.stderr.flush()
         os._exit(status)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room in the filesystem of a folder."""
+    with (folder / "filling").open("ab", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
 
 
 def lost(message: str) -> None:
@@ -80,6 +90,8 @@ def hurting(inner: _Step, request: dict[str, Any]) -> _Step:
 
 
 def _hurt(what: str, request: dict[str, Any]) -> None:
+    if what == "full":
+        fill(Path(request["state"]))
     if what == "process":
         os._exit(DIED)
     if what in {"agent", "vm"}:

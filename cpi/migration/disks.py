@@ -30,6 +30,9 @@ class Site:
         self.shell = shell
         self.listener: Callable[[Progress], None] = _nobody
 
+    jobs_are_down = False
+    """Whether this process has stopped them: what another one did it may have undone, and been unable to write that down."""
+
     def is_gone(self) -> bool:
         """Whether the cloud knows the VM no more; what cannot be told is taken to mean that it is there."""
         try:

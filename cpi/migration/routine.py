@@ -196,10 +196,24 @@ class _Going:
             ahead.pop(0)
 
     def _do(self, name: str) -> None:
-        part = partial(self._move.site.telling_its_loss, partial(STEPS[name].do, self._move))
+        part = partial(self._move.site.telling_its_loss, partial(self._part, name, self._move))
         self._move.site.listener = partial(self._journal.progressed, name)
         state = self._journal.doing(name, lambda: self._perform(name, State, part))
         self._move = msgspec.structs.replace(self._move, state=state)
+
+    def _part(self, name: str, move: Move) -> State:
+        if self._swapped:
+            return STEPS[name].do(move)
+        before = self._course.before
+        if "stop_jobs" in before[: before.index(name)] and not move.site.jobs_are_down:
+            _stop_again(move)
+        try:
+            return STEPS[name].do(move)
+        except errors.Error as error:
+            if not isinstance(error, errors.DiskNotFound) and _has_lost_its_disk(move):
+                lost = f"{move.state.disk_cid}, which was made for this move, is there no more: {error.message}"
+                raise errors.DiskNotFound(lost) from error
+            raise
 
     def _undo(self, name: str) -> None:
         undo = STEPS[name].undo
@@ -219,6 +233,24 @@ class _Going:
         lines += [f"undone: {what}" for what in self._journal.undone]
         lines += [f"left to do: {what}" for what in left]
         return MoveFailed("\n  ".join(lines), report=report, swapped=self._swapped, undone=self._journal.undone, left=left)
+
+
+def _stop_again(move: Move) -> None:
+    """For a step that needs the jobs down, where the process that stopped them may have started them again."""
+    if move.site.agent.get_state().job_state != jobs.STOPPED:
+        jobs.stop(move.site.agent)
+    move.site.jobs_are_down = True
+
+
+def _has_lost_its_disk(move: Move) -> bool:
+    """Whether the disk that was made is gone, as when a process undid the move and could not write that down."""
+    disk_cid = move.state.disk_cid
+    if disk_cid is None or disk_cid == move.order.old_disk_cid:
+        return False
+    try:
+        return not move.site.cloud.has_disk(disk_cid)
+    except errors.Error:
+        return False
 
 
 def _strategy(wanted: Strategy | str) -> Strategy | None:

@@ -20,6 +20,7 @@ from cpi.migration.report import Verify
 
 def _stop_jobs(move: Move) -> State:
     jobs.stop(move.site.agent)
+    move.site.jobs_are_down = True
     return move.state
 
 

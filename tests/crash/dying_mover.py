@@ -10,6 +10,7 @@ from cpi.durable.database import database
 from cpi.kit.waiting import wait_until
 from cpi.migration.durable import workflow
 from cpi.migration.durable.entry import Entry
+from cpi.migration.durable.records import Outcome, Standing
 from tests import dying
 
 _SECONDS = 300.0
@@ -26,15 +27,28 @@ def moved(request: dict[str, Any]) -> Any:
         move_id = request["move_id"]
         if request.get("again"):
             move_id = mover.start_again(mover.book.move(move_id))
+        elif request.get("resume"):
+            record = mover.book.move(move_id)
+            move_id = mover.start_again(record) if record.standing.is_over and record.standing is not Standing.MOVED else move_id
         elif "entry" in request and not _is_known(mover, move_id):
             mover.start(from_plain(request["entry"], Entry), move_id)
-        wait_until(
-            lambda: mover.book.move(move_id).standing.is_over and mover.is_idle,
-            f"the move {move_id}",
-            deadline_seconds=_SECONDS,
-            longest_pause_seconds=0.1,
-        )
-        return {**to_plain(mover.book.move(move_id).outcome), "move_id": move_id, "struck": request.get("struck", False)}
+        outcome = _ended(mover, move_id)
+        if request.get("resume") and outcome.disk_lost and not outcome.swapped and not outcome.left:
+            move_id = mover.start_again(mover.book.move(move_id))
+            outcome = _ended(mover, move_id)
+        return {**to_plain(outcome), "move_id": move_id, "struck": request.get("struck", False)}
+
+
+def _ended(mover: workflow.Engine, move_id: str) -> Outcome:
+    wait_until(
+        lambda: mover.book.move(move_id).standing.is_over and mover.is_idle,
+        f"the move {move_id}",
+        deadline_seconds=_SECONDS,
+        longest_pause_seconds=0.1,
+    )
+    outcome = mover.book.move(move_id).outcome
+    assert outcome is not None
+    return outcome
 
 
 def _is_known(mover: workflow.Engine, move_id: str) -> bool:

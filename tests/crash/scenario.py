@@ -100,6 +100,23 @@ class CrashScenario:
         self._assert_moved(self.finished(move_id, there, entry=entry), there)
         return bool(killed["status"] != 0)
 
+    def filled(self, strategy: Strategy, name: str, state: Path) -> None:
+        """The filesystem of the state folder gets full before this part; when there is room again, a resume finishes the move."""
+        move_id, there = uuid.uuid4().hex[:12], f"{strategy.value}: no room from {name} on"
+        move = {"database": f"sqlite:///{state}/moves.sqlite", "move_id": move_id}
+        ended = self._run(**move, entry=self._entry(strategy), at=name, when="before", hurt="full", state=str(state))
+        if ended["status"] == 0:  # what was there already had room for the rest of it
+            assert ended["outcome"]["struck"], f"{there}: {ended}"
+        else:
+            assert "cannot be written down" in ended["said"], f"{there}: {ended}"
+            assert "Traceback" not in ended["said"], f"{there}: {ended}"
+        self._wait_for_the_job(there)
+        self.vm.writer.wait_for_more(2)
+        (state / "filling").unlink()
+        again = self._run(**move, resume=True)
+        assert again["status"] == 0, f"{there}: {again}"
+        self._assert_moved(again["outcome"], there)
+
     def finished(self, move_id: str, there: str, **more: Any) -> dict[str, Any]:
         """What another process makes of a move that was left."""
         again = self._run(move_id=move_id, **more)
@@ -115,6 +132,8 @@ class CrashScenario:
         if report:
             self.vm.disk_cid = DiskCid(report["disk_cid"])
         self.vm.assert_well()
+        keys = self.vm.root / "vms" / self.vm.vm_cid / "state" / "ssh"
+        assert list(keys.glob("*.keys")) == [], f"{there}: a user was left in the guest"
         assert self.vm.disks() == {self.vm.disk_cid} | orphans, there
         for orphan in orphans:
             self.vm.cloud.delete_disk(orphan)
@@ -124,7 +143,7 @@ class CrashScenario:
 
     def _run(self, **request: Any) -> dict[str, Any]:
         folder = str(self._config.parent)
-        return self._processes.run(folder=folder, database=f"sqlite:///{folder}/state/moves.sqlite", **request)
+        return self._processes.run(folder=folder, **{"database": f"sqlite:///{folder}/state/moves.sqlite", **request})
 
     def _entry(self, strategy: Strategy) -> dict[str, Any]:
         if "copy" in strategy.value:
