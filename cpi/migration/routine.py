@@ -183,17 +183,20 @@ class _Going:
     def _after(self) -> None:
         ahead = list(self._course.after)
         with Undo() as interrupted:
-            interrupted.push("what an interrupted move had still to do", lambda: self._finish(ahead))
-            self._finish(ahead)
+            # one by one: where nothing can be written down any more, each of them is done all the same
+            for name in reversed(self._course.after):
+                interrupted.push(f"what was still to do ({STEPS[name].what})", partial(self._finish, ahead, name))
+            for name in self._course.after:
+                self._finish(ahead, name)
 
-    def _finish(self, ahead: list[str]) -> None:
-        while ahead:
-            name = ahead[0]
-            try:
-                repeated(partial(self._do, name), on=errors.Error, unless=(jobs.NotStarted, VmGone), attempts=_ATTEMPTS)
-            except errors.Error as error:
-                self._journal.left.append(f"{STEPS[name].what}: {error.message}")
-            ahead.pop(0)
+    def _finish(self, ahead: list[str], name: str) -> None:
+        if name not in ahead:
+            return
+        try:
+            repeated(partial(self._do, name), on=errors.Error, unless=(jobs.NotStarted, VmGone), attempts=_ATTEMPTS)
+        except errors.Error as error:
+            self._journal.left.append(f"{STEPS[name].what}: {error.message}")
+        ahead.remove(name)
 
     def _do(self, name: str) -> None:
         part = partial(self._move.site.telling_its_loss, partial(self._part, name, self._move))

@@ -11,7 +11,7 @@ from tests.crash.scenario import CrashScenario, boundaries
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(600)]
 
-_OFTEN = {(Strategy.COPY, "create_disk"), (Strategy.LIVE_COPY, "verify_live")}
+_OFTEN = {(Strategy.COPY, "create_disk"), (Strategy.COPY, "remove_old_disk"), (Strategy.LIVE_COPY, "verify_live")}
 _PARTS = [
     pytest.param(strategy, name, id=f"{strategy.value}-{name}", marks=() if (strategy, name) in _OFTEN else pytest.mark.nightly)
     for strategy in (Strategy.COPY, Strategy.LIVE_COPY)
