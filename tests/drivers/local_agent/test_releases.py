@@ -1,6 +1,7 @@
 """What `bosh create-env` and a director have an agent do for releases: blobs, packages, rendered templates, real jobs."""
 
 import base64
+import functools
 import hashlib
 import http.server
 import io
@@ -19,6 +20,7 @@ import pytest
 from tests.drivers.local_agent.conftest import MakeVm
 from tests.drivers.local_agent.vm import AgentSaysNoError, Vm, eventually, lives
 
+ROOT = Path(__file__).parents[3]
 _CTL = """#!/bin/bash
 set -e
 pidfile=/var/vcap/sys/run/web/web.pid
@@ -173,6 +175,33 @@ def test_the_hosts_own_var_vcap_is_as_before(make_vm: MakeVm) -> None:
     (vm.path / "launch.json").write_text(json.dumps({"isolate_mounts": True}))
     vm.start()
     assert not Path("/var/vcap/jobs").is_symlink()
+
+
+@pytest.mark.root
+def test_what_the_real_command_line_said_is_answered_as_it_accepted(make_vm: MakeVm) -> None:
+    """`bosh create-env` on record: every message again, with the ids that this agent gives instead of those on record."""
+    vm = make_vm()
+    (vm.path / "launch.json").write_text(json.dumps({"isolate_mounts": True}))
+    vm.start()
+    given: dict[str, str] = {}
+    for line in (ROOT / "fixtures/agent/bosh-cli-https.jsonl").read_text().splitlines():
+        exchange = json.loads(functools.reduce(lambda text, pair: text.replace(*pair), given.items(), line))
+        if "path" in exchange:
+            content = base64.b64decode(exchange["content"])
+            assert vm.http.put(vm.url.replace("/agent", exchange["path"]), content=content).status_code == exchange["status"]
+            continue
+        method, wanted = exchange["request"]["method"], exchange["response"]["value"]
+        if method == "get_state":
+            vm.wait_for_job_state(wanted["job_state"])
+            assert set(wanted) <= set(vm.call("get_state")) | {"processes"}
+            continue
+        value = vm.call(method, *exchange["request"]["arguments"])
+        if isinstance(value, dict) and "agent_task_id" in value:
+            value = vm.result(value)
+        if method == "compile_package":
+            given |= {wanted["result"][key]: value["result"][key] for key in ("sha1", "blobstore_id")}
+            wanted = value
+        assert value == wanted, method
 
 
 def test_without_mounts_of_its_own_a_vm_refuses_jobs_under_var_vcap(vm: Vm) -> None:
