@@ -105,12 +105,15 @@ def _through(relay: Relay, url: str) -> str:
     return address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{relay.port}").geturl()
 
 
-def test_who_gets_no_answer_is_told_though_the_way_looks_whole(postgres: str, relay: Relay) -> None:
+def test_who_gets_no_answer_is_told_though_the_way_looks_whole(
+    postgres: str, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Others may have the locks by then."""
     told: list[str] = []
     locks = PostgresLocks(_through(relay, postgres), told.append)
     assert locks.hold("a")
     relay.hang()
+    monkeypatch.setattr("cpi.durable.locks._ANSWER_SECONDS", 1)
     wait_until(lambda: bool(told), "it is told", deadline_seconds=_SECONDS)
     locks.close()
     assert "the database does not answer" in told[0]
