@@ -4,7 +4,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Final
 
-from cpi.kit import private_files
+from cpi.kit import ca_files
 from cpi_drivers.aws.settings import AwsSettings
 
 SHORT_MODELS: Final = str(Path(__file__).parent / "service_models")
@@ -38,6 +38,5 @@ def proxies(settings: AwsSettings, url: str) -> dict[str, str]:
 
 
 def ca_bundle(settings: AwsSettings) -> str | None:
-    """The path of a file with connection_options.ca_cert: the SDK takes nothing else."""
-    pem = settings.connection_options.ca_cert
-    return private_files.certificates(private_files.folder(), pem) if pem else None
+    """The path of a file with the CA certificates: the SDK takes nothing else."""
+    return ca_files.ca_bundle(settings.connection_options.ca_cert)

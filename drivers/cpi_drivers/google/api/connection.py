@@ -7,7 +7,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, Final
 
-from cpi.kit import private_files
+from cpi.kit import ca_files
 from cpi.kit.proxies import ProxyAddress
 from cpi_drivers.google.settings import GoogleSettings
 
@@ -39,6 +39,5 @@ def proxy_for(settings: GoogleSettings, url: str) -> ProxyAddress | None:
 
 
 def ca_bundle(settings: GoogleSettings) -> str | None:
-    """The path of a file with connection_options.ca_cert: the SDK takes nothing else."""
-    pem = settings.connection_options.ca_cert
-    return private_files.certificates(private_files.folder(), pem) if pem else None
+    """The path of a file with the CA certificates: the SDK takes nothing else."""
+    return ca_files.ca_bundle(settings.connection_options.ca_cert)
