@@ -58,6 +58,6 @@ def _run(
 ) -> Done:
     variables = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home), "COLUMNS": "200", **environment}
     command = [*program, *map(str, arguments)]
-    done = child.run(command, answers.encode(), variables, deadline_seconds=_SECONDS, grace_seconds=1, start=start)
+    done = child.run(command, answers.encode(), variables, deadline_seconds=_SECONDS, grace_seconds=_SECONDS, start=start)
     assert done.ended == "by itself", done
     return Done(done.exit_status, done.stdout.decode(), done.stderr.decode())
