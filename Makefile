@@ -9,7 +9,7 @@ PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick chaos nightly bench format docs constraints release ready-to-demo ready-to-test
+.PHONY: help demo test quick chaos nightly bench format docs constraints release wheel ready-to-demo ready-to-test
 
 help: ## tell what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -50,9 +50,15 @@ docs: ready-to-test ## write again what is generated: docs/contract.md and the t
 release: ## build the BOSH release into dist/, with Python alone (ARGS="--clouds aws", "--final", "--help")
 	@$(PYTHON) -m release.builder $(ARGS)
 
-constraints: ready-to-test ## write constraints.txt again, from what is installed in .venv, and release/wheels from it
+constraints: ready-to-test ## write constraints.txt again, from what is installed in .venv, with the digests (needs uv), and release/wheels
 	$(BIN)/python -m tests.house.constraints
+	$(BIN)/python -m tests.house.dependencies
 	$(BIN)/python -m release.builder lock
+
+wheel: ready-to-test ## build the wheel and the sdist into dist/, and what they run with as CycloneDX
+	rm -f dist/multicpi-*.whl dist/multicpi-*.tar.gz dist/multicpi-*.cdx.json
+	$(BIN)/python -m hatchling build --target wheel --target sdist --directory dist
+	$(BIN)/python -m tests.house.dependencies sbom dist
 
 ready-to-demo:
 	@$(PYTHON) .ci/prepare.py demo

@@ -65,7 +65,12 @@ def database(url: str | None = None, name: str = "moves") -> Database:
     address = urlsplit(url)
     if address.scheme not in _POSTGRES:
         raise errors.CpiError(f"{scrubbed(url)!r} is no database: give postgresql://USER@HOST/NAME or sqlite:///PATH")
-    return Database(address._replace(scheme="postgresql").geturl(), None)
+    return Database(address._replace(scheme="postgresql", query=_in_utf8(address.query)).geturl(), None)
+
+
+def _in_utf8(query: str) -> str:
+    """Texts come as text whatever the database's encoding is, unless the operator says another."""
+    return query if "client_encoding=" in query else "&".join(filter(None, (query, "client_encoding=utf8")))
 
 
 def _state_folder() -> Path:

@@ -30,6 +30,7 @@ try:
         SetWorkflowAttributes,
         SetWorkflowID,
         WorkflowSerializationFormat,
+        _sys_db,
         error,
     )
     from dbos._serialization import DefaultSerializer
@@ -49,6 +50,16 @@ def _refuse_pickle(_serializer: DefaultSerializer, _kept: str) -> Any:
     raise ValueError("it is pickled, and a pickle is not read")
 
 
+_DISK_FULL: Final = "53100"
+_passes: Callable[[Exception], bool] = vars(_sys_db)["retriable_postgres_exception"]
+
+
+def _passes_soon(failure: Exception) -> bool:
+    """A full disk does not pass by itself, and DBOS would ask for ever what it was not let write, with the jobs down."""
+    return _passes(failure) and getattr(getattr(failure, "orig", None), "sqlstate", None) != _DISK_FULL
+
+
+vars(_sys_db)["retriable_postgres_exception"] = _passes_soon
 DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]  # DBOS picks it for a row that asks for it
 logging.getLogger("dbos").setLevel(logging.CRITICAL)  # rows that cannot be read are told by those who list them
 

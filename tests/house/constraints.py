@@ -19,13 +19,13 @@ def main() -> None:
     """Write the file; what belongs to another Python or system keeps the line it had."""
     pins = (line.split("==") for line in FILE.read_text(encoding="utf-8").splitlines() if "==" in line)
     pinned = {canonicalize_name(name): version for name, version in pins}
-    wanted = dict.fromkeys(_names(Requirement("multicpi[all,dev]"), set()))
+    wanted = dict.fromkeys(names(Requirement("multicpi[all,dev]"), set()))
     versions = {name: _installed(name) or pinned.get(name) for name in wanted}
     lines = [f"{name}=={version}\n" for name, version in sorted(versions.items()) if version]
     FILE.write_text(_HEAD + "".join(lines), encoding="utf-8")
 
 
-def _names(requirement: Requirement, seen: set[tuple[str, frozenset[str]]]) -> Iterator[NormalizedName]:
+def names(requirement: Requirement, seen: set[tuple[str, frozenset[str]]]) -> Iterator[NormalizedName]:
     """The names of all that the requirement brings, itself left out; for any Python and system."""
     found = (canonicalize_name(requirement.name), frozenset(requirement.extras))
     if found in seen or not _installed(found[0]):
@@ -35,7 +35,7 @@ def _names(requirement: Requirement, seen: set[tuple[str, frozenset[str]]]) -> I
         needed = Requirement(text)
         if _applies(needed, found[1]):
             yield canonicalize_name(needed.name)
-            yield from _names(needed, seen)
+            yield from names(needed, seen)
 
 
 def _applies(needed: Requirement, extras: frozenset[str]) -> bool:

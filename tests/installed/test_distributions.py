@@ -1,7 +1,9 @@
 """What is in the wheel, and that the sdist makes the same."""
 
+import os
 import tarfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 from tests.house.source import tracked
@@ -34,5 +36,21 @@ def test_the_sdist_makes_the_same_wheel(distributions: dict[str, Path], tmp_path
     with tarfile.open(distributions[".gz"]) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
-    again = build(tmp_path / "built", source)[".whl"]
-    assert _contents(again) == _contents(distributions[".whl"])
+    again = build(tmp_path / "built", source)
+    assert _contents(again[".whl"]) == _contents(distributions[".whl"])
+
+
+def test_two_builds_are_the_same_bytes(distributions: dict[str, Path], tmp_path: Path) -> None:
+    """Elsewhere, of files of another time: whoever builds a version can compare."""
+    with tarfile.open(distributions[".gz"]) as archive:
+        archive.extractall(tmp_path / "one", filter="data")
+        archive.extractall(tmp_path / "other", filter="data")
+    for path in (tmp_path / "other").rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    one, other = (_digests(build(tmp_path / f"built-{name}", next((tmp_path / name).iterdir()))) for name in ("one", "other"))
+    assert one == other
+    assert other[".whl"] == _digests(distributions)[".whl"]
+
+
+def _digests(built: dict[str, Path]) -> dict[str, str]:
+    return {suffix: sha256(path.read_bytes()).hexdigest() for suffix, path in built.items()}

@@ -50,8 +50,13 @@ class Teller:
         return move_id in self._cancelled
 
     def end(self, move_id: str) -> None:
-        """The move is over; its last events are written."""
-        self._flush(move_id)
+        """The move is over; its last events are written.
+
+        By a thread of its own: what the thread of a work asks the engine is kept as a step of it, also that it failed.
+        """
+        writer = threading.Thread(target=self._flush, args=(move_id,), name="last words")
+        writer.start()
+        writer.join()
         with self._guard:
             self._recent.pop(move_id, None)
             self._changed.discard(move_id)

@@ -143,10 +143,12 @@ class Engine:
         self.teller.begin(workflow_id)
 
     def end(self, workflow_id: str) -> None:
-        """It has ended."""
-        self.teller.end(workflow_id)
-        with self._guard:
-            self._active.discard(workflow_id)
+        """It has ended, though its last events may not be written down."""
+        try:
+            self.teller.end(workflow_id)
+        finally:
+            with self._guard:
+                self._active.discard(workflow_id)
 
 
 _engine: Engine | None = None
