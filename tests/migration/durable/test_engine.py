@@ -13,9 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg
 import pytest
-from dbos import _sys_db, error
+from dbos import error
 from dbos._sys_db import SystemDatabase
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -124,17 +123,6 @@ def test_nothing_secret_is_kept(make_vm: MakeVm, config: Path, kept: Database) -
     assert all(secret.encode() not in path.read_bytes() for path in files for secret in secrets)
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
     assert oct(kept.path.parent.stat().st_mode & 0o777) == "0o700"
-
-
-def test_a_full_disk_of_postgresql_is_not_waited_for() -> None:
-    """The jobs are down meanwhile; what passes by itself, as too many sessions, is waited for as ever."""
-
-    def failure(kind: type[psycopg.OperationalError]) -> OperationalError:
-        return OperationalError("INSERT", {}, kind("no"))
-
-    passes = vars(_sys_db)["retriable_postgres_exception"]
-    assert passes(failure(psycopg.errors.TooManyConnections))
-    assert not passes(failure(psycopg.errors.DiskFull))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from dbos import _sys_db
+from sqlalchemy.exc import OperationalError
 
 from cpi.contract import errors
 from cpi.contract.units import MiB
@@ -105,3 +107,14 @@ def test_a_database_of_another_encoding_does(made: Server, config: Path, encodin
 
 def _nothing() -> tuple[Any, Any, Any]:
     return "vm-0", "disk-0", MiB(1)
+
+
+def test_a_full_disk_of_postgresql_is_not_waited_for() -> None:
+    """The jobs are down meanwhile; what passes by itself, as too many sessions, is waited for as ever."""
+
+    def failure(kind: type[psycopg.OperationalError]) -> OperationalError:
+        return OperationalError("INSERT", {}, kind("no"))
+
+    passes = vars(_sys_db)["retriable_postgres_exception"]
+    assert passes(failure(psycopg.errors.TooManyConnections))
+    assert not passes(failure(psycopg.errors.DiskFull))
