@@ -1,5 +1,6 @@
 """Tags and labels: what everything made carries from birth, and metadata cut to what a cloud allows."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +11,7 @@ MADE_BY: Final = "multicpi"
 DIRECTOR: Final = "multicpi-director"
 REQUEST: Final = "multicpi-request"
 TOKEN: Final = "multicpi-token"  # noqa: S105 - the name of a tag
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 BOSH_NAMES: Final = frozenset(
@@ -67,7 +69,7 @@ def fitted(
     kept = sum(name not in present for name in first)
     room = limits.number - len(present)
     for key, value in metadata.items():
-        name = spelled(str(key))[: limits.key]
+        name = spelled(_printable(key))[: limits.key]
         if not name or value is None:
             continue
         if name not in present and name not in fitting:
@@ -75,5 +77,10 @@ def fitted(
                 continue
             room -= 1
             kept -= name in first
-        fitting[name] = spelled(str(value))[: limits.value]
+        fitting[name] = spelled(_printable(value))[: limits.value]
     return fitting
+
+
+def _printable(said: Any) -> str:
+    """Without what no XML, and no cloud's console, can show: one such character ends the whole call."""
+    return _UNPRINTABLE.sub(" ", str(said))

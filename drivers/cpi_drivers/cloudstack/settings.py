@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
+from cpi.kit.proxies import Proxies
 from cpi.kit.settings import Secret, read_settings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -139,7 +140,7 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     """The certificates to trust: PEM, or the path of a file."""
 
     proxy: str | None = None
-    """The URL of a proxy."""
+    """The URL of a proxy. Default: what http_proxy, https_proxy and no_proxy of the environment say."""
 
     proxy_host: str | None = None
     """The name of a proxy: the Java CPI's words for it are these four."""
@@ -249,9 +250,10 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
 
     @property
     def proxy_url(self) -> str | None:
-        """The proxy, its login included."""
+        """The proxy on the way to the endpoint, its login included."""
         if not self.proxy_host:
-            return self.proxy
+            named = Proxies.of_environment().for_url(self.endpoint)
+            return self.proxy or (named.url if named else None)
         password = self.proxy_password.reveal() if self.proxy_password else ""
         login = f"{quote(self.proxy_user, safe='')}:{quote(password, safe='')}@" if self.proxy_user else ""
         return f"http://{login}{self.proxy_host}:{self.proxy_port}"

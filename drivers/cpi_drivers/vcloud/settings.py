@@ -106,7 +106,7 @@ class VcloudSettings(msgspec.Struct, frozen=True):
     """The certificates to trust: PEM, or the path of a file. Default: those that the system trusts."""
 
     proxy: str | None = None
-    """The URL of a proxy."""
+    """The URL of a proxy. Default: what http_proxy, https_proxy and no_proxy of the environment say."""
 
     cache_folder: str | None = None
     """Where sessions and ids are kept between calls. Default: $XDG_CACHE_HOME/multicpi, ~/.cache/multicpi."""

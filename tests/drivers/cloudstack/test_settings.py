@@ -112,5 +112,24 @@ def test_calls_go_by_way_of_the_proxy(tmp_path: Path, words: str) -> None:
     assert set(asked) == {("http://cloud.example/client/api", f"Basic {login}")}
 
 
+@pytest.mark.parametrize(("bypassed", "by_proxy"), [("", True), ("10.0.0.0/8,127.0.0.0/8", False)])
+def test_without_a_setting_the_environment_names_the_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypassed: str, *, by_proxy: bool
+) -> None:
+    """As the official jobs export it; no_proxy is heeded, and libcloud's own reading is not. A proxy is asked for whole URLs."""
+    asked: list[str] = []
+
+    def either(request: Request) -> Answer:
+        asked.append(request.path)
+        return _no_vm(request)
+
+    with web_server(either) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", bypassed)
+        with cpi.connect(config(tmp_path, endpoint=f"{url}/client/api")) as cloud:
+            assert cloud.has_vm(VmCid("x")) is False
+    assert set(asked) == {f"{url}/client/api" if by_proxy else "/client/api"}
+
+
 def _no_vm(_: Request) -> Answer:
     return Answer(200, b'{"listvirtualmachinesresponse": {}}')

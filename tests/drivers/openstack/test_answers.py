@@ -1,5 +1,6 @@
 """What the driver makes of answers that a control plane gives seldom: each service's are told by the test, on loopback."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -375,3 +376,23 @@ def test_a_region_that_there_is_not_is_told_with_those_that_there_are(stub: Stub
     """The catalogue knows them."""
     with connected(stub, tmp_path, region="three") as cloud, pytest.raises(errors.CpiError, match="in the regions: one, two"):
         cloud.has_vm(VM)
+
+
+@pytest.mark.parametrize(("bypassed", "by_proxy"), [("", True), ("127.0.0.1", False)])
+def test_without_a_setting_the_environment_names_the_proxy(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypassed: str, *, by_proxy: bool
+) -> None:
+    """As the official jobs export it. A proxy is asked for whole URLs."""
+    asked: list[str] = []
+
+    def proxy(request: Request) -> Answer:
+        asked.append(request.path)
+        return stub(dataclasses.replace(request, path=request.path.removeprefix(stub.url)))
+
+    with web_server(proxy) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", bypassed)
+        with connected(stub, tmp_path) as cloud:
+            assert not cloud.has_vm(VM)
+    wanted = [f"{stub.url}/identity/v3/auth/tokens", f"{stub.url}/nova/v2/servers/{VM}"]
+    assert asked == (wanted if by_proxy else [])

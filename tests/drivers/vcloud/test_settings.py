@@ -130,3 +130,22 @@ def _no_vm(request: Request) -> Answer:
     if request.path == "/api/query":
         return Answer(200, _NONE)
     return Answer(403, b'<Error minorErrorCode="ACCESS_TO_RESOURCE_IS_FORBIDDEN" message="no"/>')
+
+
+@pytest.mark.parametrize(("bypassed", "by_proxy"), [("", True), ("127.0.0.1", False)])
+def test_without_a_setting_the_environment_names_the_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypassed: str, *, by_proxy: bool
+) -> None:
+    """As the official jobs export it. A proxy is asked for whole URLs."""
+    asked: list[str] = []
+
+    def either(request: Request) -> Answer:
+        asked.append(request.path)
+        return Answer(404, b"")
+
+    with web_server(either) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", bypassed)
+        with cpi.connect(config(tmp_path, url=url)) as cloud, pytest.raises(errors.CpiError, match="is no Cloud Director"):
+            cloud.has_vm(VmCid("urn:vcloud:vm:00000000-0000-4000-8000-000000000001"))
+    assert set(asked) == {f"{url}/api/versions" if by_proxy else "/api/versions"}

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import socketserver
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,43 @@ def test_a_missing_privilege_is_named_with_what_it_is_missing_on() -> None:
     fault: Any = vim.fault.NoPermission(object=vim.ResourcePool("resgroup-8"), privilegeId="Resource.AssignVMToPool")
     told = refusal("CloneVM_Task", fault)
     assert told.message.endswith("NoPermission: the privilege Resource.AssignVMToPool on ResourcePool resgroup-8 is missing")
+
+
+@pytest.mark.parametrize(("bypassed", "by_proxy"), [("", True), (".invalid", False)])
+def test_the_environment_names_the_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypassed: str, *, by_proxy: bool
+) -> None:
+    """For calls and for files, as the official jobs export it; it is asked for a way to the vCenter."""
+    asked: list[str] = []
+
+    class Proxy(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().decode().strip())
+            self.wfile.write(b"HTTP/1.0 403 Forbidden\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("no_proxy", bypassed)
+        try:
+            client = _client(tmp_path)
+            with pytest.raises(errors.CloudError, match=r"vcenter\.invalid:443"):
+                client.find("DC0")
+            with pytest.raises(errors.CloudError, match=r"vcenter\.invalid:443"):
+                client.upload("PUT", urlsplit("https://vcenter.invalid/x"), iter([b""]), {"Content-Length": "0"})
+        finally:
+            server.shutdown()
+            thread.join()
+    assert {line.rpartition(" ")[0] for line in asked} == ({"CONNECT vcenter.invalid:443"} if by_proxy else set())
+
+
+def test_a_proxy_that_wants_a_login_is_refused_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would show the login to the vCenter too."""
+    monkeypatch.setenv("https_proxy", "http://user:word-of-the-proxy@127.0.0.1:3128")
+    with pytest.raises(errors.CpiError, match="a proxy with a login is not supported here") as caught:
+        _client(tmp_path).find("DC0")
+    assert "word-of-the-proxy" not in caught.value.message
 
 
 # ---------------------------------------------------------------------- questions

@@ -24,6 +24,13 @@ def test_names_and_values_are_cut_and_nulls_left_out() -> None:
     assert fitted(metadata, _LIMITS) == {"much ": "value ", "n": "7"}
 
 
+def test_characters_that_no_cloud_can_show_become_blanks() -> None:
+    """An escape of a terminal, half a character: vSphere's XML, for one, cannot hold them, and the call would end."""
+    limits = Limits(key=20, value=20, number=20)
+    metadata = {"a\x1bb": "x\x00y\ud800z\x7f", "tab": "a\tb\nc", "letters": "Größe ✓"}
+    assert fitted(metadata, limits, first=()) == {"a b": "x y z ", "tab": "a\tb\nc", "letters": "Größe ✓"}
+
+
 def test_a_directors_names_always_find_room() -> None:
     """However many other tags there are, on the thing or in the call."""
     crowd = {f"x{number}": "" for number in range(50)}

@@ -257,6 +257,7 @@ class _Connection(CloudStackConnection):
             proxy_url=settings.proxy_url,
         )
         self._path = url.path or "/"
+        self._proxy = settings.proxy_url
         self._trusted = trusted
 
     def ask(self, parameters: Mapping[str, str]) -> _AsItCame:
@@ -280,6 +281,9 @@ class _Connection(CloudStackConnection):
         super().connect(*arguments, **more)  # type: ignore[no-untyped-call]  # as above
         connection: Any = self.connection
         connection.session.get_redirect_target = lambda _answer: None  # whoever it leads to would get the key and the signed call
+        connection.session.trust_env = False  # the environment was read, by one rule for all clouds
+        if self._proxy is None:
+            connection.session.proxies = {}
         connection.verify = self._trusted is not False
         connection.ca_cert = self._trusted if isinstance(self._trusted, str) else None
 

@@ -20,6 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
 from cpi.kit import private_files
+from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import remember, scrubbed
 from cpi.kit.retrying import repeated
 from cpi_drivers.openstack.api import connection
@@ -264,11 +265,9 @@ class Client:
     def _connected(self) -> session.Session:
         options = self._options
         http = requests.Session()
-        http.trust_env = options.proxy is None
-        if options.proxy:
-            http.proxies = {"http": options.proxy, "https": options.proxy}
+        http.trust_env = False
         for scheme in ("http://", "https://"):
-            http.mount(scheme, _Patient((options.connect_timeout, options.read_timeout)))
+            http.mount(scheme, _Patient((options.connect_timeout, options.read_timeout), options.proxy))
         return session.Session(auth=self._auth, session=http, verify=self._trusted(), user_agent="multicpi", redirect=False)
 
     def _trusted(self) -> bool | str:
@@ -294,15 +293,20 @@ class BinaryFile(Protocol):
 
 
 class _Patient(session.TCPKeepAliveAdapter):
-    """keystoneauth's adapter, with a timeout for connecting and one for reading."""
+    """keystoneauth's adapter, with timeouts, and a proxy: the configuration's or the environment's."""
 
-    def __init__(self, timeout: tuple[float, float]) -> None:
+    def __init__(self, timeout: tuple[float, float], proxy: str | None) -> None:
         self._timeout = timeout
+        self._proxy = proxy
+        self._environment = Proxies.of_environment()
         super().__init__(pool_connections=20, pool_maxsize=50)
 
     def send(self, request: Any, **how: Any) -> Any:  # type: ignore[override]  # requests spells out each argument
         """With our timeout in place of none."""
-        return super().send(request, **{**how, "timeout": self._timeout})
+        named = self._environment.for_url(request.url)
+        proxy = self._proxy or (named.url if named else None)
+        proxies = {"http": proxy, "https": proxy} if proxy else {}
+        return super().send(request, **{**how, "timeout": self._timeout, "proxies": proxies})
 
 
 def _credentials(settings: OpenStackSettings) -> dict[str, str | None]:

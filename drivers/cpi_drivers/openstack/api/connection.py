@@ -32,7 +32,7 @@ class ConnectionOptions(msgspec.Struct, frozen=True):
     """Seconds without a byte of the answer."""
 
     proxy: str | None = None
-    """The URL of a proxy."""
+    """The URL of a proxy. Default: what http_proxy, https_proxy and no_proxy of the environment say."""
 
     @property
     def is_pem(self) -> bool:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from cpi.contract import errors
+from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import Overdue, wait_until
@@ -311,7 +312,9 @@ def _pool(settings: VcloudSettings) -> urllib3.PoolManager:
     }
     if settings.root.startswith("https:"):
         options["ssl_context"] = _trust(settings)
-    return urllib3.ProxyManager(settings.proxy, **options) if settings.proxy else urllib3.PoolManager(**options)
+    named = Proxies.of_environment().for_url(settings.root)
+    proxy = settings.proxy or (named.url if named else None)
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
 
 def _trust(settings: VcloudSettings) -> ssl.SSLContext:

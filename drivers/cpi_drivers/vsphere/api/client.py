@@ -347,7 +347,10 @@ class Client:
         return content.about, content
 
     def _new_stub(self, version: str, path: str = "/sdk") -> Any:
+        proxy = connection.proxy_to(self.where) or (None, 80)
         return SoapStubAdapter(
+            httpProxyHost=proxy[0],
+            httpProxyPort=proxy[1],
             host=self.where.host,
             path=path,
             port=self.where.port if self.where.secure else -self.where.port,

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cpi.contract import errors
+from cpi.kit.proxies import Proxies
 
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -55,10 +56,10 @@ def trust(ca_cert: str | None, setting: str, *, verify: bool) -> ssl.SSLContext:
 class _Pinned(http.client.HTTPSConnection):
     """To a server whose certificate has a thumbprint that the vCenter tells: it is the issuer that vouches for its hosts."""
 
-    def __init__(self, where: Address, timeout: float, thumbprint: str) -> None:
+    def __init__(self, first: tuple[str, int], timeout: float, thumbprint: str) -> None:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        super().__init__(where.host, where.port, timeout=timeout, context=context)
+        super().__init__(*first, timeout=timeout, context=context)
         self._thumbprint = thumbprint
 
     def connect(self) -> None:
@@ -73,8 +74,25 @@ def connection(
     where: Address, context: ssl.SSLContext, timeout: float, thumbprint: str | None = None
 ) -> http.client.HTTPConnection:
     """For files, which go by HTTP. With a thumbprint the server's certificate must have that one."""
+    by = proxy_to(where)
+    first = by or (where.host, where.port)
+    made: http.client.HTTPConnection
     if where.secure and thumbprint:
-        return _Pinned(where, timeout, thumbprint)
-    if where.secure:
-        return http.client.HTTPSConnection(where.host, where.port, timeout=timeout, context=context)
-    return http.client.HTTPConnection(where.host, where.port, timeout=timeout)
+        made = _Pinned(first, timeout, thumbprint)
+    elif where.secure:
+        made = http.client.HTTPSConnection(*first, timeout=timeout, context=context)
+    else:
+        made = http.client.HTTPConnection(*first, timeout=timeout)
+    if by is not None:
+        made.set_tunnel(where.host, where.port)
+    return made
+
+
+def proxy_to(where: Address) -> tuple[str, int] | None:
+    """The proxy on the way, as http_proxy, https_proxy and no_proxy say. Raises CpiError if it wants a login."""
+    named = Proxies.of_environment().for_url(where.url)
+    if named is None:
+        return None
+    if named.user or named.password:
+        raise errors.CpiError(f"the proxy {named.place} to {where.url}: a proxy with a login is not supported here")
+    return named.host, named.port
