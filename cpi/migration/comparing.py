@@ -111,15 +111,30 @@ if [ -s "$W/complaints" ]; then unreadable; fi
 sort -T "$W" -zu "$W/differing" >"$W/unproven"
 """
 
-# What differs though it did not change: it would never be the same.
+# Of names, those that lie in none of the others.
+_TOPMOST: Final = r"""
+topmost() {
+  perl -0ne '
+    chomp;
+    push @all, $_;
+    $is{$_} = 1;
+    END { for (@all) { (my $around = $_) =~ s{/[^/]*\z}{}s; print "$_\0" unless $is{$around} } }'
+}
+"""
+
+# What differs though it did not change: it would never be the same. What lies on the new disk alone came and went while a pass
+# looked at it: the next one removes it, with all that is in it.
 LASTING: Final = f"""
 gently
-{_COMPARING}
+{_COMPARING}{_TOPMOST}
 walk "$T" "$W/there"
 differ "$W/base" "$W/there" >"$W/differing"
 if [ -s "$W/differing" ]; then
   changes >"$W/numbers"
-  sort -T "$W" -zu "$W/differing" | comm -z -23 - "$W/changed"
+  sort -T "$W" -zu "$W/differing" | comm -z -23 - "$W/changed" >"$W/lasting"
+  paths <"$W/base" >"$W/known"
+  comm -z -23 "$W/lasting" "$W/known" | topmost >>"$W/more"
+  comm -z -12 "$W/lasting" "$W/known"
 fi
 """
 

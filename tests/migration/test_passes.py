@@ -107,6 +107,25 @@ def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, change:
     assert told(target) == told(store)
 
 
+def test_what_came_and_went_while_a_pass_looked_at_it_is_no_fault(guest: Guest) -> None:
+    """A name that is made and removed all the time may be copied though no listing has it: the last pass takes it away."""
+    store, target = Path(guest.store), Path(guest.target)
+    plant(store)
+    _copied(guest)
+    verifying.verify_all(guest)
+    copying.copy_changes(guest, _LIMITS, 2, _nobody)
+    times = {folder: (folder.stat().st_atime_ns, folder.stat().st_mtime_ns) for folder in (target, target / "db")}
+    (target / "db" / "MANIFEST.part").write_text("was there for a moment")
+    (target / "of a moment" / "inner").mkdir(parents=True)
+    (target / "of a moment" / "inner" / "file").write_text("so was this")
+    for folder, when in times.items():
+        os.utime(folder, ns=when)
+    verifying.check_lasting(guest)
+    copying.copy_last(guest, 3)
+    assert verifying.verify_changes(guest).differing == 0
+    assert told(target) == told(store)
+
+
 @pytest.mark.parametrize("limit", [0, 500_000], ids=["cp", "rsync"])
 def test_holes_are_no_work(guest: Guest, kind: str, limit: int) -> None:
     """A file of a TiB with a few bytes in it: to read it takes longer than a test may. A pass counts what is allocated."""
