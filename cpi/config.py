@@ -73,7 +73,7 @@ def refuse_half_characters(document: Mapping[str, Any], what: str) -> None:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start : error.start + 1].encode(errors="backslashreplace").decode()
-        raise errors.CpiError(f"{what} holds {half}, which is half a character") from None
+        raise errors.CpiError(f"{what} holds {half}, which is an unpaired surrogate") from None
 
 
 def plugin_of(document: Mapping[str, Any]) -> str:

@@ -102,9 +102,7 @@ def _entry_points() -> "list[EntryPoint]":
     taken: dict[str, str] = {name: f"cpi_drivers.{name}" for name in _own_names()}
     for entry in found:
         if taken.setdefault(entry.name, entry.value) != entry.value:
-            raise errors.CpiError(
-                f"two drivers call themselves {entry.name!r}: {taken[entry.name]} and {entry.value}; uninstall one"
-            )
+            raise errors.CpiError(f"two drivers are named {entry.name!r}: {taken[entry.name]} and {entry.value}; uninstall one")
     return found
 
 
@@ -112,4 +110,4 @@ def _entry_point(name: str) -> "EntryPoint":
     for entry in _entry_points():
         if entry.name == name:
             return entry
-    raise errors.CpiError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
+    raise errors.CpiError(f"unknown driver {name!r}; known drivers: {', '.join(driver_names())}")

@@ -77,7 +77,7 @@ class HttpsTransport:
             if response.status_code == httpx.codes.OK and isinstance(document, Mapping):
                 return document
         raise AgentUnreachable(
-            f"{method}: what is at {self._where} is no agent: HTTP {response.status_code}, {len(response.content)} bytes"
+            f"{method}: {self._where} is not an agent: HTTP {response.status_code}, {len(response.content)} bytes"
         )
 
 

@@ -135,7 +135,7 @@ class NatsBus:
             document = json.loads(data)
             if isinstance(document, Mapping):
                 return document
-        raise AgentUnreachable(f"{method}: what answers for the agent {agent_id} is no agent: {len(data)} bytes, no JSON object")
+        raise AgentUnreachable(f"{method}: invalid answer for the agent {agent_id}: {len(data)} bytes, no JSON object")
 
     def close(self) -> None:
         """Leave the bus; the agents go on."""

@@ -306,4 +306,4 @@ def _shaped(method: str, answer: object, wanted: type[T]) -> T:
     try:
         return from_plain(answer, wanted)
     except msgspec.ValidationError as error:
-        raise AgentTaskFailed(f"{method}: the agent answered what it should not: {error}") from error
+        raise AgentTaskFailed(f"{method}: invalid answer from the agent: {error}") from error

@@ -41,15 +41,15 @@ def faults_of(reach: Reach) -> list[str]:
         address = urlsplit(reach.url)
         _ = address.port
     except ValueError as error:
-        return [f"agent.url: {reach.url!r} is no URL: {error}"]
+        return [f"agent.url: {reach.url!r} is not a valid URL: {error}"]
     if address.password or address.username:
         return [
-            "agent.url: it holds a password, which would be kept in the database: put USER:PASSWORD into a file (agent.login)"
+            "agent.url: it contains a password, which would be stored in the database; put USER:PASSWORD in a file (agent.login)"
         ]
     wanted = {"https": ("login",), "nats": ("agent_id",), "tls": ("agent_id",)}.get(address.scheme)
     if wanted is None or not address.hostname:
         return [f"agent.url: {reach.url!r} is neither https://HOST:PORT nor nats://HOST:PORT"]
-    return [f"agent.{name}: an agent at {address.scheme}:// needs it" for name in wanted if getattr(reach, name) is None]
+    return [f"agent.{name}: required for an agent at {address.scheme}://" for name in wanted if getattr(reach, name) is None]
 
 
 def reached(reach: Reach, cloud: Cloud, vm_cid: VmCid, made: contextlib.ExitStack, deadlines: Deadlines | None = None) -> Agent:
@@ -63,9 +63,7 @@ def reached(reach: Reach, cloud: Cloud, vm_cid: VmCid, made: contextlib.ExitStac
 
 def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent:
     if not isinstance(cloud, ShowsAgentSettings):
-        raise errors.CpiError(
-            f"the driver {cloud.name} can not tell how its agents are reached: name the agent's URL (--agent-url)"
-        )
+        raise errors.CpiError(f"the driver {cloud.name} does not report how to reach its agents; use --agent-url")
     from cpi.agent import https
 
     return https.from_settings(cloud.agent_settings(vm_cid), deadlines)
@@ -74,7 +72,7 @@ def _by_cloud(cloud: Cloud, vm_cid: VmCid, deadlines: Deadlines | None) -> Agent
 def _by_https(reach: Reach, deadlines: Deadlines | None) -> Agent:
     user, colon, password = _text(reach.login).strip().partition(":")
     if not (user and colon and password):
-        raise errors.CpiError(f"{reach.login} does not hold USER:PASSWORD")
+        raise errors.CpiError(f"{reach.login} must contain USER:PASSWORD")
     from cpi.agent import https
 
     address = urlsplit(reach.url or "")

@@ -210,7 +210,7 @@ def remove_users(agent: Agent) -> None:
 def _let_in(agent: Agent, user: str, public_key: str) -> dict[str, Any]:
     answer = agent.ssh("setup", {"user": user, "public_key": public_key})
     if answer.get("status") != "success":
-        raise AgentTaskFailed(f"ssh: the agent did not let us in: {answer.get('status')!r}")
+        raise AgentTaskFailed(f"ssh: the agent refused access: {answer.get('status')!r}")
     return answer
 
 
@@ -230,10 +230,10 @@ def _let_out(agent: Agent, user: str) -> None:
 def _login(answer: dict[str, Any], user: str, key_path: str, host: str | None) -> Login:
     host_key, address = answer.get("host_public_key"), host or answer.get("ip")
     if not host_key or not address:
-        raise AgentUnknownMessage("ssh: the agent names no host key or no address, so its guest can not be trusted or found")
+        raise AgentUnknownMessage("ssh: the agent returned no host key or no address, so its guest cannot be trusted or found")
     port = answer.get("port") or _DEFAULT_PORT
     if not isinstance(port, int):
-        raise AgentTaskFailed(f"ssh: the agent answered a port that is none: {port!r}")
+        raise AgentTaskFailed(f"ssh: the agent returned an invalid port: {port!r}")
     return Login(
         host=str(address),
         user=str(answer.get("user") or user),

@@ -1,4 +1,4 @@
-"""`cpi agent-settings`: what a VM's agent was given."""
+"""`cpi agent-settings`: shows the settings of a VM's agent."""
 
 from typing import Annotated
 
@@ -13,9 +13,9 @@ from cpi.contract.operator import ShowsAgentSettings
 from cpi.kit.redaction import masked
 
 
-def agent_settings(vm_cid: Annotated[str, typer.Argument(help="The VM.")], config: ConfigFile) -> None:
-    """Show the settings that a VM's agent was given, secrets masked."""
+def agent_settings(vm_cid: Annotated[str, typer.Argument(help="CID of the VM.")], config: ConfigFile) -> None:
+    """Show the settings of a VM's agent, with secrets masked."""
     with connecting.connect(config) as cloud:
         if not isinstance(cloud, ShowsAgentSettings):
-            raise errors.NotSupported(f"the driver {cloud.name} can not tell what an agent was given")
+            raise errors.NotSupported(f"the driver {cloud.name} cannot show the settings of an agent")
         screen.show_json(masked(cloud.agent_settings(VmCid(vm_cid))))

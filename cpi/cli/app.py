@@ -1,11 +1,11 @@
-"""The commands, put together."""
+"""The `cpi` command with all its subcommands."""
 
 import logging
 import sys
 import traceback
 from importlib.metadata import version
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -29,28 +29,32 @@ app = typer.Typer(
     name="cpi",
     help="One BOSH CPI for every cloud.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo)
-app.command(no_args_is_help=True)(call)
-app.command(no_args_is_help=True)(migrate)
-app.add_typer(migrations, name="migrations")
-app.command()(worker)
-app.command()(orphans)
-app.command(no_args_is_help=True)(watch)
-app.command(no_args_is_help=True)(resurrect)
-app.command(no_args_is_help=True)(check)
-app.command()(drivers)
-app.command()(doctor)
-app.command()(conformance)
-app.command(name="agent-settings")(agent_settings)
-app.command(name="new-driver", no_args_is_help=True)(new_driver)
+_CPI: Final = "CPI"
+_DISKS: Final = "Disks"
+_INSTANCES: Final = "Instances"
+_CHECKS: Final = "Checks"
+
+app.command(rich_help_panel=_CPI, no_args_is_help=True)(call)
+app.command(rich_help_panel=_CPI, name="agent-settings")(agent_settings)
+app.command(rich_help_panel=_CPI)(drivers)
+app.command(rich_help_panel=_CPI, name="new-driver", no_args_is_help=True)(new_driver)
+app.command(rich_help_panel=_DISKS, no_args_is_help=True)(migrate)
+app.add_typer(migrations, name="migrations", rich_help_panel=_DISKS)
+app.command(rich_help_panel=_DISKS)(worker)
+app.command(rich_help_panel=_DISKS)(orphans)
+app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(watch)
+app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(resurrect)
+app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(check)
+app.command(rich_help_panel=_CHECKS)(doctor)
+app.command(rich_help_panel=_CHECKS)(conformance)
+app.command(rich_help_panel=_CHECKS)(demo)
 
 
 def run() -> None:
-    """Run the command named by the arguments. What is wrong is told in red, with exit status 1."""
+    """Run the command that the arguments name. Errors are shown in red, with exit status 1."""
     logging.lastResort = screen.Warnings()
     try:
         app()
@@ -64,7 +68,7 @@ def run() -> None:
 
 def _show_unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     screen.show_at_once("".join(traceback.format_exception(kind, error, trace)).rstrip())
-    screen.show_fault(f"cpi is at fault: {kind.__name__} was not foreseen; please report it with the trace above")
+    screen.show_fault(f"unexpected error in cpi: {kind.__name__}; please report it with the traceback above")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the option's value over by position
@@ -82,11 +86,11 @@ def options(
     """One BOSH CPI for every cloud."""
 
 
-@app.command()
+@app.command(rich_help_panel=_CPI)
 def rpc() -> None:
     """Serve one CPI request on stdin and stdout, for a director.
 
-    cpi rpc [--config FILE]; bare cpi on a pipe does the same. Without --config the configuration is $CPI_CONFIG, or
-    ../config/cpi.json beside the executable.
+    Usage: cpi rpc [--config FILE]. Plain cpi with a pipe as stdin does the same. Without --config the configuration is
+    $CPI_CONFIG, or ../config/cpi.json relative to the executable.
     """
-    screen.fail("cpi rpc is served before any command: start it as `cpi rpc`, with nothing before it")
+    screen.fail("`rpc` must be the first argument: run `cpi rpc [--config FILE]`")

@@ -1,4 +1,4 @@
-"""`cpi call`: one method of the contract, its arguments typed by hand."""
+"""`cpi call`: calls one method of the contract from the shell."""
 
 import json
 import logging
@@ -20,16 +20,14 @@ _TOKEN = "token"  # noqa: S105 - the name of an argument
 
 
 def call(
-    method: Annotated[str, typer.Argument(help="A method of the CPI, as create_disk.")],
+    method: Annotated[str, typer.Argument(help="CPI method, such as create_disk.")],
     config: ConfigFile,
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Its arguments in order, or as NAME=VALUE; values are JSON, or strings as they are.", show_default=False
-        ),
+        typer.Argument(help="Arguments in order, or as NAME=VALUE. A value that is not JSON is a string.", show_default=False),
     ] = None,
     *,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the call as it goes on.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the call while it runs.")] = False,
 ) -> None:
     """Call one method of the CPI and show the result.
 
@@ -40,16 +38,16 @@ def call(
     interruption.install()
     response = dispatcher.answer(request, config, interruption.armed, live_level=logging.DEBUG if verbose else logging.WARNING)
     if response.error is not None:
-        again = ", and a repeat may succeed" if response.error.ok_to_retry else ""
+        again = " (a retry may succeed)" if response.error.ok_to_retry else ""
         screen.fail(f"{response.error.type.rpartition('::')[2]}{again}: {response.error.message}")
     screen.show_json(response.result)
 
 
 def request_of(name: str, words: Sequence[str]) -> Request:
-    """The request that the words mean. Raises CpiError for a name that the method does not have."""
+    """The request for the words of a command line. Raises CpiError for an unknown argument name."""
     method = binding.methods().get(name)
     if method is None:
-        raise errors.NotImplemented(f"there is no method {name!r}; there are: {', '.join(sorted(binding.methods()))}")
+        raise errors.NotImplemented(f"unknown method {name!r}; known methods: {', '.join(sorted(binding.methods()))}")
     positional, named = _sorted_out(method, words)
     token = named.pop(_TOKEN, None)
     arguments = _in_order(method, positional, named)
@@ -69,7 +67,9 @@ def _sorted_out(method: binding.Method, words: Sequence[str]) -> tuple[list[Any]
         if match and match["name"] in wanted:
             named[match["name"]] = _value(match["value"], wanted[match["name"]])
         elif match:
-            raise errors.CpiError(f"{method.name} has no argument {match['name']!r}; it has: {', '.join(wanted) or 'none'}")
+            raise errors.CpiError(
+                f"{method.name}: unknown argument {match['name']!r}; known arguments: {', '.join(wanted) or 'none'}"
+            )
         else:
             positional.append(_value(word, kinds[len(positional)] if len(positional) < len(kinds) else None))
     return positional, named
@@ -79,11 +79,11 @@ def _in_order(method: binding.Method, positional: list[Any], named: dict[str, An
     names = [parameter.name for parameter in method.parameters]
     twice = [name for name in names[: len(positional)] if name in named]
     if twice:
-        raise errors.CpiError(f"{method.name} was given {', '.join(twice)} twice: in its place and by its name")
+        raise errors.CpiError(f"{method.name}: {', '.join(twice)} given twice, by position and by name")
     last = max([len(positional), *(names.index(name) + 1 for name in named)])
     missing = [one.name for one in method.parameters[len(positional) : last] if one.name not in named and not one.optional]
     if missing:
-        raise errors.CpiError(f"{method.name} lacks: {', '.join(missing)}")
+        raise errors.CpiError(f"{method.name}: missing: {', '.join(missing)}")
     return [*positional, *(named.get(name) for name in names[len(positional) : last])]
 
 
@@ -96,7 +96,7 @@ def _to_wire(name: str, arguments: list[Any]) -> list[Any]:
 
 
 def _value(word: str, wanted: Any) -> Any:
-    """JSON if it is JSON; a CID that looks like a number stays a string."""
+    """The value as JSON if it is JSON; a CID that looks like a number stays a string."""
     try:
         value = json.loads(word)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`cpi check`: what is wrong with instances, and what shall be done about it."""
+"""`cpi check`: finds problems of instances and offers fixes."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -24,16 +24,14 @@ if TYPE_CHECKING:  # the engine takes long to import
 def check(
     file: InstancesFile,
     *,
-    auto: Annotated[
-        bool, typer.Option("--auto", help="Do without asking what costs no data: recreate VMs, mount disks.")
-    ] = False,
-    ask: Annotated[bool, typer.Option("--ask", help="Ask what to do, also where there is no terminal.")] = False,
+    auto: Annotated[bool, typer.Option("--auto", help="Apply safe fixes without asking (recreate VMs, mount disks).")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask what to do even if stdin is not a terminal.")] = False,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
-    """Look for missing VMs, silent agents, missing disks and disks mounted where they should not be; offer what can be done.
+    """Find missing VMs, silent agents, missing disks and wrongly mounted disks, and offer fixes.
 
-    Asks on a terminal; elsewhere it only tells, with exit status 1 if anything is wrong.
+    On a terminal it asks about each problem; otherwise it only reports them. The exit status is 1 if problems remain.
     """
     from cpi.resurrection.clouds import Clouds
     from cpi.resurrection.watchfile import read_watchfile
@@ -48,7 +46,7 @@ def check(
         wants = auto or ask or (sys.stdin.isatty() and not json)
         left = [one for one in found if not (wants and _settled(one, plan, runner, clouds, auto=auto))]
     if left:
-        raise errors.CloudError(f"{len(left)} of {len(found)} problems are left")
+        raise errors.CloudError(f"{len(left)} of {len(found)} problems remain")
 
 
 def _checked(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "list[Found]":
@@ -62,7 +60,7 @@ def _checked(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "list[Fou
 
 
 def _now(instance: "Instance", runner: "Runner", clouds: "Clouds") -> "Instance":
-    """With the disks that it has now, whatever disks its file names."""
+    """The instance with its current disks, whatever disks its file names."""
     return runner.disks.present(instance, clouds.plugin(instance.config), clouds.cloud(instance.config))
 
 
@@ -73,7 +71,7 @@ def _present(plan: "Watchfile", runner: "Runner", clouds: "Clouds") -> "dict[str
 
 def _show(found: "list[Found]") -> None:
     if not found:
-        screen.out().print("nothing is wrong")
+        screen.out().print("no problems found")
     for number, one in enumerate(found, 1):
         disk = f" {one.disk}" if one.disk else ""
         held = f"; {one.in_hand}" if one.in_hand else ""
@@ -82,7 +80,7 @@ def _show(found: "list[Found]") -> None:
 
 
 def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds", *, auto: bool) -> bool:
-    """Whether something was done about it, and helped."""
+    """Whether the problem was fixed."""
     from cpi.resurrection.problems import Resolution
     from cpi.resurrection.resolving import resolve
 
@@ -93,7 +91,7 @@ def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds"
             raise errors.CloudError(one.in_hand)
         if resolution in {Resolution.RECREATE_VM, Resolution.RECREATE_VM_WITHOUT_WAIT}:
             wait = resolution is Resolution.RECREATE_VM
-            done = f"it is {recreate(plan, one.instance, runner, ask=True, wait=wait).vm} now"
+            done = f"the VM is now {recreate(plan, one.instance, runner, ask=True, wait=wait).vm} now"
         else:
             present = _present(plan, runner, clouds)[one.instance]
             done = resolve(one, resolution, _now(instance, runner, clouds), present, clouds.cloud(instance.config))
@@ -110,5 +108,5 @@ def _asked(one: "Found") -> "Resolution":
         screen.err().print(f"  {number}. {way.value.replace('_', ' ')}", markup=False)
     chosen: int = typer.prompt("what to do", type=int, default=1, err=True)
     if not 1 <= chosen <= len(one.resolutions):
-        raise errors.CpiError(f"{chosen} is none of these: nothing more was done")
+        raise errors.CpiError(f"invalid choice {chosen}; choose 1 to {len(one.resolutions)}. No further problem was handled")
     return one.resolutions[chosen - 1]

@@ -1,4 +1,4 @@
-"""`cpi conformance`: every clause of the contract, proven on a cloud."""
+"""`cpi conformance`: tests every clause of the contract on a cloud."""
 
 import importlib.util
 import sys
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cpi import config as configuration
 from cpi.cli import screen
+from cpi.cli.options import CONFIG_HELP
 from cpi.contract import errors
 
 if TYPE_CHECKING:
@@ -26,40 +27,41 @@ _FACES: Final = ("in-process", "executable")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", envvar="CPI_CONFIG", show_default=False, help="The configuration of the cloud to prove it on."),
+    typer.Option("--config", envvar="CPI_CONFIG", show_default=False, help=CONFIG_HELP),
 ]
 ExecOption = Annotated[
     Path | None,
-    typer.Option(
-        "--exec", show_default=False, help="A CPI executable to prove it on, started without arguments as a director does."
-    ),
+    typer.Option("--exec", show_default=False, help="CPI executable to test, started without arguments as a director does."),
 ]
 ProfileOption = Annotated[
     Path | None,
     typer.Option(
-        "--profile", show_default=False, help="What the suite may make there: see docs/conformance.md. Else the driver's own."
+        "--profile", show_default=False, help="What the suite may create (see docs/conformance.md). [default: the driver's own]"
     ),
 ]
-OnlyOption = Annotated[str, typer.Option("--only", "-k", show_default=False, help="Only clauses with this in their names.")]
+OnlyOption = Annotated[
+    str,
+    typer.Option("--only", "-k", show_default=False, help="Test only matching clauses, such as 'disk and not snapshot'."),
+]
 
 
 def conformance(
     config: ConfigOption = None, executable: ExecOption = None, profile: ProfileOption = None, only: OnlyOption = ""
 ) -> None:
-    """Prove every clause of the contract on a cloud, in this process and through the executable.
+    """Test every clause of the contract on a cloud, in this process and through the executable.
 
-    Makes stemcells, VMs and disks in the cloud and deletes them; what stays behind counts as a fault. Exit status 1 if a
-    clause is broken.
+    Creates stemcells, VMs and disks in the cloud and deletes them; leftovers count as faults. The exit status is 1 if a clause
+    is broken.
     """
     if importlib.util.find_spec("pytest") is None:
         raise errors.CpiError("the suite needs pytest; install it with: pip install 'multicpi[conformance]'")
     if config is None and executable is None:
-        raise errors.CpiError("name a configuration with --config, or an executable with --exec")
+        raise errors.CpiError("missing --config FILE or --exec EXECUTABLE")
     with tempfile.TemporaryDirectory(prefix="cpi-conformance-") as folder:
         harness = _harness(config, executable, profile, Path(folder))
         results = _run(harness, only, by_library=executable is None)
     if not results:
-        raise errors.CpiError(f"no clause has {only!r} in its name")
+        raise errors.CpiError(f"no clause matches {only!r}")
     _show(results)
     if any(result.verdict == "broken" for result in results):
         sys.exit(screen.FAULT_STATUS)

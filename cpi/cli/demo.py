@@ -1,4 +1,4 @@
-"""`cpi demo`: the demonstration, and what it shows."""
+"""`cpi demo`: the demonstration."""
 
 import sys
 import tempfile
@@ -20,15 +20,15 @@ _INTERRUPTED_STATUS = 130
 
 def demo(
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, to look around.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
-    root: Annotated[Path | None, typer.Option(help="The folder to use. [default: a new one in the temporary folder]")] = None,
-    end: Annotated[Path | None, typer.Option(help="End what --keep left in this folder, and do nothing else.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep everything running for inspection.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+    root: Annotated[Path | None, typer.Option(help="Folder to use. [default: a new temporary folder]")] = None,
+    end: Annotated[Path | None, typer.Option(help="Stop and remove what --keep left in this folder, and exit.")] = None,
 ) -> None:
     """Move a disk on this machine, once with its job stopped and once live, and count every row.
 
-    A job keeps rows on a disk nearly full; a client writes to it all the while. The disk is grown with the job stopped, its
-    VM is lost and replaced, the disk is shrunk while the job runs. Needs no root and leaves nothing behind.
+    A job stores rows on a nearly full disk, and a client writes to it all the time. The demo grows the disk with the job
+    stopped, kills the VM and replaces it, then shrinks the disk while the job runs. Needs no root and leaves nothing behind.
     """
     from cpi.cli import demo_screen
     from cpi.demo.stage import Stage
@@ -47,7 +47,7 @@ def demo(
     if keep:
         demo_screen.show_hints(stage)
     if outcome.rows_lost:
-        screen.fail(f"{outcome.rows_lost} acknowledged rows are lost")
+        screen.fail(f"{outcome.rows_lost} acknowledged rows were lost")
 
 
 def _performed(stage: "Stage", interruption: Interruption, *, keep: bool) -> "Outcome":
@@ -72,4 +72,4 @@ def _performed(stage: "Stage", interruption: Interruption, *, keep: bool) -> "Ou
 def _end(stage: "Stage") -> None:
     left = stage.clear()
     if left:
-        raise errors.CloudError("\n  ".join(["could not be removed:", *left]))
+        raise errors.CloudError("\n  ".join(["cannot remove:", *left]))

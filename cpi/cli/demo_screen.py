@@ -73,12 +73,12 @@ def _show_moves(console: Console, scenes: list[Scene]) -> None:
         table.add_column(report.strategy.value.replace("_", " "), justify="right")
     table.add_row("jobs down", *(f"{report.jobs_down_seconds:.1f} s" for report in reports), style="bold")
     table.add_row("longest wait of the client", *(f"{scene.jobs_down_seconds or 0:.1f} s" for scene in scenes))
-    table.add_row("in all", *(f"{report.seconds:.1f} s" for report in reports))
+    table.add_row("total time", *(f"{report.seconds:.1f} s" for report in reports))
     table.add_row("rows acknowledged meanwhile", *(str(scene.rows) for scene in scenes))
     table.add_row("compared with the old disk", *(_compared(report) for report in reports))
     console.print(table)
     if Strategy.LIVE_COPY not in {report.strategy for report in reports}:
-        console.print(f"\nnothing was moved live: {reports[-1].reason}", style="yellow", soft_wrap=True)
+        console.print(f"\nno live move: {reports[-1].reason}", style="yellow", soft_wrap=True)
 
 
 def _compared(report: Report) -> str:
@@ -109,7 +109,7 @@ def show_hints(stage: Stage) -> None:
     """How to look around, and how to end it."""
     (vm_dir,) = (stage.folder / "cloud" / "vms").iterdir()
     console = screen.err()
-    console.print("\nEverything is still running. To look around:")
+    console.print("\nEverything is still running. To inspect it:")
     for command in (
         f"export CPI_CONFIG={stage.config_path}",
         f"cpi call get_disks {vm_dir.name}",
@@ -118,4 +118,4 @@ def show_hints(stage: Stage) -> None:
         f"ls {stage.folder}/cloud/disks",
     ):
         console.print(f"  {command}", soft_wrap=True)
-    console.print(f"To end it:\n  {Path(sys.argv[0]).name} demo --end {stage.folder}", soft_wrap=True)
+    console.print(f"To stop and remove it:\n  {Path(sys.argv[0]).name} demo --end {stage.folder}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`cpi doctor`: what is wrong with a configuration and with the cloud behind it."""
+"""`cpi doctor`: checks a configuration and its cloud."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from rich.text import Text
 from cpi import config as configuration
 from cpi import connecting, registry
 from cpi.cli import screen
+from cpi.cli.options import CONFIG_HELP
 from cpi.cli.switching import differences
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
@@ -25,42 +26,37 @@ _STYLES = {"good": "green", "warning": "yellow", "fault": "red"}
 def doctor(
     config: Annotated[
         Path | None,
-        typer.Option(
-            "--config", envvar="CPI_CONFIG", show_default=False, help="The configuration: the document of the official CPIs."
-        ),
+        typer.Option("--config", envvar="CPI_CONFIG", show_default=False, help=CONFIG_HELP),
     ] = None,
     switch: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="The cpi.json of the CPI whose place this one is to take: tells what would be otherwise."
-        ),
+        typer.Option(metavar="FILE", help="Configuration file of the CPI to replace: lists what would change."),
     ] = None,
     vm_type: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="The cloud_properties of a VM type, with those of its extensions and its AZ."),
+        typer.Option(metavar="JSON", help="Check these cloud_properties of a VM type, with those of its extensions and AZ."),
     ] = None,
     network: Annotated[
         list[str] | None,
-        typer.Option(metavar="JSON", help="The cloud_properties of a subnet that such VMs lie in. May be repeated."),
+        typer.Option(metavar="JSON", help="The cloud_properties of a subnet for this VM type. Can be repeated."),
     ] = None,
     stemcell: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="The cloud_properties of a stemcell.MF."),
+        typer.Option(metavar="JSON", help="Check the cloud_properties of a stemcell.MF."),
     ] = None,
 ) -> None:
-    """Find what is wrong with a configuration and the cloud behind it.
+    """Check a configuration and its cloud.
 
-    Looks at every key, and as far as the driver can tell at credentials, reachability and permissions; with --vm-type also at
-    what a VM type and its networks name, with --stemcell at the image that a stemcell names. With --switch it also tells what
-    this CPI would do otherwise than the one that uses the file now. Makes nothing in the cloud.
-    Exit status 1 if there is a fault.
+    Checks every key and, as far as the driver can, credentials, reachability and permissions. --vm-type also checks everything
+    that a VM type and its networks refer to, --stemcell the image that a stemcell refers to. --switch lists what this CPI does
+    differently from the CPI that uses the file now. Creates nothing in the cloud. The exit status is 1 if there is a fault.
     """
     networks = [_properties("--network", one) for one in network or ()]
     wanted = None if vm_type is None and not networks else _properties("--vm-type", vm_type or "{}")
     image = None if stemcell is None else _properties("--stemcell", stemcell)
     findings = list(_findings(_chosen(config, switch), wanted, networks, image, switching=switch is not None))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("verdict", "subject", "what was seen"):
+    for heading in ("verdict", "subject", "detail"):
         table.add_column(heading, overflow="fold")
     for finding in findings:
         verdict = Text(finding.verdict, style=_STYLES[finding.verdict])
@@ -73,7 +69,7 @@ def doctor(
 def _chosen(config: Path | None, switch: Path | None) -> Path:
     chosen = switch or config
     if chosen is None:
-        raise typer.BadParameter("one of --config and --switch is missing")
+        raise typer.BadParameter("missing --config FILE or --switch FILE")
     return chosen
 
 
@@ -81,9 +77,9 @@ def _properties(option: str, text: str) -> Mapping[str, Any]:
     try:
         properties = json.loads(text)
     except ValueError as error:
-        raise errors.CpiError(f"{option}: is not JSON: {error}") from error
+        raise errors.CpiError(f"{option}: not JSON: {error}") from error
     if not isinstance(properties, dict):
-        raise errors.CpiError(f"{option}: expected an object, as {{}}")
+        raise errors.CpiError(f"{option}: expected a JSON object")
     return properties
 
 
@@ -117,18 +113,18 @@ def _findings(
         if isinstance(cloud, Examines):
             yield from cloud.examine()
             return
-    yield Finding("cloud", "warning", f"the driver {name} can not look at credentials, reachability and permissions")
+    yield Finding("cloud", "warning", f"the driver {name} cannot check credentials, reachability and permissions")
 
 
 def _of_vm_type(cloud: Cloud, vm_type: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     if isinstance(cloud, ExaminesVmTypes):
         yield from cloud.examine_vm_type(vm_type, networks)
     else:
-        yield Finding("VM type", "warning", f"the driver {cloud.name} can not look at VM types")
+        yield Finding("VM type", "warning", f"the driver {cloud.name} cannot check VM types")
 
 
 def _of_stemcell(cloud: Cloud, stemcell: Mapping[str, Any]) -> Iterator[Finding]:
     if isinstance(cloud, ExaminesStemcells):
         yield from cloud.examine_stemcell(stemcell)
     else:
-        yield Finding("stemcell", "warning", f"the driver {cloud.name} can not look at stemcells")
+        yield Finding("stemcell", "warning", f"the driver {cloud.name} cannot check stemcells")

@@ -1,4 +1,4 @@
-"""`cpi drivers`: what there is here."""
+"""`cpi drivers`: lists the drivers."""
 
 from rich.table import Table
 from rich.text import Text
@@ -9,9 +9,9 @@ from cpi.contract import errors
 
 
 def drivers() -> None:
-    """Show every driver, what it needs and what it can."""
+    """List the drivers, what each needs and supports, and whether it loads here."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("driver", "needs", "stemcells", "optional powers", "here"):
+    for heading in ("driver", "needs", "stemcells", "capabilities", "status"):
         table.add_column(heading, overflow="fold")
     for name in registry.driver_names():
         table.add_row(*_row(name))
@@ -20,7 +20,7 @@ def drivers() -> None:
 
 def _row(name: str) -> tuple[Text | str, ...]:
     extra = registry.extra_of(name)
-    needs = Text(f"multicpi[{extra}]" if extra else "nothing more")
+    needs = Text(f"multicpi[{extra}]" if extra else "no extra")
     try:
         cloud = registry.load(name)
     except errors.CpiError as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the engine takes long to import
 
 
 def move_fleet(wanted: "Fleet", url: str | None, page: Path | None, *, works: bool, as_json: bool) -> None:
-    """Queue a fleet, and unless others work, move it; show how it ends."""
+    """Queue a fleet, move it unless workers do, and show the result."""
     pictures.check_page(page)
     with engine_of(url, works=works) as engine:
         fleet_id = engine.start_fleet(wanted)
@@ -35,12 +35,12 @@ def move_fleet(wanted: "Fleet", url: str | None, page: Path | None, *, works: bo
             screen.show_json({"fleet_id": fleet_id})
             return
         _follow_fleet(engine, fleet_id, wanted)
-        hint = "the moves are left as they are: start `cpi worker` to go on"
+        hint = "the moves are left unfinished; to continue, start `cpi worker`"
         finish_others(engine, hint)
         report, records = engine.book.fleet_report(fleet_id), records_of(engine.book, fleet_id)
         tell_after_moves(records, engine.book, url)
     if report is None:
-        raise errors.CloudError(f"the fleet {fleet_id} has ended without a report; see `cpi migrations`")
+        raise errors.CloudError(f"fleet {fleet_id} has ended without a report; see `cpi migrations`")
     show_fleet(fleet_id, report, records, page, as_json=as_json)
     if report.moved < report.entries:
         raise errors.CloudError(f"not all were moved{f': {report.stopped}' if report.stopped else ''}; see `cpi migrations`")
@@ -49,15 +49,15 @@ def move_fleet(wanted: "Fleet", url: str | None, page: Path | None, *, works: bo
 def show_fleet(
     fleet_id: str, report: "FleetReport | None", records: "Sequence[MoveRecord]", page: Path | None, *, as_json: bool
 ) -> None:
-    """A row for each disk, and how many of which end there are; None: it has not ended."""
+    """A row for each disk, and a summary. report is None while the fleet has not ended."""
     from cpi.migration.fleet_table import rows_of
 
     rows = rows_of(records)
     if report is None:
         ended = sum(record.standing.is_over for record in records)
-        summary = f"under way: {ended} of {len(records)} that were begun have ended"
+        summary = f"running: {ended} of {len(records)} started moves have ended"
     else:
-        summary = f"{report.moved} moved, {report.failed} failed, {report.not_begun} not begun"
+        summary = f"{report.moved} moved, {report.failed} failed, {report.not_begun} not started"
         summary += f": {report.stopped}" if report.stopped else ""
     pictures.write_page(page, f"fleet {fleet_id}", summary, rows)
     if as_json:
@@ -73,7 +73,7 @@ def _table(rows: "Sequence[FleetRow]") -> Table:
     from cpi.migration.picture.words import seconds
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("disk", "size", "end", "jobs down", "in all", "compared", "notes"):
+    for heading in ("disk", "size", "end", "jobs down", "total", "compared", "notes"):
         table.add_column(heading, overflow="fold", no_wrap=heading in {"jobs down", "in all"})
     for row in rows:
         figures = ["" if count is None else seconds(count) for count in (row.jobs_down_seconds, row.seconds)]
@@ -88,7 +88,7 @@ def records_of(book: "Book", fleet_id: str) -> "list[MoveRecord]":
 
 
 def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
-    stopping = Stopping("what was under way is left as it is: the next `cpi worker` undoes it, unless the disks are swapped")
+    stopping = Stopping("running moves are left unfinished; the next `cpi worker` undoes them unless their disks are swapped")
     console = screen.err()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -99,11 +99,13 @@ def _follow_fleet(engine: "Engine", fleet_id: str, fleet: "Fleet") -> None:
             if stopping.asked and not cancelled[0]:
                 cancelled[0] = True
                 engine.book.cancel(fleet_id)
-                screen.err().print("cancelling: no more moves begin, those under way are undone unless swapped already")
+                screen.err().print(
+                    "cancelling: no more moves start; running moves are undone unless their disks are already swapped"
+                )
             mine = [record.standing for record in records_of(engine.book, fleet_id)]
             ended = [standing for standing in mine if standing.is_over]
             bad = len(ended) - ended.count(Standing.MOVED)
-            progress.update(task, completed=len(ended), description=f"{len(mine) - len(ended)} under way, {bad} failed")
+            progress.update(task, completed=len(ended), description=f"{len(mine) - len(ended)} running, {bad} failed")
             return engine.book.has_ended(fleet_id)
 
         until(over)

@@ -1,4 +1,4 @@
-"""Following moves until they end, with a bar where there is a terminal."""
+"""Follows moves until they end, with a progress bar on a terminal."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ _LOOKS_WITHOUT_END: Final = 60
 _FOR_EVER: Final = float("inf")
 _MIB: Final = 1 << 20
 ENDED: Final = {
-    Standing.MOVED: "was made", Standing.REFUSED: "was refused", Standing.CANCELLED: "was cancelled", Standing.FAILED: "failed",
+    Standing.MOVED: "completed", Standing.REFUSED: "was refused", Standing.CANCELLED: "was cancelled", Standing.FAILED: "failed",
 }  # fmt: skip
 
 
@@ -38,12 +38,12 @@ def until(come: Callable[[], bool]) -> None:
 def follow(book: "Book", move_id: str, stopping: Stopping, is_idle: Callable[[], bool] = lambda: False) -> MoveRecord:
     """Show a move until it has ended. The first signal cancels it.
 
-    is_idle is whether nothing is under way in this process, which makes the move. Raises CloudError if its end is not kept.
+    is_idle says whether this process, which runs the move, has nothing to do. Raises CloudError if its end was not saved.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     console = screen.err()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("looking at the VM and its disk", total=None)
+        task = progress.add_task("checking the VM and its disk", total=None)
         seen, cancelling, idle = [0], [False], [0]
 
         def over() -> bool:
@@ -51,7 +51,9 @@ def follow(book: "Book", move_id: str, stopping: Stopping, is_idle: Callable[[],
             if stopping.asked and not cancelling[0]:
                 cancelling[0] = True
                 book.cancel(move_id)
-                screen.err().print("cancelling: undone unless the disks are swapped already; again leaves it as it is")
+                screen.err().print(
+                    "cancelling: undone unless the disks are already swapped; press Ctrl-C again to leave it unfinished"
+                )
             for event in record.events:
                 if int(event["serial"]) > seen[0]:
                     seen[0] = int(event["serial"])
@@ -61,8 +63,8 @@ def follow(book: "Book", move_id: str, stopping: Stopping, is_idle: Callable[[],
             idle[0] = idle[0] + 1 if is_idle() and not record.standing.is_over else 0
             if idle[0] > _LOOKS_WITHOUT_END:
                 raise errors.CloudError(
-                    f"the move {move_id} has ended here, and its end could not be written down;"
-                    f" when there is room in the database: cpi migrate --resume {move_id}"
+                    f"move {move_id} has ended, but its result could not be saved;"
+                    f" when the database has space again: cpi migrate --resume {move_id}"
                 )
             return record.standing.is_over
 
@@ -94,36 +96,36 @@ def words_of(event: Mapping[str, Any]) -> str:
 
 
 def finish_others(engine: "Engine", hint: str) -> None:
-    """Moves that were taken up from dead processes are finished too. A signal leaves them."""
+    """Finish the moves taken over from dead processes too. A signal leaves them unfinished."""
     if engine.is_idle:
         return
     stopping = Stopping(hint)
-    screen.err().print("finishing a move that a dead process left")
+    screen.err().print("finishing a move that a dead process left unfinished")
     until(lambda: engine.is_idle or stopping.asked)
     if not engine.is_idle:
         leave(hint)
 
 
 def show_outcome(record: MoveRecord, *, as_json: bool) -> None:
-    """How a move ended; ends the command with exit status 1 if it was not made."""
-    outcome = record.outcome or Outcome(Standing.FAILED, "it has not ended")
+    """Show how a move ended. Raises CloudError if it was not completed."""
+    outcome = record.outcome or Outcome(Standing.FAILED, "the move has not ended")
     if as_json:
         screen.show_json(to_plain(outcome.report) if outcome.standing is Standing.MOVED else to_plain(outcome))
     elif outcome.report is not None and outcome.standing is Standing.MOVED:
         report = outcome.report
         where = Text.assemble("moved ", report.old_disk_cid, " to ", (report.disk_cid, "bold"))
         screen.out().print(where, f"({report.strategy.value}: {report.reason})", soft_wrap=True)
-        screen.out().print(f"jobs down for {report.jobs_down_seconds:.1f} s, {report.seconds:.1f} s in all", soft_wrap=True)
+        screen.out().print(f"jobs down for {report.jobs_down_seconds:.1f} s, total time {report.seconds:.1f} s", soft_wrap=True)
         for note in report.notes:
             screen.out().print(Text(f"  {note}"), soft_wrap=True)
     if outcome.standing is not Standing.MOVED:
         sys.stdout.flush()
-        again = f"\n  to try again: cpi migrate --resume {record.move_id}" if outcome.left else ""
-        raise errors.CloudError(f"the move {record.move_id} {ENDED[outcome.standing]}: {outcome.message}{again}")
+        again = f"\n  to retry: cpi migrate --resume {record.move_id}" if outcome.left else ""
+        raise errors.CloudError(f"move {record.move_id} {ENDED[outcome.standing]}: {outcome.message}{again}")
 
 
 def age(since: float) -> str:
-    """How long ago, for people."""
+    """How long ago, in words."""
     seconds = max(0, int(time.time() - since))
     for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= length:
@@ -132,7 +134,7 @@ def age(since: float) -> str:
 
 
 def engine_of(url: str | None, *, works: bool) -> "Engine":
-    """The engine of this process, which ends at once if others take it for dead."""
+    """The engine of this process, which exits at once if others consider it dead."""
     from cpi.durable.database import database
     from cpi.migration.durable.workflow import Engine
 
@@ -140,4 +142,4 @@ def engine_of(url: str | None, *, works: bool) -> "Engine":
 
 
 def _lost(message: str) -> None:
-    leave(f"this process ends, and others take its moves up (cpi migrate --resume ID, cpi worker): {message}")
+    leave(f"exiting; another process takes over the moves (cpi migrate --resume ID, cpi worker): {message}")

@@ -1,4 +1,4 @@
-"""`cpi migrate`: a disk, or a fleet of them, moved durably."""
+"""`cpi migrate`: moves a disk, or those of a fleet, durably."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from cpi.cli import pictures, screen
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
 from cpi.cli.migration_options import AsJson, DatabaseUrl, PageFile, PictureFile, entry_of, refuse_beside
+from cpi.cli.options import CONFIG_HELP
 from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping, give_up
 from cpi.contract.encoding import to_plain
@@ -25,41 +26,41 @@ if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
     from cpi.migration.durable.workflow import Engine
     from cpi.migration.forecast import Forecast
 
-_AGENT: Final = "How the agent is reached"
-_FLEET: Final = "Many at once"
+_AGENT: Final = "Agent"
+_FLEET: Final = "Fleet"
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
     return typer.Option(*names, show_default=bool(more), help=text, rich_help_panel=panel, **more)
 
 
-_CONFIG: Final = typer.Option(envvar="CPI_CONFIG", show_default=False, help="The configuration of the disk's cloud.")
-_VM: Final = _option("--vm", text="The VM whose disk it is.")
-_DISK: Final = _option("--disk", text="The disk.")
-_SIZE: Final = _option("--size", text="What size it shall have: 20G, 512M, or a number of MiB.")
-_PROPERTIES: Final = _option("--properties", text="Its cloud properties, as JSON. [default: {}]")
-_OLD_SIZE: Final = _option("--old-size", text="What size it has: without it the data is copied.")
-_OLD_PROPERTIES: Final = _option("--old-properties", text="What cloud properties it has, as JSON.")
-_STRATEGY: Final = typer.Option(help=f"How: auto, {', '.join(strategy.value for strategy in Strategy)}.")
-_VERIFY: Final = typer.Option(help="What is read from both disks with the jobs down: changes, or full for every byte.")
+_CONFIG: Final = typer.Option(envvar="CPI_CONFIG", show_default=False, help=CONFIG_HELP)
+_VM: Final = _option("--vm", text="CID of the VM.")
+_DISK: Final = _option("--disk", text="CID of the disk.")
+_SIZE: Final = _option("--size", text="New size, such as 20G or 512M (plain numbers are MiB).")
+_PROPERTIES: Final = _option("--properties", text="New cloud properties, as JSON. [default: {}]")
+_OLD_SIZE: Final = _option("--old-size", text="Current size. If omitted, the data is copied.")
+_OLD_PROPERTIES: Final = _option("--old-properties", text="Current cloud properties, as JSON. If omitted, the data is copied.")
+_STRATEGY: Final = typer.Option(help=f"How to move the data: auto, {', '.join(strategy.value for strategy in Strategy)}.")
+_VERIFY: Final = typer.Option(help="What to compare on both disks while the jobs are down: changes, or full (every byte).")
 _SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
-_BANDWIDTH: Final = _option("--bandwidth", text="What a live copy may take a second while the jobs run: 50M, or MiB.")
+_BANDWIDTH: Final = _option("--bandwidth", text="Maximum rate of a live copy per second while the jobs run, such as 50M.")
 _DOWN_SECONDS: Final = typer.Option(
-    min=0, show_default=False, help="Stop the jobs once the last pass is expected to take no longer. [default: 3]"
+    min=0, show_default=False, help="Stop the jobs once the last pass should take at most this many seconds. [default: 3]"
 )
-_DRY_RUN: Final = _option("--dry-run", text="Show what would be done, and do nothing.")
-_RESUME: Final = _option("--resume", text="Go on with this move, or try it again.")
-_URL: Final = _option("--agent-url", text="https://HOST:PORT or nats://HOST:PORT. [default: the cloud tells]", panel=_AGENT)
-_LOGIN: Final = _option("--agent-login", text="A file that holds USER:PASSWORD (https).", panel=_AGENT)
-_CA: Final = _option("--agent-ca", text="The PEM file of its CA.", panel=_AGENT)
-_AGENT_ID: Final = _option("--agent-id", text="The agent on the bus (nats).", panel=_AGENT)
-_CERTIFICATE: Final = _option("--agent-certificate", text="The PEM file of our certificate (nats).", panel=_AGENT)
-_KEY: Final = _option("--agent-key", text="The PEM file of its key (nats).", panel=_AGENT)
-_FILE: Final = _option("--fleet", text="A YAML file of many moves.", panel=_FLEET)
-_IN_FLIGHT: Final = _option("--max-in-flight", text="So many at once.", panel=_FLEET, min=1)
-_CANARIES: Final = _option("--canaries", text="So many before all others.", panel=_FLEET, min=0)
-_STOP: Final = _option("--stop-when-failed", text="Begin no more when more than this share failed.", panel=_FLEET, min=0, max=1)
-_QUEUE_ONLY: Final = _option("--queue-only", text="Leave the work to `cpi worker`.", panel=_FLEET)
+_DRY_RUN: Final = _option("--dry-run", text="Show the plan and the expected downtime, and change nothing.")
+_RESUME: Final = _option("--resume", text="Continue this move, or retry it if it failed.")
+_URL: Final = _option("--agent-url", text="https://HOST:PORT or nats://HOST:PORT. [default: from the cloud]", panel=_AGENT)
+_LOGIN: Final = _option("--agent-login", text="File that contains USER:PASSWORD (https).", panel=_AGENT)
+_CA: Final = _option("--agent-ca", text="PEM file of the CA that signed the server's certificate.", panel=_AGENT)
+_AGENT_ID: Final = _option("--agent-id", text="Agent id on the bus (nats).", panel=_AGENT)
+_CERTIFICATE: Final = _option("--agent-certificate", text="PEM file of the client certificate (nats).", panel=_AGENT)
+_KEY: Final = _option("--agent-key", text="PEM file of the client key (nats).", panel=_AGENT)
+_FILE: Final = _option("--fleet", text="YAML file that lists the moves.", panel=_FLEET)
+_IN_FLIGHT: Final = _option("--max-in-flight", text="Maximum number of moves in flight.", panel=_FLEET, min=1)
+_CANARIES: Final = _option("--canaries", text="Number of canaries to move first.", panel=_FLEET, min=0)
+_STOP: Final = _option("--stop-when-failed", text="Start no more moves once this fraction failed.", panel=_FLEET, min=0, max=1)
+_QUEUE_ONLY: Final = _option("--queue-only", text="Only queue the moves; `cpi worker` runs them.", panel=_FLEET)
 
 
 def migrate(  # noqa: PLR0913 - the options of a command
@@ -96,7 +97,8 @@ def migrate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Move a VM's disk to another size or kind.
 
-    If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Ctrl-C undoes it; twice leaves it as it is.
+    If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Press Ctrl-C once to undo the move, twice to
+    leave it unfinished.
     """
     told = {
         "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
@@ -115,7 +117,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
 
 
 class End(NamedTuple):
-    """How the end of a move is shown."""
+    """How to show the result of a move."""
 
     as_json: bool
     picture: Path | None
@@ -147,8 +149,8 @@ def _resume(move_id: str, url: str | None, end: End) -> None:
     with engine_of(url, works=True) as engine:
         record = engine.book.move(move_id)
         if record.standing is Standing.MOVED:
-            screen.err().print(f"the move {record.move_id} was made before")
-            finish_others(engine, "what was taken up is left as it is")
+            screen.err().print(f"move {record.move_id} is already complete; nothing to resume")
+            finish_others(engine, "the other moves are left unfinished")
             pictures.draw(record, end.picture)
             show_outcome(record, as_json=end.as_json)
             return
@@ -157,20 +159,20 @@ def _resume(move_id: str, url: str | None, end: End) -> None:
 
 
 def _gone_on_with(engine: "Engine", move_id: str) -> str:
-    """The move at its end, or a new try of it if the disk that it had made is there no more."""
+    """The move when it has ended, or a new attempt if the disk that it made no longer exists."""
     record = follow(engine.book, move_id, Stopping(_hint(move_id)), lambda: engine.is_idle)
     if record.outcome is None or not record.outcome.disk_lost or record.outcome.swapped or record.outcome.left:
         return move_id
-    screen.err().print("a disk of the move is gone: it is begun anew")
+    screen.err().print("a disk of this move no longer exists; starting the move again")
     return engine.start_again(record)
 
 
 def _hint(move_id: str) -> str:
-    return f"the move is left as it is; to go on: cpi migrate --resume {move_id}"
+    return f"the move is left unfinished; to continue: cpi migrate --resume {move_id}"
 
 
 def _take_back(move_id: str, url: str | None) -> None:
-    """Ctrl-C wishes first for a move to be given up, and then leaves it: who resumes it wants it made."""
+    """The first Ctrl-C cancels a move, the second leaves it unfinished. --resume takes the cancellation back."""
     from cpi.migration.durable.workflow import open_book
 
     book = open_book(database_of(url), give_up)
@@ -209,16 +211,19 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
         changed = f"{sample.changed_files} files with {size(sample.changed_bytes)} changed within 3 s"
         out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
     for holder in told.held_by:
-        out.print(Text(f"held by what is no job: {holder}"), soft_wrap=True)
+        out.print(Text(f"in use by a process that is not a job: {holder}"), soft_wrap=True)
     if told.expected_down_seconds is None:
-        out.print(f"how long the jobs will be down can not be told: {_why_unknown(told)}", soft_wrap=True)
+        out.print(f"expected downtime: unknown ({_why_unknown(told)})", soft_wrap=True)
     else:
-        out.print(f"jobs down for about {told.expected_down_seconds:.1f} s, beside stopping and starting them", soft_wrap=True)
+        out.print(
+            f"expected downtime: about {told.expected_down_seconds:.1f} s, plus stopping and starting the jobs",
+            soft_wrap=True,
+        )
     if told.expected_seconds is not None:
-        out.print(f"about {told.expected_seconds:.0f} s in all")
+        out.print(f"expected total time: about {told.expected_seconds:.0f} s")
 
 
 def _why_unknown(told: "Forecast") -> str:
     if told.strategy in {Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE}:
-        return "as long as the cloud takes"
-    return "nothing could be measured in the guest" if told.sample is None else "there is no large file to measure the disk with"
+        return "it depends on the cloud"
+    return "nothing could be measured in the guest" if told.sample is None else "the disk has no large file to measure with"

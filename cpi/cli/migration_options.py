@@ -1,4 +1,4 @@
-"""Options that the commands about disk moves share, and the entry that they make."""
+"""The options that the commands for disk moves share, and the entry made of them."""
 
 import json
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from cpi.migration.report import Strategy
 
 
 def database_option(what: str) -> Any:
-    """Of a command that keeps what outlives it."""
-    where = "postgresql://USER@HOST/NAME or sqlite:///PATH; otherwise a file in the user's state folder."
-    return typer.Option("--database", envvar="CPI_DATABASE", show_default=False, help=f"Where {what}: {where}")
+    """The --database option of a command."""
+    where = "postgresql://USER@HOST/NAME or sqlite:///PATH. [default: a file in the user's state folder]"
+    return typer.Option("--database", envvar="CPI_DATABASE", show_default=False, help=f"Database of {what}: {where}")
 
 
-DatabaseUrl = Annotated[str | None, database_option("moves are kept")]
+DatabaseUrl = Annotated[str | None, database_option("moves")]
 PictureFile = Annotated[
-    Path | None, typer.Option("--picture", show_default=False, help="Draw the move, however it ends, as FILE.svg.")
+    Path | None, typer.Option("--picture", show_default=False, help="Draw the move to this SVG file, also if it fails.")
 ]
 PageFile = Annotated[
-    Path | None, typer.Option("--page", show_default=False, help="Write the fleet, with its timelines, as FILE.html.")
+    Path | None, typer.Option("--page", show_default=False, help="Write the fleet and its timelines to this HTML file.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -45,16 +45,16 @@ _DEFAULTS: Final = {"strategy": "auto", "verify": "changes"}
 
 
 def refuse_beside(what: str, told: Mapping[str, Any], but: frozenset[str] = frozenset()) -> None:
-    """Raises CpiError naming the options that would be of no effect, or of another one than one may think."""
+    """Raises CpiError listing the options that would have no effect, or an unexpected one."""
     ignored = _NEUTRAL | but
     given = [name for name, value in told.items() if value and value != _DEFAULTS.get(name) and name not in ignored]
     beside = [f"--{name.replace('_', '-')}" for name in given]
     if beside:
-        raise errors.CpiError(f"{what} does not go with {', '.join(beside)}")
+        raise errors.CpiError(f"{what} cannot be combined with {', '.join(beside)}")
 
 
 def entry_of(told: Mapping[str, Any]) -> Entry:
-    """The entry that the options mean. Raises CpiError with every fault."""
+    """The entry for the options. Raises CpiError listing every fault."""
     missing = [f"--{name}" for name in ("config", "vm", "disk", "size") if not told.get(name)]
     if missing:
         raise errors.CpiError(f"missing: {', '.join(missing)}")
@@ -80,13 +80,13 @@ def entry_of(told: Mapping[str, Any]) -> Entry:
     try:
         return checked(from_plain(plain, Entry))
     except msgspec.ValidationError as error:
-        raise errors.CpiError(f"the move can not be made: {error}") from error
+        raise errors.CpiError(f"invalid move: {error}") from error
 
 
 def _strategy(name: str) -> str | None:
     known = ["auto", *(strategy.value for strategy in Strategy)]
     if name not in known:
-        raise errors.CpiError(f"--strategy {name!r}: there are: {', '.join(known)}")
+        raise errors.CpiError(f"unknown --strategy {name!r}; known strategies: {', '.join(known)}")
     return None if name == "auto" else name
 
 
@@ -104,7 +104,7 @@ def size_of(option: str, text: str) -> int:
     try:
         return mib_from_text(text)
     except ValueError as error:
-        raise errors.CpiError(f"{option}: {text!r} is no size; as 20G, 512M, or a number of MiB") from error
+        raise errors.CpiError(f"{option}: invalid size {text!r}; use 20G, 512M, or a number of MiB") from error
 
 
 def _object(option: str, text: str) -> Any:

@@ -1,4 +1,4 @@
-"""`cpi migrations`: the moves that a database knows."""
+"""`cpi migrations`: lists the moves in a database."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,7 +21,7 @@ from cpi.migration.report import Report
 if TYPE_CHECKING:  # the engine takes long to import
     from cpi.migration.durable.book import Book
 
-migrations = typer.Typer(help="Show the disk moves: those under way, those left by a dead process, those that ended.")
+migrations = typer.Typer(help="List disk moves, show one or cancel one.")
 
 _STYLES: Final = {
     Standing.MOVED: "green", Standing.UNDER_WAY: "cyan", Standing.QUEUED: "dim", Standing.LEFT: "yellow",
@@ -29,12 +29,12 @@ _STYLES: Final = {
 }  # fmt: skip
 _LINES_OF_A_MOVE: Final = 4
 _LONGEST_MESSAGE: Final = 80
-Following = Annotated[bool, typer.Option("--follow", "-f", help="Stay, and show how they go on, until all have ended.")]
+Following = Annotated[bool, typer.Option("--follow", "-f", help="Keep showing progress until all moves have ended.")]
 
 
 @migrations.callback(invoke_without_command=True)
 def every(context: typer.Context, *, follow: Following = False, json: AsJson = False, database: DatabaseUrl = None) -> None:
-    """Show the disk moves: those under way, those left by a dead process, those that ended."""
+    """List disk moves: running, left unfinished by a dead process, and ended."""
     if context.invoked_subcommand is not None:
         return
     book = _book(database)
@@ -53,14 +53,14 @@ def every(context: typer.Context, *, follow: Following = False, json: AsJson = F
 
 @migrations.command()
 def show(
-    move_id: Annotated[str, typer.Argument(help="The move, or the fleet.")],
+    move_id: Annotated[str, typer.Argument(help="Id of the move or the fleet.")],
     *,
     picture: PictureFile = None,
     page: PageFile = None,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
-    """Show one move: what took how long, what failed, what was undone. Or a fleet: a row for each disk."""
+    """Show one move: its steps with their times, what failed and what was undone. Or a fleet: a row for each disk."""
     pictures.check(picture)
     pictures.check_page(page)
     book = _book(database)
@@ -91,9 +91,9 @@ def _rows(report: Report) -> Table:
     from cpi.migration.picture.words import seconds
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("after", "took"):
+    for heading in ("at", "took"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("what", "figures"):
+    for heading in ("step", "detail"):
         table.add_column(heading, overflow="fold")
     for row in rows(report):
         style = "red" if row.fault else ""
@@ -105,16 +105,16 @@ def _rows(report: Report) -> Table:
 
 
 @migrations.command()
-def cancel(move_id: Annotated[str, typer.Argument(help="The move, or the fleet.")], *, database: DatabaseUrl = None) -> None:
-    """Give a move up: all is undone if the disks are not swapped yet, else it gets to its end.
+def cancel(move_id: Annotated[str, typer.Argument(help="Id of the move or the fleet.")], *, database: DatabaseUrl = None) -> None:
+    """Cancel a move: undo it if the disks are not swapped yet, otherwise finish it.
 
-    If the process that made the move is dead, this one undoes it.
+    If the process that ran the move is dead, this command undoes it.
     """
     book = _book(database)
     try:
         book.cancel(move_id)
         if move_id in book.fleets():
-            screen.out().print(f"the fleet {move_id} begins no more moves; those under way are undone unless swapped already")
+            screen.out().print(f"fleet {move_id} starts no more moves; running moves are undone unless already swapped")
             return
         standing = book.move(move_id).standing
     finally:
@@ -122,18 +122,18 @@ def cancel(move_id: Annotated[str, typer.Argument(help="The move, or the fleet."
     if standing is Standing.LEFT:
         _undo_here(move_id, database)
     else:
-        told = f"{ENDED[standing]} before" if standing.is_over else f"is {standing.value}, and will be given up"
-        screen.out().print(f"the move {move_id} {told}")
+        told = f"already {ENDED[standing]}" if standing.is_over else f"is {standing.value} and will be cancelled"
+        screen.out().print(f"move {move_id} {told}")
 
 
 def _undo_here(move_id: str, url: str | None) -> None:
     from cpi.cli.following import engine_of
 
     with engine_of(url, works=True) as engine:
-        record = follow(engine.book, move_id, Stopping(f"left as it is; to go on: cpi migrations cancel {move_id}"))
+        record = follow(engine.book, move_id, Stopping(f"left unfinished; to continue: cpi migrations cancel {move_id}"))
     if record.standing is not Standing.CANCELLED:
         show_outcome(record, as_json=False)
-    screen.out().print(f"the move {move_id} {ENDED[record.standing]}")
+    screen.out().print(f"move {move_id} {ENDED[record.standing]}")
 
 
 def _book(url: str | None) -> "Book":
@@ -157,15 +157,15 @@ def _follow(book: "Book") -> None:
 
 
 def newest(records: Sequence[MoveRecord], room: int) -> list[MoveRecord]:
-    """What there is room for, in the order of their making: those that go on first of all, then those that began last."""
+    """As many moves as fit, oldest first: running moves have priority, then the latest."""
     by_interest = sorted(records, key=lambda record: (record.standing.is_over, -record.created))
     return sorted(by_interest[:room], key=lambda record: record.created)
 
 
 def _table(records: Iterable[MoveRecord]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("move", "state", "vm", "disk", "MiB", "begun", "what"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "begun"})
+    for heading in ("move", "state", "vm", "disk", "MiB", "started", "detail"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "started"})
     for record in records:
         state = Text(record.standing.value, style=_STYLES[record.standing])
         report = record.outcome.report if record.outcome else None
@@ -186,5 +186,5 @@ def _what(record: MoveRecord) -> str:
         return line if len(line) <= _LONGEST_MESSAGE else f"{line[: _LONGEST_MESSAGE - 1]}…"
     told = words_of(record.events[-1]) if record.events else ""
     if record.standing is Standing.LEFT:
-        told = f"its process died: cpi migrate --resume {record.move_id}"
-    return f"{told} (to be given up)" if record.cancelling else told
+        told = f"its process died; to continue: cpi migrate --resume {record.move_id}"
+    return f"{told} (cancelling)" if record.cancelling else told

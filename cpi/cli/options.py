@@ -1,13 +1,13 @@
 """Options that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+CONFIG_HELP: Final = "CPI configuration file (same format as the official CPIs)."
+
 ConfigFile = Annotated[
     Path,
-    typer.Option(
-        "--config", envvar="CPI_CONFIG", show_default=False, help="The configuration: the document of the official CPIs."
-    ),
+    typer.Option("--config", envvar="CPI_CONFIG", show_default=False, help=CONFIG_HELP),
 ]

@@ -1,4 +1,4 @@
-"""`cpi orphans`: the disks that moves have left behind."""
+"""`cpi orphans`: lists or deletes the disks that moves have replaced."""
 
 import datetime as dt
 import re
@@ -35,7 +35,7 @@ _DEFAULT_AGE: Final = "1d"
 
 
 class Orphan(msgspec.Struct, frozen=True):
-    """A disk that a move took out of use."""
+    """A disk that a move replaced."""
 
     disk_cid: DiskCid
     orphaned_at: str
@@ -43,32 +43,34 @@ class Orphan(msgspec.Struct, frozen=True):
     replaced_by: DiskCid
     move_id: str
     half_made: bool = False
-    """Whether it was made for a move that did not get to its end: the data is on the disk that it was to replace."""
+    """Whether it was made for a move that did not finish: the data is on the disk that it should have replaced."""
 
     named_by: tuple[str, ...] = ()
-    """The instances files that still name it: it is not deleted before they are changed."""
+    """The instances files that still name it: it is not deleted until they are changed."""
 
 
 def orphans(
     config: ConfigFile,
     *,
-    older_than: Annotated[str, typer.Option(help="Only those older than this: 12h, 5d, 2w; 0h for all.")] = _DEFAULT_AGE,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete them, with their data. Asks first.")] = False,
+    older_than: Annotated[
+        str, typer.Option(help="Show only orphans older than this, such as 12h, 5d or 2w (0h for all).")
+    ] = _DEFAULT_AGE,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the orphans with their data. Asks first.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
-    """Show, or delete, the disks that moves have replaced.
+    """List or delete the disks that moves have replaced.
 
-    A cloud can not be asked for its disks, so this goes by the moves in the database; each disk is looked for in the cloud. A
-    disk that is attached or in use is none; one that an instances file names is not deleted.
+    A CPI cannot list disks. So this command reads the moves in the database and checks whether each disk still exists. A disk
+    that is attached or in use is not an orphan. A disk that an instances file names is not deleted.
     """
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_seconds(older_than))
     with connecting.connect(config) as cloud:
         every = _found(config, database, cloud)
         found = [orphan for orphan in every if dt.datetime.fromisoformat(orphan.orphaned_at) <= before]
         if len(found) < len(every):
-            younger = f"{len(every) - len(found)} younger than {older_than}: --older-than 0h shows all"
+            younger = f"{len(every) - len(found)} younger than {older_than} (use --older-than 0h to show all)"
             screen.err().print(f"not shown: {younger}", soft_wrap=True)
         _show(found, as_json=json)
         if delete and found:
@@ -78,7 +80,7 @@ def orphans(
 def _seconds(text: str) -> int:
     match = _AGE.fullmatch(text)
     if match is None:
-        raise errors.CpiError(f"--older-than {text!r}: as 12h, 5d or 2w")
+        raise errors.CpiError(f"--older-than: invalid age {text!r}; use 12h, 5d or 2w")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -208,18 +210,18 @@ def _delete_if_wished(cloud: Cloud, config: Path, url: str | None, found: list[O
     if not free:
         return
     if not yes and not sys.stdin.isatty():
-        raise errors.CpiError("nothing was deleted: there is no terminal to ask at; give --yes")
-    if not yes and not typer.confirm(f"delete {len(free)} disks with all that is on them?", err=True):
+        raise errors.CpiError("nothing was deleted: stdin is not a terminal, so confirm with --yes")
+    if not yes and not typer.confirm(f"delete {len(free)} disks with all their data?", err=True):
         raise errors.CpiError("nothing was deleted")
     used = _in_use(config, url, cloud, _records(url))  # whoever was asked may have taken their time
     for orphan in free:
         if orphan.disk_cid in used:
-            screen.err().print(f"kept: {orphan.disk_cid} is attached, or in use again", soft_wrap=True)
+            screen.err().print(f"kept: {orphan.disk_cid} is attached or in use again", soft_wrap=True)
     _delete(cloud, [orphan for orphan in free if orphan.disk_cid not in used])
 
 
 def _advice(orphan: Orphan) -> str:
-    return f": cpi migrate --resume {orphan.move_id}" if orphan.half_made else f": write {orphan.replaced_by} there"
+    return f"; run cpi migrate --resume {orphan.move_id}" if orphan.half_made else f"; change it to {orphan.replaced_by} there"
 
 
 def _delete(cloud: Cloud, found: list[Orphan]) -> None:
@@ -234,4 +236,4 @@ def _delete(cloud: Cloud, found: list[Orphan]) -> None:
         else:
             screen.err().print(f"deleted {orphan.disk_cid}")
     if kept:
-        raise errors.CloudError("\n  ".join(["could not be deleted:", *kept]))
+        raise errors.CloudError("\n  ".join(["cannot delete:", *kept]))

@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 
 def check(path: Path | None) -> None:
-    """Raises CpiError now for a picture that could not be written at the end."""
-    _check(path, "--picture", "picture is SVG", ".svg")
+    """Raises CpiError now if the picture could not be written at the end."""
+    _check(path, "--picture", ".svg")
 
 
 def check_page(path: Path | None) -> None:
-    """Raises CpiError now for a page that could not be written at the end."""
-    _check(path, "--page", "page is HTML", ".html")
+    """Raises CpiError now if the page could not be written at the end."""
+    _check(path, "--page", ".html")
 
 
-def _check(path: Path | None, option: str, what: str, suffix: str) -> None:
+def _check(path: Path | None, option: str, suffix: str) -> None:
     if path is None:
         return
     if path.suffix != suffix:
-        raise errors.CpiError(f"{option} {path}: the {what}, so its name ends with {suffix}")
+        raise errors.CpiError(f"{option} {path}: the file name must end with {suffix}")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise errors.CpiError(f"{option} {path}: {'a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
+        raise errors.CpiError(f"{option} {path}: {'is a folder' if path.is_dir() else f'folder not found: {path.parent}'}")
 
 
 def draw(record: MoveRecord, path: Path | None) -> None:
-    """Write the picture of a move that has ended. Raises CpiError if it can not be written."""
+    """Write the picture of a move that has ended. Raises CpiError if it cannot be written."""
     report = record.outcome.report if record.outcome else None
     if path is None:
         return
     if report is None:
-        why = "it has not ended" if record.outcome is None else "it never began"
-        screen.err().print(f"there is nothing to draw of the move {record.move_id}: {why}", soft_wrap=True)
+        why = "it has not ended" if record.outcome is None else "it never started"
+        screen.err().print(f"no picture of move {record.move_id}: {why}", soft_wrap=True)
         return
     from cpi.migration.picture import picture
 
@@ -47,7 +47,7 @@ def draw(record: MoveRecord, path: Path | None) -> None:
 
 
 def write_page(path: Path | None, title: str, summary: str, rows: "Sequence[FleetRow]") -> None:
-    """Write the page of a fleet. Raises CpiError if it can not be written."""
+    """Write the page of a fleet. Raises CpiError if it cannot be written."""
     if path is None:
         return
     from cpi.migration.picture.page import page
@@ -60,4 +60,4 @@ def _write(path: Path, option: str, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise errors.CpiError(f"{option} {path}: {error.strerror}") from error
-    screen.err().print(f"drawn: {path}", soft_wrap=True)
+    screen.err().print(f"written: {path}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What still says an old disk, and which records cannot be read: every command that meets them names them on stderr."""
+"""Names, on stderr, everything that still refers to an old disk, and records that cannot be read."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the engine takes long to import
 
 
 def tell_after_moves(made: "Iterable[MoveRecord]", book: "Book", url: str | None) -> None:
-    """Which files and moves still say a disk that one of these moves has replaced, and what cannot be read."""
+    """Name the files and moves that still refer to a disk that one of these moves has replaced, and unreadable records."""
     heirs = dict(heir for record in made if (heir := _heir(record)) is not None)
     files = known_files(url) if heirs else []
     moves = book.moves()
@@ -23,7 +23,7 @@ def tell_after_moves(made: "Iterable[MoveRecord]", book: "Book", url: str | None
         for file in files:
             names = ", ".join(file.naming(old))
             if names:
-                _say(f"{file.words()} ({names}) still names {old}: `cpi watch` follows the move; write {new} there")
+                _say(f"{file.words()} ({names}) still names {old}; `cpi watch` follows the move, but please change it to {new}")
         for other in moves:
             if not other.standing.is_over and other.entry.disk == old:
                 _say(f"the move {other.move_id} is queued for {old}, which is an orphan now")
@@ -41,7 +41,7 @@ def tell_stale_entries(plan: "Watchfile", now: "Mapping[str, Instance]") -> None
     for instance in plan.instances:
         for named, has in zip(instance.disks, now[instance.name].disks, strict=True):
             if named != has:
-                _say(f"{plan.path} ({instance.name}) still names {named}, which a move has replaced: write {has} there")
+                _say(f"{plan.path} ({instance.name}) still names {named}, which a move has replaced; change it to {has}")
 
 
 def tell_unreadable(reasons: Mapping[str, str]) -> None:

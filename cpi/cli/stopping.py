@@ -1,4 +1,4 @@
-"""Being told to stop while a durable move goes on: the first signal asks, the second leaves everything as it is."""
+"""Signals during a durable move: the first asks it to stop, the second exits at once."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ INTERRUPTED_STATUS: Final = 130
 
 
 class Stopping:
-    """Whether the command was told to stop."""
+    """Whether the command was asked to stop."""
 
     def __init__(self, hint: str) -> None:
-        """hint is shown when it leaves at once: what has to be done then."""
+        """hint is shown when it exits at once: what to do next."""
         self._hint = hint
         self.asked = False
         for number in _SIGNALS:
@@ -28,7 +28,7 @@ class Stopping:
 
 
 def leave(message: str, status: int = INTERRUPTED_STATUS) -> NoReturn:
-    """End at once: the threads of a move under way are not waited for, another process takes it up."""
+    """Exit at once, without waiting for the threads of a running move: another process takes it over."""
     try:
         screen.show_at_once(message)
     finally:
@@ -36,5 +36,5 @@ def leave(message: str, status: int = INTERRUPTED_STATUS) -> NoReturn:
 
 
 def give_up(message: str) -> NoReturn:
-    """End at once, for the database does not answer and nothing is under way here."""
+    """Exit at once: the database does not answer and nothing is running here."""
     leave(message, screen.FAULT_STATUS)

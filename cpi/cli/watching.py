@@ -1,4 +1,4 @@
-"""`cpi watch` and `cpi resurrect`: instances that come back."""
+"""`cpi watch` and `cpi resurrect`: recreate lost instances."""
 
 import contextlib
 from collections.abc import Iterator
@@ -32,26 +32,26 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.resurrection.report import Report
     from cpi.resurrection.watchfile import Bus, Watchfile
 
-_HINT: Final = "what is under way here is left: the next `cpi watch` goes on with it"
+_HINT: Final = "running recreations are left unfinished; the next `cpi watch` continues them"
 _STYLES: Final = {"well": "green", "silent": "yellow", "down": "red", "under way": "cyan"}
 _SEVERITIES: Final = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "green"}
 
-InstancesFile = Annotated[Path, typer.Argument(help="The instances: see docs/resurrection.md.", show_default=False)]
-DatabaseUrl = Annotated[str | None, database_option("it is kept who replaced whom")]
+InstancesFile = Annotated[Path, typer.Argument(help="Instances file (see docs/resurrection.md).", show_default=False)]
+DatabaseUrl = Annotated[str | None, database_option("past recreations")]
 
 
 def watch(
     file: InstancesFile,
     *,
-    json: AsJson = False,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics at this port.", show_default=False)] = None,
-    metrics_host: Annotated[str, typer.Option(help="The address to serve them at.")] = "127.0.0.1",
+    json: Annotated[bool, typer.Option("--json", help="Print each alert as one line of JSON.")] = False,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port.", show_default=False)] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address to serve the metrics on.")] = "127.0.0.1",
     database: DatabaseUrl = None,
 ) -> None:
-    """Watch instances; recreate those whose agent is silent or whose VM is lost.
+    """Watch instances and recreate those whose agent is silent or whose VM is lost.
 
-    As many of these as you like may watch the same file with one database: an instance is recreated by one of them. The first
-    signal lets what is under way end, the second leaves it to whoever watches next.
+    Any number of monitors may watch the same file with one database; only one of them recreates an instance. After the first
+    signal the command finishes running recreations. The second signal leaves them to the next monitor.
     """
     from cpi.resurrection.watchfile import read_watchfile
 
@@ -90,7 +90,7 @@ def _tell_stale(plan: "Watchfile", runner: "Runner") -> None:
 def _telling(
     plan: "Watchfile", live: Live | None, made: contextlib.ExitStack, *, metrics: bool, as_json: bool
 ) -> "tuple[Tell, Metrics | None]":
-    """Who is told of alerts: the screen, the file's responders, the metrics if there are any."""
+    """Sends alerts to the screen, the file's responders, and the metrics if enabled."""
     from cpi.resurrection.responders.switchboard import Switchboard
 
     board = made.enter_context(Switchboard(plan.responders, screen.show_fault))
@@ -111,13 +111,15 @@ def _telling(
 
 def resurrect(
     file: InstancesFile,
-    name: Annotated[str, typer.Argument(help="The instance.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the instance.", show_default=False)],
     *,
-    even_if_alive: Annotated[bool, typer.Option("--even-if-alive", help="Also if its agent answers.")] = False,
+    even_if_alive: Annotated[
+        bool, typer.Option("--even-if-alive", help="Recreate the instance even if its agent responds.")
+    ] = False,
     json: AsJson = False,
     database: DatabaseUrl = None,
 ) -> None:
-    """Recreate one instance now, with its disks and its address, whatever the rules in the file say."""
+    """Recreate one instance now, with its disks and its address, regardless of the rules in the file."""
     from cpi.resurrection.watchfile import read_watchfile
 
     plan = read_watchfile(file)
@@ -126,12 +128,12 @@ def resurrect(
     if json:
         screen.show_json(to_plain(report))
     else:
-        done = Text.assemble(f"{name} is ", (report.vm, "bold"), " now") if report.vm else f"{name}: {report.message}"
+        done = Text.assemble(f"{name} is now ", (report.vm, "bold")) if report.vm else f"{name}: {report.message}"
         screen.out().print(done, soft_wrap=True)
 
 
 def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: bool = True) -> "Report":
-    """Recreate an instance, show its steps, and tell how it ended. Raises CloudError if it failed."""
+    """Recreate an instance, show its steps and the result. Raises CloudError if it failed."""
     from cpi.resurrection.report import Standing
 
     work_id = _begun(plan, name, runner, ask=ask, wait=wait)
@@ -151,7 +153,7 @@ def recreate(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait:
     present = _present(plan, name, runner)[1]
     report = present.ended[-1].report if present.ended else None
     if report is None or report.standing is Standing.FAILED:
-        raise errors.CloudError(f"{name} was not recreated: {report.message if report else 'it is not known why'}")
+        raise errors.CloudError(f"{name} was not recreated: {report.message if report else 'the reason is unknown'}")
     return report
 
 
@@ -169,7 +171,7 @@ def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: b
     instance = plan.instance(name)
     plugin, present = _present(plan, name, runner)
     if present.under_way is not None:
-        screen.err().print("it is under way already")
+        screen.err().print("a recreation is already running; waiting for it")
         return present.under_way.work_id
     _let_moves_end(instance, plugin, runner)
     with Clouds() as clouds:
@@ -189,7 +191,7 @@ def _begun(plan: "Watchfile", name: str, runner: "Runner", *, ask: bool, wait: b
 
 
 def _let_moves_end(instance: "Instance", plugin: str, runner: "Runner") -> None:
-    """A disk is in one hand at a time: a move that has one of the instance's is waited for. Raises CloudError if it is left."""
+    """Wait for moves that use a disk of the instance. Raises CloudError if such a move was left unfinished."""
     stopping, told = Stopping("nothing was recreated"), ""
 
     def over() -> bool:
@@ -209,7 +211,7 @@ def _let_moves_end(instance: "Instance", plugin: str, runner: "Runner") -> None:
 
 
 def runner_of(url: str | None, tell: "Tell") -> "Runner":
-    """Who recreates in this process, which ends at once if others take it for dead."""
+    """Recreates instances in this process, which exits at once if others consider it dead."""
     from cpi.resurrection.durable.runner import Runner
 
     return Runner(database_of(url, "resurrections"), _lost, tell, KeptMoves(url, _lost))
@@ -217,7 +219,7 @@ def runner_of(url: str | None, tell: "Tell") -> "Runner":
 
 @contextlib.contextmanager
 def telling_runner(plan: "Watchfile", url: str | None) -> "Iterator[Runner]":
-    """As runner_of, telling the file's responders. What was left by dead processes is finished before the block ends."""
+    """As runner_of, with the file's responders. The block ends when the work that dead processes left is finished."""
     from cpi.resurrection.responders.switchboard import Switchboard
 
     with Switchboard(plan.responders, screen.show_fault) as board, runner_of(url, board.tell) as runner:
@@ -229,7 +231,7 @@ def telling_runner(plan: "Watchfile", url: str | None) -> "Iterator[Runner]":
 
 
 def _lost(message: str) -> None:
-    leave(f"this process ends, and the next `cpi watch` goes on with its work: {message}")
+    leave(f"exiting; the next `cpi watch` continues the work: {message}")
 
 
 def _monitor(plan: "Watchfile", runner: "Runner", made: contextlib.ExitStack) -> "Monitor":
@@ -276,7 +278,7 @@ def _show(live: Live | None, alert: "Alert", *, as_json: bool) -> None:
 def _table(monitor: "Monitor") -> Table:
     title = "MELTDOWN: nothing is recreated" if monitor.is_meltdown else None
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_style="bold red")
-    for heading in ("instance", "state", "agent", "vm", "disk", "jobs", "cpu", "memory", "disk used", "what"):
+    for heading in ("instance", "state", "agent", "vm", "disk", "jobs", "cpu", "memory", "disk used", "detail"):
         table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "agent"})
     for view in monitor.views():
         table.add_row(*_cells(view))

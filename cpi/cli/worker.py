@@ -1,4 +1,4 @@
-"""`cpi worker`: takes queued moves, and those that dead processes left."""
+"""`cpi worker`: runs queued moves, and those that dead processes left."""
 
 from typing import Annotated, Final
 
@@ -10,24 +10,25 @@ from cpi.cli.migration_options import DatabaseUrl
 from cpi.cli.stopping import Stopping, leave
 from cpi.durable.database import database as database_of
 
-_HINT: Final = "the moves under way here are left to other workers"
+_HINT: Final = "the running moves are left to other workers"
 
 
 def worker(
     *,
     database: DatabaseUrl = None,
-    patience: Annotated[int, typer.Option(help="How many seconds moves under way are given when it is told to stop.")] = 3600,
+    patience: Annotated[int, typer.Option(help="Seconds to wait for running moves on shutdown.")] = 3600,
 ) -> None:
-    """Make queued moves, as many workers as you like on any number of machines.
+    """Run queued moves. Start any number of workers on any number of machines.
 
-    The first signal lets the moves under way end and takes no more, the second leaves them to other workers.
+    After the first signal the worker takes no more moves and finishes those that run. The second signal leaves them to other
+    workers.
     """
     stopping = Stopping(_HINT)
     engine = engine_of(database, works=True)
     kept = database_of(database)
     screen.err().print(f"worker {engine.executor_id} on {kept.path or 'PostgreSQL'}", soft_wrap=True)
     until(lambda: stopping.asked)
-    screen.err().print("no more moves are taken; again to leave at once")
+    screen.err().print("taking no more moves; waiting for those that run (signal again to exit at once)")
     engine.close(patience)
     if not engine.is_idle:
         leave(_HINT)

@@ -82,7 +82,7 @@ class Stage:
         """A VM whose agent answers."""
         vm = self.cloud.create_vm(AgentId(str(uuid.uuid4())), stemcell_cid, {}, {"default": Network(type="dynamic")}, (), {})
         if not isinstance(self.cloud, ShowsAgentSettings):
-            raise errors.NotSupported(f"the driver {self.cloud.name} can not tell how its agents are reached")
+            raise errors.NotSupported(f"the driver {self.cloud.name} does not report how to reach its agents")
         agent = https.from_settings(self.cloud.agent_settings(vm.cid))
         agent.wait_until_ready(_READY_SECONDS)
         return Guest(vm.cid, vm.networks["default"].ip or _SHARED, agent)

@@ -38,8 +38,8 @@ class Database(msgspec.Struct, frozen=True):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
         except OSError as error:
-            where = "say with --database (sqlite:///PATH, or PostgreSQL's URL) where it may be"
-            raise errors.CpiError(f"{self.path} cannot be made: {error.strerror}; {where}") from error
+            where = "choose another place with --database (sqlite:///PATH, or PostgreSQL's URL)"
+            raise errors.CpiError(f"{self.path} cannot be created: {error.strerror}; {where}") from error
         try:
             with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
                 # the file keeps this: who looks at a move does not hold it up, and a record is synced once, not three times
@@ -64,7 +64,7 @@ def database(url: str | None = None, name: str = "moves") -> Database:
         return Database(f"{_SQLITE}{path}", path)
     address = urlsplit(url)
     if address.scheme not in _POSTGRES:
-        raise errors.CpiError(f"{scrubbed(url)!r} is no database: give postgresql://USER@HOST/NAME or sqlite:///PATH")
+        raise errors.CpiError(f"{scrubbed(url)!r} is not a database URL: use postgresql://USER@HOST/NAME or sqlite:///PATH")
     return Database(address._replace(scheme="postgresql", query=_in_utf8(address.query)).geturl(), None)
 
 

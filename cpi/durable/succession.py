@@ -22,10 +22,10 @@ class Hold(msgspec.Struct, frozen=True):
 
     def words(self, disk_cid: str) -> str:
         """For people, with what to do."""
-        told = f"the move {self.move_id} has its disk {disk_cid} in hand"
+        told = f"move {self.move_id} is using its disk {disk_cid}"
         if not self.is_left:
             return told
-        return f"{told}, and its process died: finish it with `cpi migrate --resume {self.move_id}`"
+        return f"{told}, but its process died: finish it with `cpi migrate --resume {self.move_id}`"
 
 
 class Succession(msgspec.Struct, frozen=True):

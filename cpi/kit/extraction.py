@@ -85,7 +85,7 @@ def extract(tarball: Path, folder: Path, limits: Limits = Limits()) -> LeftOut:
     Given:   folder exists and is empty.
     Then:    every member lies inside it, with owner, mode, times and extended attributes; absolute links lead into the folder.
              Without root, owners, setuid, setgid and device nodes are left out; what was left out is returned.
-    Raises:  CpiError for what is no whole tarball, would lead out of the folder, or is beyond the limits. The folder may then
+    Raises:  CpiError if it is not a complete tarball, leads out of the folder, or exceeds the limits. The folder may then
              hold a part of it.
     """
     try:
@@ -98,14 +98,16 @@ def extract(tarball: Path, folder: Path, limits: Limits = Limits()) -> LeftOut:
             _check_end(archive)
             return extraction.left_out
     except Refused as error:
-        raise errors.CpiError(f"the image {tarball} is refused: it holds {error}") from error
+        raise errors.CpiError(f"the image {tarball} is refused: it contains {error}") from error
     except _BROKEN as error:
-        raise errors.CpiError(f"the image {tarball} is no whole tarball: {error}") from error
+        raise errors.CpiError(f"the image {tarball} is not a complete tarball: {error}") from error
     except OSError as error:
         if error.errno is None:  # this is how gzip and bz2 report damaged data
-            raise errors.CpiError(f"the image {tarball} is no whole tarball: {error}") from error
+            raise errors.CpiError(f"the image {tarball} is not a complete tarball: {error}") from error
         if error.errno in _NO_NAME:
-            raise errors.CpiError(f"the image {tarball} is refused: it holds a name that cannot be made here: {error}") from error
+            raise errors.CpiError(
+                f"the image {tarball} is refused: it contains a name that cannot be made here: {error}"
+            ) from error
         raise
 
 
@@ -147,7 +149,7 @@ class _Extraction:
                 self._folders[parts] = member
             return
         if not parts:
-            raise Refused(f"{member.name!r}, which is no name of a file")
+            raise Refused(f"{member.name!r}, which is not a file name")
         with self._opened(parts[:-1]) as parent:
             self._remove(parent, parts)
             if member.islnk():
@@ -192,7 +194,9 @@ class _Extraction:
                     inner = os.open(part, _FOLDER, dir_fd=folder)
                 except OSError as error:
                     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-                        raise Refused(f"{_short('/'.join(parts))}, whose path goes through what is no folder") from error
+                        raise Refused(
+                            f"{_short('/'.join(parts))}, whose path goes through something that is not a folder"
+                        ) from error
                     raise
                 os.close(folder)
                 folder = inner
@@ -216,7 +220,7 @@ class _Extraction:
         self._made.pop(parts, None)
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(parts[-1], dir_fd=parent, follow_symlinks=False).st_mode):
-                raise Refused(f"{_short('/'.join(parts))}, in the place of a folder")
+                raise Refused(f"{_short('/'.join(parts))}, which would replace a folder")
             os.unlink(parts[-1], dir_fd=parent)
 
     def _file(self, member: tarfile.TarInfo, parent: int, name: str) -> None:
@@ -246,11 +250,11 @@ class _Extraction:
         """Only to what this tarball brought, and only if it is still the same file."""
         source = self._parts(member.linkname)
         if source not in self._made or source == parts:
-            raise Refused(f"the hard link {_short(member.name)} to what it did not bring: {_short(member.linkname)}")
+            raise Refused(f"the hard link {_short(member.name)} to a file that is not in the image: {_short(member.linkname)}")
         with self._opened(source[:-1]) as folder:
             there = os.stat(source[-1], dir_fd=folder, follow_symlinks=False)
             if (there.st_dev, there.st_ino) != self._made[source]:
-                raise Refused(f"the hard link {_short(member.name)} to what changed meanwhile: {_short(member.linkname)}")
+                raise Refused(f"the hard link {_short(member.name)} to a file that changed meanwhile: {_short(member.linkname)}")
             os.link(source[-1], parts[-1], src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False)
         self._made[parts] = self._made[source]
 

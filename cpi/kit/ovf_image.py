@@ -33,13 +33,13 @@ class OvfImage:
         """A file in it, to be read from its beginning."""
         opened = self._archive.extractfile(self._member(name))
         if opened is None:
-            raise errors.CpiError(f"{self.path}: {name} is no file")
+            raise errors.CpiError(f"{self.path}: {name} is not a file")
         return opened
 
     def _descriptor(self) -> bytes:
         found = [name for name in self._members if name.endswith(".ovf")]
         if len(found) != 1:
-            raise errors.CpiError(f"{self.path} is no image for this cloud: it holds {len(found)} OVF files, expected one")
+            raise errors.CpiError(f"{self.path} is not an image for this cloud: it contains {len(found)} OVF files, expected one")
         if self.size(found[0]) > _LARGEST_DESCRIPTOR:
             raise errors.CpiError(f"{self.path} is refused: its OVF is larger than {_LARGEST_DESCRIPTOR} bytes")
         with self.file(found[0]) as file:
@@ -55,12 +55,12 @@ class OvfImage:
     def _few(self) -> Iterator[tarfile.TarInfo]:
         for count, member in enumerate(self._archive):
             if count >= _MOST_FILES:
-                raise errors.CpiError(f"{self.path} is refused: it holds more than {_MOST_FILES} files")
+                raise errors.CpiError(f"{self.path} is refused: it contains more than {_MOST_FILES} files")
             yield member
 
     def _member(self, name: str) -> tarfile.TarInfo:
         if name not in self._members:
-            raise errors.CpiError(f"{self.path}: its OVF names {name}, which is not in it")
+            raise errors.CpiError(f"{self.path}: its OVF refers to {name}, which is not in the image")
         return self._members[name]
 
 

@@ -30,13 +30,11 @@ def folder(wished: str | None = None) -> Path:
     path = Path(wished) if wished else Path(root) / "multicpi"
     usable = _usable(path)
     if wished and usable and (whose := _in_other_hands(path.stat())):
-        raise errors.CpiError(f"cache_folder {path} {whose}: name one that is this user's alone")
+        raise errors.CpiError(f"cache_folder {path} {whose}: choose a folder that only this user can write to")
     if not usable or _in_other_hands(path.stat()):
         path = Path(tempfile.gettempdir()) / f"multicpi-{os.getuid()}"
         if not _usable(path) or path.lstat().st_uid != os.getuid() or path.is_symlink() or _in_other_hands(path.stat()):
-            raise errors.CpiError(
-                f"there is no folder to keep logins in: {path} belongs to somebody else; name one in cache_folder"
-            )
+            raise errors.CpiError(f"no folder to store logins in: {path} belongs to another user; set cache_folder")
     return path
 
 
@@ -64,7 +62,7 @@ def keep(path: Path, document: object) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, json.dumps(document))
     except OSError as error:
-        _log.info("%s is not kept for the next process: %s", path.name, error)
+        _log.info("%s was not saved for the next process: %s", path.name, error)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -91,7 +89,7 @@ def forget(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        _log.info("%s is not forgotten: %s", path.name, error)
+        _log.info("%s was not deleted: %s", path.name, error)
 
 
 @contextlib.contextmanager
@@ -114,7 +112,7 @@ def _in_other_hands(facts: os.stat_result) -> str:
     """What is wrong with a folder's owner or mode; root may write everywhere as it is."""
     if facts.st_uid not in {os.getuid(), 0}:
         return f"belongs to user id {facts.st_uid}"
-    return "can be written by everybody" if facts.st_mode & stat.S_IWOTH else ""
+    return "is writable by everyone" if facts.st_mode & stat.S_IWOTH else ""
 
 
 def _usable(path: Path) -> bool:

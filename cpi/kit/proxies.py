@@ -95,7 +95,7 @@ def read_proxy(given: str) -> ProxyAddress:
         port = -1
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == -1:
         raise ValueError(
-            "is no proxy: give it as http://host:port, or http://user:password@host:port with what is special encoded"
+            "is not a valid proxy: use http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters encoded"
         )
     password = urllib.parse.unquote(parts.password) if parts.password is not None else None
     if password:

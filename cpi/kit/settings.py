@@ -140,12 +140,10 @@ class _Reader:
         known = {field.encode_name for field in msgspec.structs.fields(kind)}
         unknown = [key for key in document if key not in known and key not in ignored_keys]
         told = [key for key in unknown if key not in of_context]
-        self.unknown += [f"{where}.{key}: is not known here{_nearest(str(key), known)}" for key in told[:_MOST_TOLD]]
+        self.unknown += [f"{where}.{key}: unknown key{_nearest(str(key), known)}" for key in told[:_MOST_TOLD]]
         self.unknown += _more(len(told), where)
         left = [key for key in unknown if key in of_context]
-        self.unknown_in_context += [
-            f"context.{key}: is not known here and left alone{_nearest(key, known)}" for key in left[:_MOST_TOLD]
-        ]
+        self.unknown_in_context += [f"context.{key}: unknown key, ignored{_nearest(key, known)}" for key in left[:_MOST_TOLD]]
         self.unknown_in_context += _more(len(left), "context")
 
     def value(self, wanted: Any, value: Any, path: str) -> Any:
@@ -263,12 +261,12 @@ def _secret(wanted: type, value: Any) -> Any:
 
 
 def _more(count: int, where: str) -> list[str]:
-    return [f"{where}: {count - _MOST_TOLD} more keys are not known here"] if count > _MOST_TOLD else []
+    return [f"{where}: {count - _MOST_TOLD} more unknown keys"] if count > _MOST_TOLD else []
 
 
 def _nearest(key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
-    return f"; is {near[0]!r} meant?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _fault(message: str) -> str:

@@ -27,14 +27,14 @@ def check_extent(guest: Guest, folder: str, size: MiB) -> tuple[str, ...]:
         raise TooShort(f"not all of the new disk can be used: {reason}")
     if extent.disk * _OF_A_DISK <= bytes_from_mib(size):
         return ()
-    why = "the cloud rounds up, or made this disk for an earlier try of the same move"
-    return (f"{size} MiB were ordered, and the new disk has {mib_from_bytes(extent.disk)} MiB: {why}",)
+    why = "the cloud rounds up, or created this disk for an earlier attempt of the same move"
+    return (f"{size} MiB were requested, but the new disk has {mib_from_bytes(extent.disk)} MiB: {why}",)
 
 
 def shortfall(extent: Extent, size: MiB) -> str:
     """Where the size is lost, with the figures and what to do; empty if it is not."""
     if extent.disk < bytes_from_mib(size) * _OF_A_DISK:
-        return f"{size} MiB were ordered, and the guest sees a disk of {mib_from_bytes(extent.disk)} MiB"
+        return f"{size} MiB were requested, but the guest sees a disk of {mib_from_bytes(extent.disk)} MiB"
     if extent.partition < extent.disk * _OF_A_DISK:
         return (
             f"the disk has {mib_from_bytes(extent.disk)} MiB, its partition {mib_from_bytes(extent.partition)} MiB{_why(extent)}"

@@ -79,7 +79,7 @@ def read_fleet(path: str) -> tuple[Entry, ...]:
     if not isinstance(document, Mapping) or not isinstance(document.get(_LIST), list) or not document[_LIST]:
         raise errors.CpiError(f"{path}: expected `{_LIST}:` with a list of entries; see docs/migration.md")
     shared = document.get(_SHARED) or {}
-    faults = [f"{key}: no key of a fleet file" for key in document if key not in {_LIST, _SHARED}]
+    faults = [f"{key}: unknown key" for key in document if key not in {_LIST, _SHARED}]
     if not isinstance(shared, Mapping):
         faults.append(f"{_SHARED}: expected an object")
         shared = {}
@@ -99,7 +99,7 @@ def _entry(number: int, shared: Mapping[str, Any], told: Any, faults: list[str])
     merged = {**shared, **told}
     unknown = sorted(str(key) for key in merged if key not in Entry.__struct_fields__)
     lacking = [name for name in ("config", "vm", "disk", "size") if name not in merged]
-    found = [f"{name}: no key of an entry" for name in unknown] + [f"{name}: is missing" for name in lacking]
+    found = [f"{name}: unknown key" for name in unknown] + [f"{name}: is missing" for name in lacking]
     known = {key: value for key, value in merged.items() if key in Entry.__struct_fields__}
     entry: Entry | None = None
     try:
@@ -126,7 +126,7 @@ def _sizes(known: Mapping[str, Any], found: list[str], lacking: list[str]) -> di
             try:
                 sizes[name] = mib_from_text(value)
             except ValueError:
-                found.append(f"{name}: {value!r} is no size; as 20G, 512M, or a number of MiB")
+                found.append(f"{name}: invalid size {value!r}; use 20G, 512M, or a number of MiB")
                 sizes[name] = 1
     return sizes
 

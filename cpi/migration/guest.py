@@ -23,7 +23,7 @@ _LONGEST_LINE: Final = 240
 
 
 REPAIR: Final = "stop the jobs, unmount the disk and run fsck -f (xfs_repair for xfs) on it"
-_LOOK: Final = f"; what to do: {REPAIR}, then look whether these files are whole"
+_LOOK: Final = f"; what to do: {REPAIR}, then check whether these files are intact"
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -90,14 +90,14 @@ class Guest:
             scripts.alone(scripts.ROOM, folder, "exact" if exact else ""), deadline_seconds=_LONGEST_SECONDS if exact else 3600
         )
         if said.status != 0:
-            raise errors.CloudError(f"how full {folder} is can not be told: {said.complaint}")
+            raise errors.CloudError(f"cannot determine how full {folder} is: {said.complaint}")
         return room_from(said.stdout.decode(errors="replace"))
 
     def extent(self, folder: str) -> Extent | None:
         """How much of the disk that is mounted there can be used; None if that is a folder of the host."""
         said = self._shell.run(scripts.alone(scripts.EXTENT, folder), deadline_seconds=_SHORT_SECONDS)
         if said.status != 0:
-            raise errors.CloudError(f"how large the disk at {folder} is can not be told: {said.complaint}")
+            raise errors.CloudError(f"cannot determine the size of the disk at {folder}: {said.complaint}")
         figures = said.stdout.decode(errors="replace").split()
         return Extent(*map(int, figures)) if figures else None
 
@@ -105,7 +105,7 @@ class Guest:
         """What the store's filesystem knows to be wrong with itself; empty if nothing."""
         said = self._shell.run(scripts.alone(scripts.HEALTH, self.store), deadline_seconds=_SHORT_SECONDS)
         if said.status != 0:
-            raise errors.CloudError(f"whether the filesystem of {self.store} is well cannot be found out: {said.complaint}")
+            raise errors.CloudError(f"cannot check the filesystem of {self.store}: {said.complaint}")
         return said.stdout.decode(errors="replace").strip()
 
     def run(

@@ -50,7 +50,7 @@ def _copy_live(move: Move) -> State:
     passes = _made_by("copy_live", passes)
     notes = [*larger, f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
-        notes.append(f"{nodes} sockets were left out: programs make them when they start")
+        notes.append(f"{nodes} sockets were left out: programs create them when they start")
     return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
@@ -68,13 +68,15 @@ def _verify_live(move: Move) -> State:
     verifying.check_lasting(guest)
     faults = guest.faults()
     if faults:
-        raise errors.CloudError(f"the filesystem on {move.order.old_disk_cid} knows of errors ({faults}); what to do: {REPAIR}")
+        raise errors.CloudError(
+            f"the filesystem on {move.order.old_disk_cid} has recorded errors ({faults}); what to do: {REPAIR}"
+        )
     _check_worth(move, passes)
     held = holding.strangers(guest)
     state = _after_verifying(move.state, verified, _made_by("verify_live", passes))
     if not held:
         return state
-    note = f"when the jobs were about to be stopped, the disk was held by what is no job: {holding.told(held)}"
+    note = f"just before the jobs were stopped, the disk was in use by a process that is not a job: {holding.told(held)}"
     return msgspec.structs.replace(state, notes=(*state.notes, note))
 
 
@@ -90,7 +92,7 @@ def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
 
 def _after_verifying(state: State, verified: verifying.Verified, passes: tuple[Pass, ...]) -> State:
     strange = sum(made.strange for made in passes)
-    notes = (f"{strange} paths differed though nobody had changed them, and were copied again",) if strange else ()
+    notes = (f"{strange} paths differed although they had not changed, and were copied again",) if strange else ()
     return msgspec.structs.replace(
         state,
         passes=passes,
@@ -139,7 +141,7 @@ def _swap_disks(move: Move) -> State:
         agent.mount_disk(new)
         mounted = agent.list_disk()
     if mounted != (new,):
-        raise errors.CloudError(f"the agent was told to mount {new}, and has {', '.join(mounted) or 'nothing'} mounted")
+        raise errors.CloudError(f"the agent did not mount {new}; it has {', '.join(mounted) or 'nothing'} mounted")
     return move.state
 
 

@@ -79,7 +79,7 @@ class Facts(msgspec.Struct, frozen=True):
     sample: Sample | None = None
     """What the store is like, where it was looked at to choose between the two ways of copying."""
 
-    no_live_copy: str = "no shell in the guest was offered"
+    no_live_copy: str = "no shell in the guest was provided"
     """Why the guest can not copy its disk while the jobs run; empty if it can."""
 
 
@@ -139,12 +139,12 @@ def plan(order: Order, facts: Facts) -> Plan:
     _check_size(order)
     _check_mounted(order, facts)
     if facts.new_disk_cid is not None and order.old_disk_cid not in facts.mounted:
-        return Plan(Strategy.COPY, "an earlier try of this move has swapped the disks", after=_FINISH)
+        return Plan(Strategy.COPY, "an earlier attempt of this move has swapped the disks", after=_FINISH)
     strategy, reason = (order.strategy, "asked for") if order.strategy else _chosen(order, facts)
     _check_forced(order, facts, strategy)
     if facts.filesystem_faults and strategy is not Strategy.NOTHING:
         raise MoveRefused(
-            f"the filesystem on {order.old_disk_cid} knows of errors ({facts.filesystem_faults}): what is on it may not be what"
+            f"the filesystem on {order.old_disk_cid} has recorded errors ({facts.filesystem_faults}): its data may not be what"
             f" was written; what to do: {REPAIR}, then move it"
         )
     if strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
@@ -169,7 +169,7 @@ def _quicker(facts: Facts, reason: str) -> tuple[Strategy, str]:
     if live is None or copy is None:
         return Strategy.LIVE_COPY, f"{reason}; the guest can copy it while the jobs run"
     if live > copy:
-        told = f"what changes all the time would keep the jobs down for {live:.0f} s, a plain copy for {copy:.0f} s"
+        told = f"the constant changes would keep the jobs down for {live:.0f} s, a plain copy for {copy:.0f} s"
         return Strategy.COPY, f"{reason}; not while the jobs run: {told}"
     told = f"jobs down for about {live:.1f} s by forecast, by a plain copy {copy:.0f} s"
     return Strategy.LIVE_COPY, f"{reason}; the guest can copy it while the jobs run: {told}"
@@ -192,7 +192,7 @@ def _without_copying(order: Order, facts: Facts) -> tuple[Strategy | None, str]:
         return Strategy.NATIVE_RESIZE, f"only larger, from {order.old_size} to {order.size} MiB, and the cloud can resize"
     if Capability.UPDATE_DISK in facts.capabilities:
         return Strategy.NATIVE_UPDATE, f"{_difference(order, same_kind=same_kind)}, and the cloud can update a disk"
-    return None, f"{_difference(order, same_kind=same_kind)}, and the cloud can not change a disk in that way"
+    return None, f"{_difference(order, same_kind=same_kind)}, and the cloud cannot change a disk in this way"
 
 
 def _difference(order: Order, *, same_kind: bool) -> str:
@@ -213,7 +213,7 @@ def _fallback(strategy: Strategy, order: Order) -> Plan | None:
 
 def _check_size(order: Order) -> None:
     if order.size <= 0:
-        raise MoveRefused(f"a disk of {order.size} MiB can not be made")
+        raise MoveRefused(f"invalid disk size: {order.size} MiB")
 
 
 def _check_mounted(order: Order, facts: Facts) -> None:
@@ -230,23 +230,23 @@ def _check_mounted(order: Order, facts: Facts) -> None:
 def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
     needed = _NEEDS.get(strategy)
     if strategy is Strategy.LIVE_COPY and facts.no_live_copy:
-        raise MoveRefused(f"live_copy was asked for, and it can not be: {facts.no_live_copy}")
+        raise MoveRefused(f"live_copy was requested, but it is not possible: {facts.no_live_copy}")
     if order.verify is Verify.FULL and facts.no_live_copy and strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
-        raise MoveRefused(f"a full comparison was asked for, and it can not be made: {facts.no_live_copy}")
+        raise MoveRefused(f"a full comparison was requested, but it is not possible: {facts.no_live_copy}")
     if order.snapshot and Capability.SNAPSHOTS not in facts.capabilities:
-        raise MoveRefused("a snapshot was asked for, and the cloud can not take any")
+        raise MoveRefused("a snapshot was requested, but the cloud does not support snapshots")
     if needed is not None and needed not in facts.capabilities:
-        raise MoveRefused(f"{strategy.value} was asked for, and the cloud can not {needed.value}")
+        raise MoveRefused(f"{strategy.value} was requested, but the cloud does not support {needed.value}")
     smaller = order.old_size is not None and order.size < order.old_size
     if needed is not None and smaller:
         raise MoveRefused(
-            f"{strategy.value} was asked for, and no cloud shrinks a disk: from {order.old_size} to {order.size} MiB"
+            f"{strategy.value} was requested, but no cloud shrinks a disk: from {order.old_size} to {order.size} MiB"
         )
     different = order.old_cloud_properties is not None and order.old_cloud_properties != order.cloud_properties
     if strategy is Strategy.NATIVE_RESIZE and different:
-        raise MoveRefused("native_resize was asked for, and it can not change the disk's properties")
+        raise MoveRefused("native_resize was requested, but it cannot change the disk's properties")
     if strategy is Strategy.NOTHING and (order.old_size not in {None, order.size} or different):
-        raise MoveRefused("nothing was asked for, and the disk differs from what is wished for")
+        raise MoveRefused("nothing was requested, but the disk differs from the requested one")
 
 
 def _check_data_fits(order: Order, facts: Facts) -> None:

@@ -27,8 +27,8 @@ from cpi.migration.stopping import Limits, NotWorth
 
 _ATTEMPTS = 3
 _LEFT_STOPPED = (
-    "the jobs were stopped when this began, and were left so: if an earlier try of this move had stopped them, start them,"
-    " or repeat with start_jobs=True"
+    "the jobs were already stopped at the start, and were left stopped; if an earlier attempt of this move stopped them,"
+    " start them, or retry with start_jobs=True"
 )
 _REFUSALS = (errors.NotSupported, errors.NotImplemented)
 
@@ -185,7 +185,7 @@ class _Going:
         with Undo() as interrupted:
             # one by one: where nothing can be written down any more, each of them is done all the same
             for name in reversed(self._course.after):
-                interrupted.push(f"what was still to do ({STEPS[name].what})", partial(self._finish, ahead, name))
+                interrupted.push(f"a remaining step ({STEPS[name].what})", partial(self._finish, ahead, name))
             for name in self._course.after:
                 self._finish(ahead, name)
 
@@ -263,11 +263,13 @@ def _strategy(wanted: Strategy | str) -> Strategy | None:
         return Strategy(wanted)
     except ValueError as error:
         known = ", ".join(("auto", *(strategy.value for strategy in Strategy)))
-        raise MoveRefused(f"there is no strategy {wanted!r}; there are: {known}") from error
+        raise MoveRefused(f"unknown strategy {wanted!r}; known strategies: {known}") from error
 
 
 def _verify(wanted: Verify | str) -> Verify:
     try:
         return Verify(wanted)
     except ValueError as error:
-        raise MoveRefused(f"there is no comparison {wanted!r}; there are: {', '.join(how.value for how in Verify)}") from error
+        raise MoveRefused(
+            f"unknown comparison {wanted!r}; known comparisons: {', '.join(how.value for how in Verify)}"
+        ) from error

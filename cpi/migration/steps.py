@@ -166,7 +166,9 @@ def _copy_data(move: Move) -> State:
             raise errors.CloudError(f"{error.message}{advice(error.message)}") from error
     mounted = agent.list_disk()
     if mounted != (new,):
-        raise errors.CloudError(f"the agent says that it copied the data, and has {', '.join(mounted) or 'nothing'} mounted")
+        raise errors.CloudError(
+            f"the agent reports that it copied the data, but it has {', '.join(mounted) or 'nothing'} mounted"
+        )
     paths = None if guest is None else verifying.check_after(guest)
     return msgspec.structs.replace(move.state, listed_paths=paths, notes=(*notes, _compared(paths, move.order.verify)))
 

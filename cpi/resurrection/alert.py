@@ -16,7 +16,7 @@ class Kind(Enum):
     """What happened."""
 
     DOWN = "down"
-    """An instance is down; it is going to be recreated."""
+    """An instance is down; it will be recreated."""
 
     HELD = "held"
     """An instance is down, and nothing is done about it."""

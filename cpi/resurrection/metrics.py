@@ -64,7 +64,9 @@ def _of(monitor: Monitor) -> "Iterator[Metric]":
         silent.add_metric(labels, view.silent_seconds)
         tries.add_metric(labels, view.tries)
     yield from (up, silent, tries)
-    yield GaugeMetricFamily("multicpi_meltdown", "1 while none is recreated, since too many are down", monitor.is_meltdown)
+    yield GaugeMetricFamily(
+        "multicpi_meltdown", "1 while nothing is recreated because too many instances are down", monitor.is_meltdown
+    )
 
 
 class MetricsServer:

@@ -160,9 +160,9 @@ class Monitor:
     def _see_bus(self) -> None:
         deaf = [name for name in self.watched if self._pulse.is_deaf(name)]
         if deaf and not self._deaf:
-            self._tell(Alert(kind=Kind.BUS_LOST, message="the message bus is lost: nothing is known of the agents on it"))
+            self._tell(Alert(kind=Kind.BUS_LOST, message="the message bus is lost; the state of its agents is unknown"))
         if not deaf and self._deaf:
-            self._tell(Alert(kind=Kind.BUS_FOUND, message="the message bus is there again"))
+            self._tell(Alert(kind=Kind.BUS_FOUND, message="the message bus is back"))
             for one in self.watched.values():
                 self._pulse.grant(one.name)
         self._deaf = bool(deaf)
@@ -184,7 +184,7 @@ class Monitor:
                 )
             )
         if before and not melting:
-            self._tell(Alert(kind=Kind.OVER, message="the meltdown is over: what is still down is recreated"))
+            self._tell(Alert(kind=Kind.OVER, message="the meltdown is over; instances that are still down will be recreated"))
 
     # ------------------------------------------------------------------ one instance
 
@@ -198,7 +198,7 @@ class Monitor:
         silence = self._pulse.silence(one.name)
         if silence <= self._file.rules.agent_timeout:
             if one.held not in {"", _MELTDOWN}:
-                self._told(one, Kind.BACK, "its agent is heard again")
+                self._told(one, Kind.BACK, "its agent responds again")
             one.forget()
             if silence > self._file.rules.suspicious:
                 one.condition = Condition.SILENT
@@ -221,7 +221,7 @@ class Monitor:
         try:
             one.verdict = judging.result()
         except errors.Error as error:
-            self._hold(one, f"it is not known whether its VM is there: {error.message}")
+            self._hold(one, f"cannot determine whether its VM exists: {error.message}")
             return False
         return True
 
@@ -233,11 +233,11 @@ class Monitor:
         if not group.resurrect:
             return f"the group {one.instance.group} is switched off"
         if one.instance.is_stateful and not group.stateful:
-            return f"it has a disk, and the group {one.instance.group} is recreated without disks only"
+            return f"it has a disk, and the group {one.instance.group} recreates only instances without disks"
         recent = one.present.recent(time.time() - rules.backoff.forget)
         left = recent[-1].report.ended + rules.backoff.seconds(len(recent)) - time.time() if recent and recent[-1].report else 0.0
         if left > 0:
-            return f"tried {len(recent)} times of late: again in a while"
+            return f"tried {len(recent)} times recently; waiting before the next attempt"
         in_hand = self._in_hand(one)
         if in_hand:
             return in_hand
@@ -248,7 +248,7 @@ class Monitor:
         try:
             return self._runner.disks.in_hand(one.instance, one.plugin)
         except errors.Error as error:
-            return f"it is not known whether a move has its disk in hand: {error.message}"
+            return f"cannot determine whether a move is using its disk: {error.message}"
 
     def _recreate_unless(self, one: Watched, reason: str) -> None:
         if reason == " " or one.verdict is None:
@@ -269,7 +269,7 @@ class Monitor:
             return
         failed = fresh.unfinished
         if failed is None:
-            self._told(one, Kind.DOWN, f"{verdict.value}; it is going to be recreated")
+            self._told(one, Kind.DOWN, f"{verdict.value}; it will be recreated")
         order = Order(
             file=self._file.path,
             name=one.name,
@@ -288,7 +288,9 @@ class Monitor:
             one.held = reason
             if reason != _MELTDOWN:
                 self._told(
-                    one, Kind.HELD, f"it is down ({one.verdict.value if one.verdict else 'silent'}), and left so: {reason}"
+                    one,
+                    Kind.HELD,
+                    f"it is down ({one.verdict.value if one.verdict else 'silent'}) and is not recreated: {reason}",
                 )
 
     def _told(self, one: Watched, kind: Kind, message: str) -> None:

@@ -34,7 +34,7 @@ def resolve(found: Found, resolution: Resolution, instance: Instance, present: P
         if found.in_hand and resolution is not Resolution.IGNORE:
             raise errors.CloudError(found.in_hand)
         if resolution not in ways or resolution not in found.resolutions:
-            raise errors.CpiError(f"{resolution.value} is nothing that is done about a {found.problem.value}")
+            raise errors.CpiError(f"{resolution.value} is not an option for a {found.problem.value}")
         return ways[resolution](found.disk or DiskCid("none"))
 
 
@@ -57,7 +57,7 @@ class _Hands:
         """Remove the VM; its disks are kept."""
         with contextlib.suppress(errors.VMNotFound):
             self._cloud.delete_vm(self._present.vm)
-        return f"the VM {self._present.vm} is deleted: recreate it, or take {self._instance.name} out of the file"
+        return f"the VM {self._present.vm} is deleted: recreate it, or remove {self._instance.name} from the file"
 
     def reattach_and_reboot(self, disk_cid: DiskCid) -> str:
         """The VM starts its jobs by itself."""
@@ -87,7 +87,7 @@ class _Hands:
     def forget(self, disk_cid: DiskCid) -> str:
         """Take away what is left of a disk that is no more."""
         self._loosen(disk_cid)
-        return f"nothing of the disk {disk_cid} is left at the VM: take it out of the file"
+        return f"nothing of the disk {disk_cid} is left at the VM; remove it from the file"
 
     def orphan(self, disk_cid: DiskCid) -> str:
         """Refused while it is mounted."""

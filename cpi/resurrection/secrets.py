@@ -69,7 +69,7 @@ def fault_of_file(path: str) -> str | None:
     except OSError as error:
         return f"{path} can not be read: {error.strerror}"
     if mode & _OTHERS:
-        return f"{path} holds a secret and others may read it: chmod 600 {path}"
+        return f"{path} contains a secret, but other users can read it: chmod 600 {path}"
     return None
 
 
@@ -84,7 +84,7 @@ def _reference(value: Any) -> tuple[str, str] | None:
 def _read(kind: str, name: str) -> str:
     if kind == _ENV:
         if name not in os.environ:
-            raise errors.CpiError(f"a secret is to come from ${name}, which is not set")
+            raise errors.CpiError(f"a secret refers to ${name}, which is not set")
         return os.environ[name]
     try:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n")

@@ -83,7 +83,7 @@ class Recreation:
         try:
             for name in STEPS:
                 if self._done(name) == _ALIVE:
-                    return self._told(Standing.ALIVE, "the agent answered when it was asked once more")
+                    return self._told(Standing.ALIVE, "the agent answered a final ping")
         except errors.Error as error:
             return self._told(Standing.FAILED, f"{name}: {scrubbed(error.message)}", name)
         return self._told(Standing.RECREATED, "")
@@ -133,7 +133,7 @@ class Recreation:
         if attached - wanted and wanted - attached:
             raise errors.CloudError(
                 f"the VM {self._order.vm} has {', '.join(sorted(attached - wanted))} attached and not"
-                f" {', '.join(sorted(wanted - attached))}: find out which holds the data, and name that one in {self._order.file}"
+                f" {', '.join(sorted(wanted - attached))}: find out which disk has the data, and name it in {self._order.file}"
             )
 
     def _create_vm(self) -> str:

@@ -61,7 +61,7 @@ class Watchfile(msgspec.Struct, frozen=True, kw_only=True):
             if instance.name == name:
                 return instance
         known = ", ".join(instance.name for instance in self.instances)
-        raise errors.CpiError(f"{self.path} has no instance {name!r}; there are: {known}")
+        raise errors.CpiError(f"{self.path} has no instance {name!r}; known instances: {known}")
 
     def group(self, instance: Instance) -> Group:
         """What holds for the instance."""
@@ -92,7 +92,7 @@ def read_watchfile(path: str | Path) -> Watchfile:
     path = Path(path).absolute()
     document = read_yaml(str(path), "instances files need")
     if not isinstance(document, Mapping) or not isinstance(document.get("instances"), list) or not document["instances"]:
-        raise errors.CpiError(f"{path}: expected `instances:` with a list of them; see docs/resurrection.md")
+        raise errors.CpiError(f"{path}: expected `instances:` with a list; see docs/resurrection.md")
     reader = _Reader(path, with_absolute_paths(document, path.parent))
     found = reader.read()
     if reader.faults:
@@ -104,7 +104,7 @@ class _Reader:
     def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
         self._path = path
         self._document = document
-        self.faults = [f"{key}: no key of an instances file" for key in document if key not in _KEYS]
+        self.faults = [f"{key}: unknown key" for key in document if key not in _KEYS]
 
     def read(self) -> Watchfile:
         """What can be read; what can not is in faults."""
@@ -197,7 +197,7 @@ class _Reader:
         if not isinstance(groups, Mapping):
             self.faults.append("groups: expected an object")
             return {}
-        self.faults += [f"groups.{name}: no instance is of this group" for name in groups if name not in used]
+        self.faults += [f"groups.{name}: no instance belongs to this group" for name in groups if name not in used]
         return {name: self._section(Group, told or {}, f"groups.{name}") or Group() for name, told in groups.items()}
 
     def _bus(self) -> Bus | None:
@@ -243,6 +243,6 @@ def _below(folder: Path, document: Any) -> Any:
 
 def _twice(instances: list[Instance]) -> Iterator[str]:
     for kind, taken in (("name", [one.name for one in instances]), ("vm", [f"{one.vm} of {one.config}" for one in instances])):
-        yield from (f"{kind} {value}: two instances have it" for value in sorted({one for one in taken if taken.count(one) > 1}))
+        yield from (f"{kind} {value}: used by two instances" for value in sorted({one for one in taken if taken.count(one) > 1}))
     disks = [f"{disk} of {one.config}" for one in instances for disk in one.disks]
-    yield from (f"disk {value}: two instances have it" for value in sorted({one for one in disks if disks.count(one) > 1}))
+    yield from (f"disk {value}: used by two instances" for value in sorted({one for one in disks if disks.count(one) > 1}))

@@ -55,7 +55,7 @@ class Call(NamedTuple):
             from_plain(to_plain(returned), self.method.returns)
         except (msgspec.ValidationError, NotImplementedError, TypeError) as error:
             raise errors.CloudError(
-                f"the driver {cloud_name} answered {self.method.name} with what is no answer to it: {error}"
+                f"the driver {cloud_name} returned an invalid result for {self.method.name}: {error}"
             ) from error
         return returned
 
@@ -74,7 +74,7 @@ def bind(request: Request, token: str | None) -> Call:
     """Raises NotImplemented for an unknown method, CpiError naming every argument that does not fit."""
     method = methods().get(request.method)
     if method is None:
-        raise errors.NotImplemented(f"there is no method {request.method[:100]!r}; there are: {', '.join(sorted(methods()))}")
+        raise errors.NotImplemented(f"unknown method {request.method[:100]!r}; known methods: {', '.join(sorted(methods()))}")
     version = versions.NEWEST if method.name == "info" else versions.spoken(request.api_version)
     parameters = _parameters(method, version)
     _check_arity(method.name, parameters, request.arguments)
@@ -146,7 +146,7 @@ def _read_all(method: str, parameters: Sequence[Parameter], arguments: Sequence[
         except msgspec.ValidationError as error:
             faults.append(f"{parameter.name}{_fault(str(error))}")
     if faults:
-        raise errors.CpiError(f"{method} was given wrong arguments:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise errors.CpiError(f"{method}: invalid arguments:\n" + "\n".join(f"  {fault}" for fault in faults))
     return values
 
 

@@ -100,7 +100,7 @@ class Executable:
         except errors.NotImplemented as error:
             raise errors.NotSupported(f"{self._command[0]} has no method info, so it speaks api_version 1 at most") from error
         if reported < _OLDEST_SPOKEN:
-            raise errors.NotSupported(f"{self._command[0]} speaks api_version {reported}; {_OLDEST_SPOKEN} is needed at least")
+            raise errors.NotSupported(f"{self._command[0]} speaks api_version {reported}; at least {_OLDEST_SPOKEN} is required")
         return min(reported, _NEWEST_SPOKEN[self._caller])
 
     def _exchange(self, method: str, arguments: list[Any], version: int | None, token: str | None) -> Any:
@@ -135,7 +135,7 @@ class Executable:
         try:
             return child.run(self._command, encode_request(request), environment, **limits, start=self._start)
         except OSError as error:
-            raise errors.CpiError(f"{self._command[0]} can not be started: {error.strerror}") from error
+            raise errors.CpiError(f"cannot start {self._command[0]}: {error.strerror}") from error
 
     def _judged(self, method: str, outcome: child.Outcome, secrets: frozenset[str]) -> Response | errors.Error:
         told = _shown(outcome.stdout[:_SHOWN], secrets) or _shown(outcome.stderr[-_SHOWN:], secrets)
@@ -145,7 +145,7 @@ class Executable:
                 f"{self._command[0]} did not end {method} and close its output within {limit}, so it was stopped: {told!r}"
             )
         if outcome.ended == "too loud":
-            return self._invalid(method, "it is far too long", told)
+            return self._invalid(method, "it is too long", told)
         if self._caller == "cli" and outcome.exit_status != 0:
             return errors.CloudError(f"{self._command[0]} ended {method} with exit status {outcome.exit_status}: {told!r}")
         try:

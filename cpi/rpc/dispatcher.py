@@ -75,8 +75,8 @@ def _attempt(what: str, action: Callable[[], Any]) -> tuple[Any, Failure | None]
         _log.warning("%s was interrupted by %s", what, interrupted, exc_info=True)
         return None, failure_of(errors.CloudError(_interrupted(what, str(interrupted))))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a caller gets an answer, whatever a driver or its SDK does
-        _log.error("%s failed in a way that was not foreseen", what, exc_info=True)
-        message = f"{what} failed in a way that was not foreseen, the log has the trace: {type(error).__name__}: {error}"
+        _log.error("unexpected error in %s", what, exc_info=True)
+        message = f"unexpected error in {what} (see the log for the traceback): {type(error).__name__}: {error}"
         return None, failure_of(errors.CloudError(message))
 
 
@@ -87,7 +87,7 @@ def _close(cloud: Cloud) -> None:
 
 
 def _interrupted(method: str, signal_name: str) -> str:
-    return f"{method} was interrupted by {signal_name}: what it had made was undone, save what the log names as left behind"
+    return f"{method} was interrupted by {signal_name}; everything it created was removed, except what the log lists"
 
 
 def _wants_debug(document: Mapping[str, Any]) -> bool:

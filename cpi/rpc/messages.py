@@ -136,7 +136,7 @@ def _see_that_it_is_small(document: Any, what: str) -> None:
         containers = [item for item in level if isinstance(item, dict | list)]
         count += sum(map(len, containers))
         if count > _MOST_VALUES:
-            raise errors.CpiError(f"{what} holds more than {_MOST_VALUES} values")
+            raise errors.CpiError(f"{what} contains more than {_MOST_VALUES} values")
         level = [child for item in containers for child in _children(item)]
         if not level:
             return
@@ -148,7 +148,7 @@ def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _unless(good: bool, path: str, expected: str, holder: dict[str, Any]) -> str:  # noqa: FBT001 - reads as a sentence

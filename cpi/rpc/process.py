@@ -18,7 +18,7 @@ _USAGE: Final = """\
 Usage: cpi rpc [--config FILE]
 
 Reads one CPI request, a JSON document, from stdin and writes one response to stdout.
-Without --config the configuration is $CPI_CONFIG, or ../config/cpi.json beside the executable.
+Without --config the configuration is $CPI_CONFIG, or ../config/cpi.json relative to the executable.
 """
 
 
@@ -40,7 +40,7 @@ def serve(arguments: list[str]) -> int:
         return 0
     stdout = _guard_stdout()
     if stdout is None:
-        return _complain("stdout is closed, so nobody could read the answer: nothing was done")
+        return _complain("stdout is closed, so the answer could not be read; nothing was done")
     answer = _encoded_answer(arguments)
     try:
         _write(stdout, answer)
@@ -55,7 +55,7 @@ def _encoded_answer(arguments: list[str]) -> bytes:
         return encode_response(_answer(_read_request(), arguments))
     except (MemoryError, RecursionError, OSError, ImportError) as error:
         reason = f"{type(error).__name__}: {error}"
-    message = f"this machine, or a limit set for this process, has no room for the call: {reason}; see `ulimit -a`"
+    message = f"not enough memory or file descriptors for the call: {reason}; see `ulimit -a`"
     _complain(message)
     return encode_response(Response(None, failure_of(errors.CloudError(message)), ""))
 
@@ -102,7 +102,7 @@ def _config_path(arguments: list[str]) -> str:
         case [argument] if argument.startswith("--config="):
             return argument.removeprefix("--config=")
         case [_, *_]:
-            raise errors.CpiError(f"cpi rpc takes --config FILE and nothing else, got: {' '.join(arguments)}")
+            raise errors.CpiError(f"cpi rpc accepts only --config FILE, got: {' '.join(arguments)}")
     return os.environ.get("CPI_CONFIG") or _beside(sys.argv[0])
 
 
@@ -114,7 +114,7 @@ def _beside(executable: str) -> str:
     for place in places:
         if os.path.exists(place):  # noqa: PTH110 - as in config
             return place
-    raise errors.CpiError(f"there is no configuration: give --config FILE, set CPI_CONFIG, or put one at {places[0]}")
+    raise errors.CpiError(f"no configuration found: use --config FILE, set CPI_CONFIG, or create {places[0]}")
 
 
 def _guard_stdout() -> int | None:

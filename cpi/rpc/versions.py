@@ -21,7 +21,7 @@ def spoken(api_version: int | None) -> int:
     """The version a request is meant in: none is the first, which had no number. Raises CpiError for one we do not speak."""
     version = _OLDEST if api_version is None else api_version
     if not _OLDEST <= version <= NEWEST:
-        raise errors.CpiError(f"api_version {version} is not spoken here: expected {_OLDEST} to {NEWEST}")
+        raise errors.CpiError(f"unsupported api_version {version}: expected {_OLDEST} to {NEWEST}")
     return version
 
 

@@ -174,7 +174,7 @@ def test_something_else_at_the_address_is_no_agent(served: _Server, answer: tupl
     """A proxy's page, an error, a redirect."""
     served.answers["info"] = answer
     transport = HttpsTransport(served.url(), served.ca)
-    with contextlib.closing(transport), pytest.raises(AgentUnreachable, match=f"is no agent: HTTP {answer[0]}"):
+    with contextlib.closing(transport), pytest.raises(AgentUnreachable, match=f"is not an agent: HTTP {answer[0]}"):
         transport.exchange({"method": "info", "arguments": []}, 5)
 
 

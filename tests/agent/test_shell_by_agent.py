@@ -224,7 +224,7 @@ def test_a_cleanup_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureF
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"status": "failed"}, AgentTaskFailed, "did not let us in: 'failed'"),
+        ({"status": "failed"}, AgentTaskFailed, "refused access: 'failed'"),
         ({"ip": "127.0.0.1"}, AgentUnknownMessage, "names no host key"),
         ({"host_public_key": "ssh-ed25519 AAAA"}, AgentUnknownMessage, "or no address"),
         ({"ip": "127.0.0.1", "host_public_key": "k k", "port": "x"}, AgentTaskFailed, "a port that is none: 'x'"),

@@ -86,7 +86,7 @@ def test_an_error_is_told_without_a_trace(cold_cpi: Command, config: Path) -> No
         ("{", "is not JSON"),
         ("[]", "expected an object"),
         ('{"cloud": {}}', "cloud.plugin: expected the name of a driver"),
-        ('{"cloud": {"plugin": "nimbus"}}', "there is no driver 'nimbus'; there are: .*local"),
+        ('{"cloud": {"plugin": "nimbus"}}', "unknown driver 'nimbus'; known drivers: .*local"),
     ],
 )
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_doctor_names_all_faults_of_a_configuration(cpi: Command, tmp_path: 
     path.write_text(json.dumps({"cloud": {"plugin": "local", "properties": properties}}), encoding="utf-8")
     done = cpi("doctor", "--config", path)
     assert done.returncode == 1
-    for fault in (".root: is missing", ".disk_backing", ".rooot: is not known here; is 'root' meant?", ".ntp", ".agent.mbus"):
+    for fault in (".root: is missing", ".disk_backing", ".rooot: unknown key; did you mean 'root'?", ".ntp", ".agent.mbus"):
         assert done.stderr.count(f"cloud.properties{'.local' if fault not in {'.ntp', '.agent.mbus'} else ''}{fault}") == 1
 
 
@@ -133,8 +133,8 @@ def test_the_doctor_says_what_a_driver_can_not_look_at(cpi: Command, config: Pat
     """A warning, no fault: the local cloud's stemcells name nothing."""
     done = cpi("doctor", "--config", config, "--stemcell", '{"image_url": "x"}', "--vm-type", "{}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "can not look at stemcells" in " ".join(done.stdout.split())
-    assert "can not look at VM types" in " ".join(done.stdout.split())
+    assert "cannot check stemcells" in " ".join(done.stdout.split())
+    assert "cannot check VM types" in " ".join(done.stdout.split())
 
 
 def test_the_doctor_looks_at_the_file_of_the_cpi_whose_place_it_takes(cpi: Command, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_the_doctor_looks_at_the_file_of_the_cpi_whose_place_it_takes(cpi: Comma
     told = " ".join(done.stdout.split())
     assert "Stemcells of API version 1 are refused" in told
     assert "The registry means nothing" in told
-    assert "colour: is not known here" in told
-    assert "shape: is not known here" in told
+    assert "colour: unknown key" in told
+    assert "shape: unknown key" in told
 
 
 def test_the_doctor_wants_one_file(cpi: Command) -> None:
@@ -189,3 +189,18 @@ def test_a_wrong_command_line_ends_with_2(cpi: Command) -> None:
     """As people are used to."""
     assert cpi("no-such-command").returncode == 2
     assert cpi("call", "ping", "--no-such-option").returncode == 2
+
+
+def test_the_commands_are_listed_in_panels(cpi: Command) -> None:
+    """By what they are about."""
+    listed = re.findall(r"^╭─ (.*?) ─+╮$", cpi("--help").stdout, re.MULTILINE)
+    assert listed == ["Options", "CPI", "Disks", "Instances", "Checks"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_without_a_terminal(cold_cpi: Command, shell: str) -> None:
+    """zsh asks with no terminal as stdin, where plain `cpi` serves a request otherwise."""
+    words = {"COMP_WORDS": "cpi migr", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "cpi migr"}
+    done = cold_cpi(_CPI_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args", **words)
+    assert "migrations" in done.stdout, done.stderr
+    assert "error" not in done.stdout

@@ -32,22 +32,22 @@ def _fault_of(*words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--size", "big"), "--size: 'big' is no size"),
-        (("--old-size", "0"), "--old-size: '0' is no size"),
-        (("--bandwidth", "fast"), "--bandwidth: 'fast' is no size"),
+        (("--size", "big"), "--size: invalid size 'big'"),
+        (("--old-size", "0"), "--old-size: invalid size '0'"),
+        (("--bandwidth", "fast"), "--bandwidth: invalid size 'fast'"),
         (("--properties", "["), "--properties: not JSON"),
         (("--old-properties", "[]"), "--old-properties: expected a JSON object"),
-        (("--strategy", "teleport"), "--strategy 'teleport': there are: auto, nothing, native_resize"),
-        (("--agent-url", "https://[::1"), "is no URL"),
-        (("--agent-url", "https://host:99999"), "is no URL"),
+        (("--strategy", "teleport"), "unknown --strategy 'teleport'; known strategies: auto, nothing, native_resize"),
+        (("--agent-url", "https://[::1"), "is not a valid URL"),
+        (("--agent-url", "https://host:99999"), "is not a valid URL"),
         (("--agent-url", "ftp://host"), "neither https://HOST:PORT nor nats://HOST:PORT"),
-        (("--agent-url", "https://host:6868"), "agent.login: an agent at https:// needs it"),
-        (("--picture", "move.png"), "the picture is SVG"),
-        (("--picture", "/dev/null/none/move.svg"), "there is no folder /dev/null/none"),
-        (("--picture", "move.svg", "--dry-run"), "--dry-run does not go with --picture"),
-        (("--queue-only",), "does not go with --queue-only"),
-        (("--resume", "m"), "--resume does not go with --vm, --disk, --size"),
-        (("--fleet", "f.yml", "--dry-run"), "--fleet does not go with --vm, --disk, --size, --dry-run"),
+        (("--agent-url", "https://host:6868"), "agent.login: required for an agent at https://"),
+        (("--picture", "move.png"), "the file name must end with .svg"),
+        (("--picture", "/dev/null/none/move.svg"), "folder not found: /dev/null/none"),
+        (("--picture", "move.svg", "--dry-run"), "--dry-run cannot be combined with --picture"),
+        (("--queue-only",), "cannot be combined with --queue-only"),
+        (("--resume", "m"), "--resume cannot be combined with --vm, --disk, --size"),
+        (("--fleet", "f.yml", "--dry-run"), "--fleet cannot be combined with --vm, --disk, --size, --dry-run"),
         ((), "the configuration c.json does not exist"),
     ],
 )
@@ -93,7 +93,7 @@ def test_limits_that_make_no_sense_are_faults_of_the_file(limits: str, tmp_path:
 @pytest.mark.parametrize("age", ["5y", "-1d", "d", "9999999999999d", ""])
 def test_an_age_that_is_none_is_told(age: str) -> None:
     """With an example."""
-    with pytest.raises(errors.CpiError, match="as 12h, 5d or 2w"):
+    with pytest.raises(errors.CpiError, match="use 12h, 5d or 2w"):
         _seconds(age)
 
 

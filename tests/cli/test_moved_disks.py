@@ -92,7 +92,7 @@ def test_orphans_are_deleted_only_when_they_are_old_unnamed_and_it_is_wished(dep
     assert f"kept: {old} is named by {file}" in named.stderr
     assert deployment.file == file  # written anew, with the disk that it is now
     unasked = cpi(*orphans, "--older-than", "0h", "--delete")
-    assert (unasked.returncode, "give --yes" in unasked.stderr) == (1, True)
+    assert (unasked.returncode, "confirm with --yes" in unasked.stderr) == (1, True)
     assert deployment.disks() == {old, one.disk_cid}
     done = cpi(*orphans, "--older-than", "0h", "--delete", "--yes")
     assert (done.returncode, f"deleted {old}" in done.stderr) == (0, True), done.stderr

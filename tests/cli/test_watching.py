@@ -93,7 +93,7 @@ def test_resurrect_leaves_an_agent_alone_that_answers_unless_it_must_not(deploym
     """Asked once more; then by force, twice, for the database knows what became of the VM in the file."""
     one = deployment.add("db/0")
     left = cold_cpi("resurrect", deployment.file, "db/0")
-    assert (left.returncode, "answered when it was asked once more" in left.stdout) == (0, True), left.stderr
+    assert (left.returncode, "answered a final ping" in left.stdout) == (0, True), left.stderr
     assert deployment.vm_of(one) == one.first_vm
     forced = cold_cpi("resurrect", deployment.file, "db/0", "--even-if-alive", "--json")
     report = json.loads(forced.stdout)
@@ -115,4 +115,4 @@ def test_what_can_not_be_recreated_is_told_in_red(deployment: Deployment, cpi: C
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "db/0 was not recreated: start: " in failed.stderr
     unknown = cpi("resurrect", deployment.file, "db/7")
-    assert (unknown.returncode, "there are: db/0" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "known instances: db/0" in unknown.stderr) == (1, True)

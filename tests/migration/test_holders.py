@@ -88,7 +88,7 @@ def test_who_keeps_a_file_open_for_writing_is_named_and_the_move_undone(vm: Data
     assert [held for held in foretold.held_by if held.startswith(named) and held.endswith("store/held")]
     assert not [held for held in foretold.held_by if "rows.sqlite" in held]
     assert named in failed.value.message
-    assert [note for note in failed.value.report.notes if "held by what is no job" in note and named in note]
+    assert [note for note in failed.value.report.notes if "a process that is not a job" in note and named in note]
     assert (failed.value.left, failed.value.swapped) == ((), False)
     vm.assert_well()
     assert vm.disks() == {vm.disk_cid}

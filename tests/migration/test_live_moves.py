@@ -115,7 +115,7 @@ def test_a_job_that_does_not_stop_undoes_the_move(vm: DatabaseVm) -> None:
 
 def test_a_live_copy_without_a_shell_is_refused(vm: DatabaseVm) -> None:
     """It says what is missing; left to choose, the jobs are stopped and the data copied."""
-    with pytest.raises(MoveRefused, match="live_copy was asked for, and it can not be: no shell in the guest was offered"):
+    with pytest.raises(MoveRefused, match="live_copy was requested, but it is not possible: no shell in the guest was provided"):
         vm.move(128, strategy="live_copy")
     report = vm.move(128)
     assert (report.strategy, "no shell" in report.reason) == (Strategy.COPY, True)

@@ -33,7 +33,7 @@ _ALERT = Alert(
     done=("delete_vm", "create_vm"),
     jobs_down_seconds=4.5,
 )
-_DOWN = Alert(kind=Kind.DOWN, message="db/0: missing VM; it is going to be recreated", instance="db/0", group="db")
+_DOWN = Alert(kind=Kind.DOWN, message="db/0: missing VM; it will be recreated", instance="db/0", group="db")
 
 
 def test_a_log_has_one_line_for_each_alert(tmp_path: Path) -> None:
@@ -100,15 +100,15 @@ def test_mail_goes_over_tls_to_a_server_that_is_checked(tmp_path: Path, tls: str
 @pytest.mark.parametrize(
     ("told", "fault"),
     [
-        ({}, "r.type: is missing; there are: log, mail, pagerduty, webhook"),
-        ({"type": "pigeon"}, "there is no responder 'pigeon'"),
-        ({"type": "log", "path": "x", "least": "loud"}, "r.least: 'loud' is none of info, warning, error, critical"),
+        ({}, "r.type: is missing; known types: log, mail, pagerduty, webhook"),
+        ({"type": "pigeon"}, "unknown responder 'pigeon'"),
+        ({"type": "log", "path": "x", "least": "loud"}, "r.least: 'loud' must be one of info, warning, error, critical"),
         ({"type": "log"}, "r.path: is missing"),
         ({"type": "webhook", "url": "http://h/", "secret": "s"}, "or say plain: true"),
         ({"type": "webhook", "url": "https://u:word-word@h/", "secret": "s"}, "it holds a password"),
-        ({"type": "mail", "host": "h", "sender": "a", "to": []}, "nobody is named"),
+        ({"type": "mail", "host": "h", "sender": "a", "to": []}, "no recipient given"),
         ({"type": "mail", "host": "h", "sender": "a", "to": ["b"], "user": "u"}, "belong together"),
-        ({"type": "mail", "host": "h", "sender": "a", "to": ["b"], "user": "u", "password": "p", "tls": "none"}, "in clear"),
+        ({"type": "mail", "host": "h", "sender": "a", "to": ["b"], "user": "u", "password": "p", "tls": "none"}, "unencrypted"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_happens(told: Mapping[str, Any], fault: str) -> None:
@@ -161,8 +161,8 @@ def test_a_responder_that_fails_is_tried_again_and_keeps_no_other_waiting(tmp_pa
         server.statuses = [403]
         with Switchboard([{**hook, "least": "info"}, refusing], faults.append) as board:
             board.tell(_ALERT)
-    assert any("responders[1] (webhook): 127.0.0.1 refused it: HTTP 403" in fault for fault in faults)
-    assert any("responders[2] (webhook): 127.0.0.1 can not be told" in fault for fault in faults)
+    assert any("responders[1] (webhook): 127.0.0.1 rejected the alert: HTTP 403" in fault for fault in faults)
+    assert any("responders[2] (webhook): cannot send the alert to 127.0.0.1" in fault for fault in faults)
 
 
 def test_no_responder_is_told_a_secret(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ BAD_REQUESTS = {
     "empty": (b"", "it is empty"),
     "blank": (b" \n", "it is empty"),
     "not UTF-8": (b'{"method": "\xff"}', "not UTF-8"),
-    "NaN": (b'{"method": "info", "arguments": [NaN]}', "NaN is no number"),
-    "Infinity": (b'{"method": "info", "arguments": [-Infinity]}', "-Infinity is no number"),
+    "NaN": (b'{"method": "info", "arguments": [NaN]}', "NaN is not a JSON number"),
+    "Infinity": (b'{"method": "info", "arguments": [-Infinity]}', "-Infinity is not a JSON number"),
     "deeply nested": (b"[" * 100_000, "nested too deeply"),
     "nested as deeply as a parser bears": (b'{"method": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"),
     "two documents": (request("info") * 2, "Extra data"),
@@ -32,8 +32,11 @@ BAD_REQUESTS = {
   api_version: expected a whole number, got a boolean""",
     ),
     "nothing there": (b"{}", "  method: expected a string, got nothing\n  arguments: expected an array, got nothing"),
-    "half a character": (request("has_vm", "vm-\ud800"), r"the request holds \ud800, which is half a character"),
-    "half a character as a key": (request("create_vm", {"bosh": {"x\udfff": 1}}), r"the request holds \udfff, which is half"),
+    "half a character": (request("has_vm", "vm-\ud800"), r"the request holds \ud800, which is an unpaired surrogate"),
+    "half a character as a key": (
+        request("create_vm", {"bosh": {"x\udfff": 1}}),
+        r"the request holds \udfff, which is an unpaired surrogate",
+    ),
     "100 MB": (b" " * 100_000_000, "larger than 4194304 bytes"),
 }
 
@@ -53,7 +56,7 @@ BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
     "not JSON": ("{", ["is not JSON"]),
     "no object": ([], ["expected an object, got list"]),
     "no plugin": ({}, ["cloud.plugin: expected the name of a driver"]),
-    "unknown plugin": ({"cloud": {"plugin": "nimbus"}}, ["there is no driver 'nimbus'; there are: "]),
+    "unknown plugin": ({"cloud": {"plugin": "nimbus"}}, ["unknown driver 'nimbus'; known drivers: "]),
     "properties of the wrong type": (
         {"cloud": {"plugin": "scripted", "properties": []}},
         ["cloud.properties: expected an object"],
@@ -66,10 +69,13 @@ BAD_CONFIGURATIONS: dict[str, tuple[Any, list[str]]] = {
         {"cloud": {"plugin": "scripted", "properties": {"scripted": {"folder": "x"}, "debug": {"cpi": {"api_version": "new"}}}}},
         ["cloud.properties.debug.cpi.api_version: expected 1, 2 or 3, got 'new'"],
     ),
-    "half a character": ({"cloud": {"plugin": "scripted", "properties": {"a": "\ud800"}}}, [r"holds \ud800, which is half"]),
+    "half a character": (
+        {"cloud": {"plugin": "scripted", "properties": {"a": "\ud800"}}},
+        [r"holds \ud800, which is an unpaired surrogate"],
+    ),
     "several faults inside": (
         {"cloud": {"plugin": "scripted", "properties": {"scripted": {"foldr": "x", "password": 7}}}},
-        ["foldr: is not known here; is 'folder' meant?", "password: Expected `str`, got int", "folder: is missing"],
+        ["foldr: unknown key; did you mean 'folder'?", "password: Expected `str`, got int", "folder: is missing"],
     ),
 }
 
@@ -114,7 +120,7 @@ def test_a_configuration_that_can_not_be_read_is_named(executable: Executable) -
 def test_a_wrong_argument_is_answered_too(executable: Executable) -> None:
     """The caller expects a document, even of a mistyped command."""
     ran = executable.run(request("info"), "rpc", "--confg", "x")
-    assert "cpi rpc takes --config FILE and nothing else" in ran.response["error"]["message"]
+    assert "cpi rpc accepts only --config FILE" in ran.response["error"]["message"]
     assert ran.exit_status == 0
 
 
@@ -152,7 +158,7 @@ def test_without_a_configuration_the_answer_says_where_one_may_be(tmp_path: Path
         [sys.executable, executable], input=request("info"), env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True
     )
     message = valid(done.stdout)["error"]["message"]
-    assert f"give --config FILE, set CPI_CONFIG, or put one at {tmp_path}/config/cpi.json" in message
+    assert f"use --config FILE, set CPI_CONFIG, or create {tmp_path}/config/cpi.json" in message
 
 
 def test_what_a_library_prints_goes_to_stderr(executable: Executable) -> None:

@@ -46,12 +46,12 @@ def _limited(
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ("[" + "[]," * _MANY + "[]]", "the request holds more than 50000 values"),
+        ("[" + "[]," * _MANY + "[]]", "the request contains more than 50000 values"),
         (
             "{" + ",".join(f'"password{number}":"secret-{number}"' for number in range(60_000)) + "}",
-            "holds more than 50000 values",
+            "contains more than 50000 values",
         ),
-        ("[" * 90 + "1," * 60_000 + "1" + "]" * 90, "holds more than 50000 values"),
+        ("[" * 90 + "1," * 60_000 + "1" + "]" * 90, "contains more than 50000 values"),
         ('"' + "x" * 2**22 + '"', "the request is larger than 4194304 bytes"),
     ],
     ids=["lists", "secrets", "deep", "long"],

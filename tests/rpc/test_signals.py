@@ -30,7 +30,7 @@ def test_a_signal_undoes_what_was_made_and_is_answered(executable: Executable, n
             process.kill()
     error = valid(stdout)["error"]
     assert error["type"] == "Bosh::Clouds::CloudError"
-    assert f"create_disk was interrupted by {number.name}: what it had made was undone" in error["message"]
+    assert f"create_disk was interrupted by {number.name}; everything it created was removed" in error["message"]
     assert not (executable.folder / "thing").exists()
     assert executable.calls()[-1]["method"] == "close"
     assert process.returncode == 0

@@ -15,7 +15,7 @@ def test_the_faults_around_the_block_and_in_it_are_told_together() -> None:
     assert caught.value.message.splitlines() == [
         "the configuration has faults:",
         "  cloud.properties.ntp: Expected `array`, got `str`",
-        "  cloud.properties.local.colour: is not known here",
+        "  cloud.properties.local.colour: unknown key",
         "  cloud.properties.local.root: Expected `str`, got `array`",
     ]
 

@@ -40,7 +40,7 @@ def test_a_driver_from_elsewhere_is_found_by_its_entry_point(tmp_path: Path, mon
 @pytest.mark.parametrize("name", ["nimbus", "", "../local", "local.agent", "os", "class", "lo cal"])
 def test_an_unknown_driver_is_refused_with_those_there_are(name: str) -> None:
     """No name is imported just because it was given."""
-    with pytest.raises(errors.CpiError, match=r"there is no driver .*; there are: .*local"):
+    with pytest.raises(errors.CpiError, match=r"unknown driver .*; known drivers: .*local"):
         registry.load(name)
 
 
@@ -74,7 +74,7 @@ def test_two_drivers_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest
     plugin(tmp_path, "first", **{name: "first:Cloud"})
     plugin(tmp_path, "second", **{name: "second:Cloud"})
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(errors.CpiError, match=f"two drivers call themselves '{name}': .* and .*; uninstall one"):
+    with pytest.raises(errors.CpiError, match=f"two drivers are named '{name}': .* and .*; uninstall one"):
         registry.driver_names()
 
 

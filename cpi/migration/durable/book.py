@@ -40,7 +40,7 @@ class Book:
             reason = self.unreadable.get(move_id)
             if reason is not None:
                 raise errors.CpiError(f"the move {move_id} cannot be read: {reason}")
-            raise errors.CpiError(f"there is no move {move_id} in this database; `cpi migrations` shows those there are")
+            raise errors.CpiError(f"unknown move {move_id}; `cpi migrations` lists the moves in this database")
         read = self._works.read(rows[-1:], lambda row: row.work_id, self._record)
         if not read:
             raise errors.CpiError(f"the move {rows[-1].work_id} cannot be read: {self.unreadable[rows[-1].work_id]}")
@@ -73,7 +73,7 @@ class Book:
         """Wish for a move, or for a fleet with all its moves, to be given up."""
         known = [row.work_id for row in self._works.rows() if row.work_id == wanted or _belongs(row, wanted)]
         if not known:
-            raise errors.CpiError(f"there is no move or fleet {wanted} in this database; `cpi migrations` shows those there are")
+            raise errors.CpiError(f"unknown move or fleet {wanted}; `cpi migrations` lists those in this database")
         for work_id in known:
             self._works.mark(work_id, {"cancel": True})
 

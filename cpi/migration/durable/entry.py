@@ -57,10 +57,10 @@ def check(entry: Entry) -> list[str]:
     """What is wrong with it, that can be told before anybody is asked."""
     faults = faults_of(entry.agent)
     if entry.size <= 0:
-        faults.append(f"size: a disk of {entry.size} MiB can not be made")
+        faults.append(f"size: invalid disk size {entry.size} MiB")
     limits = entry.limits
     if min(limits.bandwidth_kib, limits.down_seconds, limits.small_bytes, limits.shrinking) < 0 or limits.most_passes < 1:
-        faults.append("limits: none of them is less than 0, and most_passes is 1 or more")
+        faults.append("limits: values must not be negative, and most_passes must be at least 1")
     return faults
 
 
@@ -68,5 +68,5 @@ def checked(entry: Entry) -> Entry:
     """The entry itself. Raises CpiError with every fault in it."""
     faults = check(entry)
     if faults:
-        raise errors.CpiError("\n  ".join(["the move can not be made:", *faults]))
+        raise errors.CpiError("\n  ".join(["invalid move:", *faults]))
     return entry

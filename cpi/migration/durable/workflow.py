@@ -211,8 +211,8 @@ def _holder(engine: Engine, move_id: str, lock: str, mine: list[str]) -> str | N
 
 def _taken(disk_cid: str, other: str) -> str:
     return (
-        f"the move {other} has the disk {disk_cid} in hand: follow it with `cpi migrations --follow`,"
-        f" finish it with `cpi migrate --resume {other}`, or give it up with `cpi migrations cancel {other}`"
+        f"move {other} is using the disk {disk_cid}: follow it with `cpi migrations --follow`,"
+        f" finish it with `cpi migrate --resume {other}`, or cancel it with `cpi migrations cancel {other}`"
     )
 
 

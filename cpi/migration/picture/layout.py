@@ -97,7 +97,7 @@ def _way(report: Report) -> Iterator[tuple[str, str]]:
     for message, event in list(faults.items())[:_MOST_FAULTS]:
         yield _FAULTS[event.kind], f"{message} (after {words.seconds(event.seconds)})"
     if not faults and timeline.ending(report) is Ending.UNDONE:
-        yield _FAULTS[EventKind.FAILED], "no step: the move was stopped by who followed it"
+        yield _FAULTS[EventKind.FAILED], "no step: a listener stopped the move"
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str, str, Tone]]:
@@ -142,7 +142,9 @@ def _stretches(report: Report) -> Iterator[Stretch]:
     if not rows:
         return
     swap = "swapped" if report.disk_cid != report.old_disk_cid else "changed"
-    forward = f"{swap} at {words.seconds(swapped_at)}: from here on there is only forward" if swapped_at is not None else ""
+    forward = (
+        f"{swap} at {words.seconds(swapped_at)}: from here on the move can only be finished" if swapped_at is not None else ""
+    )
     yield Stretch("The whole move", 0, report.seconds, rows, down, swapped_at, forward)
     if down is None or not 0 < down[1] - down[0] < report.seconds * _ZOOM_BELOW:
         return

@@ -25,9 +25,9 @@ def responder_of(document: Any, where: str) -> Responder:
     """The responder that a file asks for. Raises CpiError listing its faults."""
     kind = document.get(_TYPE) if isinstance(document, Mapping) else None
     if not isinstance(kind, str):
-        raise errors.CpiError(f"{where}.{_TYPE}: is missing; there are: {', '.join(_names())}")
+        raise errors.CpiError(f"{where}.{_TYPE}: is missing; known types: {', '.join(_names())}")
     if document.get(LEAST, SEVERITIES[0]) not in SEVERITIES:
-        raise errors.CpiError(f"{where}.{LEAST}: {document[LEAST]!r} is none of {', '.join(SEVERITIES)}")
+        raise errors.CpiError(f"{where}.{LEAST}: {document[LEAST]!r} must be one of {', '.join(SEVERITIES)}")
     settings = {key: value for key, value in document.items() if key not in {_TYPE, LEAST}}
     return _class(kind, where).made(resolved(settings), where)
 
@@ -35,7 +35,7 @@ def responder_of(document: Any, where: str) -> Responder:
 def _class(kind: str, where: str) -> type[Responder]:
     target = _OURS.get(kind) or next((entry.value for entry in entry_points(group=ENTRY_POINT_GROUP, name=kind)), None)
     if target is None:
-        raise errors.CpiError(f"{where}.{_TYPE}: there is no responder {kind!r}; there are: {', '.join(_names())}")
+        raise errors.CpiError(f"{where}.{_TYPE}: unknown responder {kind!r}; known responders: {', '.join(_names())}")
     module, _, name = target.partition(":")
     try:
         found: type[Responder] = getattr(importlib.import_module(module), name)

@@ -33,11 +33,11 @@ class Mail(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.to:
-            raise ValueError("to: nobody is named")
+            raise ValueError("to: no recipient given")
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password belong together")
         if self.tls == "none" and self.password is not None:
-            raise ValueError("password: it would be sent in clear: choose starttls or implicit")
+            raise ValueError("password: it would be sent unencrypted: choose starttls or implicit")
 
     @classmethod
     def made(cls, settings: Mapping[str, Any], where: str) -> Self:

@@ -31,11 +31,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str], ca: str | None = Non
         with httpx.Client(verify=_tls(ca), timeout=_SECONDS, trust_env=False) as client:
             answer = client.post(url, content=body, headers={"Content-Type": "application/json", **headers})
     except httpx.HTTPError as error:
-        raise errors.CloudError(f"{host} can not be told: {error}") from error
+        raise errors.CloudError(f"cannot send the alert to {host}: {error}") from error
     if answer.status_code >= _SERVERS_FAULT or answer.status_code == _TOO_MANY:
         raise errors.CloudError(f"{host} answered HTTP {answer.status_code}")
     if not answer.is_success:
-        raise errors.CpiError(f"{host} refused it: HTTP {answer.status_code}")
+        raise errors.CpiError(f"{host} rejected the alert: HTTP {answer.status_code}")
 
 
 def _tls(ca: str | None) -> ssl.SSLContext:

@@ -43,7 +43,7 @@ class _Line:
         try:
             self._waiting.put_nowait(alert)
         except queue.Full:
-            self._on_fault(f"{self._name}: too many alerts wait for it, this one is lost: {alert.message}")
+            self._on_fault(f"{self._name}: too many queued alerts; this one is lost: {alert.message}")
 
     def close(self) -> None:
         self._waiting.put(None)
@@ -61,7 +61,7 @@ class _Line:
                     longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
                 )
             except errors.Error as error:
-                self._on_fault(f"{self._name}: {error.message}; it was to tell: {alert.message}")
+                self._on_fault(f"{self._name}: {error.message}; undelivered alert: {alert.message}")
 
 
 class Switchboard:

@@ -89,7 +89,7 @@ def test_strict_properties_refuse_what_is_not_known(place: Place) -> None:
     """Else they are passed over."""
     document = place.document()
     document["cloud"]["properties"]["strict_properties"] = True
-    with pytest.raises(errors.CpiError, match=r"cloud_properties\.nam: is not known here; is 'name' meant"):
+    with pytest.raises(errors.CpiError, match=r"cloud_properties\.nam: unknown key; did you mean 'name'?"):
         connect(document).create_disk(MiB(5), {"nam": "x"})
     place.disk(nam="x")
 

@@ -25,7 +25,7 @@ def _connect(block: Any) -> None:
         ({"root": "/"}, "must be a folder of its own"),
         ({"root": 3.5}, "root: Expected `str`, got `float`"),
         ({"root": "/r", "disk_backing": "tape"}, "disk_backing: Invalid enum value 'tape'"),
-        ({"root": "/r", "rooot": "/r"}, "rooot: is not known here; is 'root' meant?"),
+        ({"root": "/r", "rooot": "/r"}, "rooot: unknown key; did you mean 'root'?"),
         ({"root": "/r", "agent": {"command": ["sleep"]}}, "the program must be an absolute path, got 'sleep'"),
         ({"root": "/r", "agent": {"command": "/a"}}, "agent.command: Expected `array`, got `str`"),
     ],

@@ -116,7 +116,7 @@ def test_a_job_waits_for_one_that_fails(vm: Vm) -> None:
             "jobs depend on each other in a circle: ",
         ),
         ([{"name": "a", "command": ["x"]}, {"name": "a", "command": ["y"]}], "the spec has two jobs named a"),
-        ([{"name": "a", "comand": ["x"]}], "jobs[0].comand: is not known here; is 'command' meant?"),
+        ([{"name": "a", "comand": ["x"]}], "jobs[0].comand: unknown key; did you mean 'command'?"),
         ([{"name": "a", "command": "x y"}], "jobs[0].command: Expected `array`, got `str`"),
         ([{"name": "a", "command": []}], "a command of job a is empty"),
         ([{"name": "../a", "command": ["x"]}], "'../a' can not be the name of a job"),

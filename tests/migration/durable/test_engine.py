@@ -149,7 +149,7 @@ def test_two_moves_of_one_disk_are_not_made_at_once(make_vm: MakeVm, config: Pat
         held.set()
         outcome = _ended(engine, first)
     assert second.standing is Standing.REFUSED
-    assert f"the move {first} has the disk {vm.disk_cid} in hand" in second.message
+    assert f"move {first} is using the disk {vm.disk_cid}" in second.message
     assert outcome.report is not None
     vm.disk_cid = outcome.report.disk_cid
     vm.assert_well()

@@ -120,11 +120,11 @@ def test_another_size_under_the_same_name_is_found_out(tmp_path: Path) -> None:
     """The cloud answers the disk that was made for that move: one that is too small ends the move, a larger one is told of."""
     with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
         vm = make(96, 2)
-        with pytest.raises(MoveFailed, match="256 MiB were ordered, and the guest sees a disk of 128 MiB"):
+        with pytest.raises(MoveFailed, match="256 MiB were requested, but the guest sees a disk of 128 MiB"):
             _again(vm, 128, 256)
         assert vm.disks() == {vm.disk_cid}
         report = _again(vm, 256, 128)
-        assert [note for note in report.notes if "128 MiB were ordered, and the new disk has 256 MiB" in note]
+        assert [note for note in report.notes if "128 MiB were requested, but the new disk has 256 MiB" in note]
         vm.assert_well()
 
 

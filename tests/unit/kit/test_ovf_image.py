@@ -26,7 +26,10 @@ def test_the_ovf_and_the_files_that_it_names_are_read(tmp_path: Path, folder: st
 def test_an_image_has_one_ovf(tmp_path: Path, files: dict[str, bytes]) -> None:
     """An operator who took another cloud's stemcell reads which file it is."""
     path = str(packed(tmp_path / "image", files))
-    with pytest.raises(errors.CpiError, match=rf"{path} .* holds {len(files)} OVF files, expected one"), ovf_image.opened(path):
+    with (
+        pytest.raises(errors.CpiError, match=rf"{path} .* contains {len(files)} OVF files, expected one"),
+        ovf_image.opened(path),
+    ):
         pass
 
 
@@ -34,7 +37,7 @@ def test_an_image_has_one_ovf(tmp_path: Path, files: dict[str, bytes]) -> None:
     ("files", "fault"),
     [
         ({"a.ovf": b" " * (4 * 2**20 + 1)}, "its OVF is larger than 4194304 bytes"),
-        ({"a.ovf": b"<x/>", **{f"disk-{number}": b"" for number in range(1000)}}, "it holds more than 1000 files"),
+        ({"a.ovf": b"<x/>", **{f"disk-{number}": b"" for number in range(1000)}}, "it contains more than 1000 files"),
         ({"a.ovf": b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'}, "declares a document type or entities"),
         ({"a.ovf": b'<!doctype x SYSTEM "file:///etc/passwd"><x/>'}, "declares a document type or entities"),
         ({"a.ovf": "<!DOCTYPE x><x/>".encode("utf-16")}, "its OVF is not UTF-8"),
@@ -53,7 +56,7 @@ def test_a_file_that_is_not_in_it_is_named(tmp_path: Path) -> None:
     """By size and by content."""
     with ovf_image.opened(str(packed(tmp_path / "image", {"a.ovf": b"<x/>"}))) as image:
         for ask in (image.size, image.file):
-            with pytest.raises(errors.CpiError, match="names gone, which is not in it"):
+            with pytest.raises(errors.CpiError, match="refers to gone, which is not in the image"):
                 ask("gone")
 
 

@@ -68,7 +68,7 @@ def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path
     assert private_files.folder(str(blocker / "below")).parent == tmp_path
     monkeypatch.setattr("os.getuid", lambda: 4711)
     (tmp_path / "multicpi-4711").mkdir()
-    with pytest.raises(errors.CpiError, match="belongs to somebody else"):
+    with pytest.raises(errors.CpiError, match="belongs to another user"):
         private_files.folder(str(blocker / "below"))
 
 
@@ -78,7 +78,7 @@ def test_a_folder_in_other_hands_is_refused(tmp_path: Path, monkeypatch: pytest.
     other = tmp_path / "multicpi"
     other.mkdir()
     os.chown(other, 4711, 4711)
-    with pytest.raises(errors.CpiError, match=f"cache_folder {other} belongs to user id 4711: name one"):
+    with pytest.raises(errors.CpiError, match=f"cache_folder {other} belongs to user id 4711: choose a folder"):
         private_files.folder(str(other))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -86,7 +86,7 @@ def test_a_folder_in_other_hands_is_refused(tmp_path: Path, monkeypatch: pytest.
     os.chown(other, 0, 0)
     assert private_files.folder() == other
     other.chmod(0o777)
-    with pytest.raises(errors.CpiError, match="can be written by everybody"):
+    with pytest.raises(errors.CpiError, match="is writable by everyone"):
         private_files.folder(str(other))
 
 
@@ -96,7 +96,7 @@ def test_a_temporary_folder_that_is_a_link_is_not_used(tmp_path: Path, monkeypat
     (tmp_path / "mine").mkdir()
     (tmp_path / f"multicpi-{os.getuid()}").symlink_to(tmp_path / "mine")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(errors.CpiError, match="belongs to somebody else"):
+    with pytest.raises(errors.CpiError, match="belongs to another user"):
         private_files.folder(str(tmp_path / "file" / "below"))
 
 

@@ -81,7 +81,7 @@ def test_user_and_password_are_decoded() -> None:
 @pytest.mark.parametrize("given", ["ftp://secret:word@proxy.example:1", "http://", "http://secret:word@proxy.example:port"])
 def test_what_is_no_proxy_is_a_fault_of_the_configuration(given: str) -> None:
     """Its key is named, its password is not."""
-    with pytest.raises(errors.CpiError, match=r"cloud\.env: https_proxy is no proxy") as caught:
+    with pytest.raises(errors.CpiError, match=r"cloud\.env: https_proxy is not a valid proxy") as caught:
         read_settings(Proxies, {"https_proxy": given}, "cloud.env")
     assert "word" not in caught.value.message
 

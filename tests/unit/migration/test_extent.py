@@ -12,7 +12,7 @@ _GIGA, _TERA = 1 << 30, 1 << 40
 @pytest.mark.parametrize(
     ("extent", "words"),
     [
-        (Extent(2 * _TERA, 2 * _TERA, 2 * _TERA), "3145728 MiB were ordered, and the guest sees a disk of 2097152 MiB"),
+        (Extent(2 * _TERA, 2 * _TERA, 2 * _TERA), "3145728 MiB were requested, but the guest sees a disk of 2097152 MiB"),
         (Extent(3 * _TERA, 2 * _TERA, 2 * _TERA), "its partition 2097152 MiB: an MBR label ends at 2 TiB"),
         (Extent(3 * _TERA, 3 * _TERA, 2 * _TERA), "the device has 3145728 MiB, its filesystem 2097152 MiB"),
         (Extent(3 * _TERA, 3 * _TERA, 3 * _TERA - 60 * _GIGA), ""),

@@ -116,7 +116,7 @@ def test_a_repeat_that_finds_the_jobs_stopped_says_that_they_are_left_so() -> No
     world = World.with_disk()
     world.running = False
     report = _move(world, "copy", move_id="m")
-    assert "repeat with start_jobs=True" in report.notes[0]
+    assert "retry with start_jobs=True" in report.notes[0]
     assert not world.running
     world = World.with_disk()
     world.running = False
@@ -273,7 +273,7 @@ def test_a_cloud_without_the_power_copies() -> None:
 
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
     """Spelling mistakes do not start a move."""
-    with pytest.raises(MoveRefused, match="there is no strategy 'cpy'; there are: auto, nothing, native_resize"):
+    with pytest.raises(MoveRefused, match="unknown strategy 'cpy'; known strategies: auto, nothing, native_resize"):
         _move(World.with_disk(), "copy", strategy="cpy")
 
 

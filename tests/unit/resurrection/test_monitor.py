@@ -277,7 +277,7 @@ def test_what_keeps_dying_is_left_alone_for_a_while(place: _Place) -> None:
     place.silence(0)
     place.tick(6)
     assert (place.ordered(), place.told()) == (["db/0"], [Kind.DOWN, Kind.HELD])
-    assert "tried 1 times of late" in place.alerts[1].message
+    assert "tried 1 times recently" in place.alerts[1].message
     place.runner.rows[0] = Row(
         "vm-0-1", place.runner.rows[0].argument, "me", 0.0, is_open=False, fault="",
         answer=to_plain(Report(Standing.FAILED, time.time() - 501, message="no", failed_step="create_vm")),
@@ -376,7 +376,7 @@ def test_who_has_a_disk_that_a_move_has_in_hand_is_recreated_when_the_move_has_e
     place.silence(0)
     place.tick()
     assert (place.ordered(), place.told()) == ([], [Kind.HELD])
-    assert "the move move-1 has its disk" in place.alerts[0].message
+    assert "move move-1 is using its disk" in place.alerts[0].message
     place.runner.is_unreadable = True
     place.tick()
     assert (place.ordered(), place.told()) == ([], [Kind.HELD, Kind.HELD])

@@ -62,7 +62,7 @@ def test_an_agent_on_the_bus_is_reached_over_it(tmp_path: Path) -> None:
     assert (instance.agent.url, instance.agent.agent_id) == ("nats://10.0.0.1:4222", "a-1")
     assert instance.reach("a-2").agent_id == "a-2"
     document = {"bus": {"url": "nats://10.0.0.1:4222"}, "instances": [_ENTRY]}
-    assert "instances[1].agent.agent_id: an agent at nats:// needs it" in _faults(_written(tmp_path, document))
+    assert "instances[1].agent.agent_id: required for an agent at nats://" in _faults(_written(tmp_path, document))
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
@@ -81,35 +81,33 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     }
     faults = _faults(_written(tmp_path, document))
     for fault in (
-        "colour: no key of an instances file",
-        "watch.agent_timeot: is not known here; is 'agent_timeout' meant?",
+        "colour: unknown key",
+        "watch.agent_timeot: unknown key; did you mean 'agent_timeout'?",
         "watch.meltdown: count must be at least 1, got 0",
-        "groups.web: no instance is of this group",
+        "groups.web: no instance belongs to this group",
         "bus: ca, certificate and key belong together",
         "instances[1].stemcell: is missing",
         "instances[1].disks: Expected `array`, got `int`",
         "instances[3].env.a: $NOT_SET_ANYWHERE is not set",
         f"instances[3].config: {tmp_path}/none.json does not exist",
         "instances[4]: expected an object",
-        "name db/0: two instances have it",
+        "name db/0: used by two instances",
     ):
         assert fault in faults
-    assert any("instances[2].agent.url: it holds a password" in fault for fault in faults)
+    assert any("instances[2].agent.url: it contains a password" in fault for fault in faults)
 
 
 def test_a_secret_that_others_may_read_is_a_fault(tmp_path: Path) -> None:
     """In the file itself, or in one that it names."""
     secret = {"env": {"bosh": {"password": "very-secret-word"}}}
     (fault,) = _faults(_written(tmp_path, {"instances": [{**_ENTRY, **secret}]}, mode=0o644))
-    assert fault.startswith(f"{tmp_path}/instances.yml holds a secret and others may read it: chmod 600")
+    assert fault.startswith(f"{tmp_path}/instances.yml contains a secret, but other users can read it: chmod 600")
     (tmp_path / "word").write_text("very-secret-word\n")
     (tmp_path / "word").chmod(0o640)
     named = {"instances": [{**_ENTRY, "env": {"bosh": {"password": {"from_file": "word"}}}}]}
     (fault,) = _faults(_written(tmp_path, named, mode=0o644))
-    assert (
-        fault
-        == f"instances[1].env.bosh.password: {tmp_path}/word holds a secret and others may read it: chmod 600 {tmp_path}/word"
-    )
+    word = tmp_path / "word"
+    assert fault == f"instances[1].env.bosh.password: {word} contains a secret, but other users can read it: chmod 600 {word}"
     (tmp_path / "word").chmod(0o600)
     (instance,) = read_watchfile(_written(tmp_path, named, mode=0o644)).instances
     assert instance.env == {"bosh": {"password": {"from_file": str(tmp_path / "word")}}}

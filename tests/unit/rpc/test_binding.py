@@ -38,7 +38,7 @@ def test_every_method_of_the_protocol_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("method", ["", "has_vm?", "connect", "close", "__init__", "name", "_note", "x" * 1000])
 def test_an_unknown_method_is_not_implemented(method: str) -> None:
     """Which the director knows how to take; the methods that exist are told."""
-    with pytest.raises(errors.NotImplemented, match=r"there is no method .*; there are: attach_disk, ") as raised:
+    with pytest.raises(errors.NotImplemented, match=r"unknown method .*; known methods: attach_disk, ") as raised:
         bound(method)
     assert len(raised.value.message) < 1000
 
@@ -93,7 +93,7 @@ def test_a_wrong_argument_is_named_with_what_was_expected(method: str, arguments
 def test_all_faults_are_told_at_once() -> None:
     """One round is enough to mend them."""
     assert refused("create_disk", None, [], 3) == (
-        "create_disk was given wrong arguments:\n"
+        "create_disk: invalid arguments:\n"
         "  size: expected `int`, got `null`\n"
         "  cloud_properties: expected `object`, got `array`\n"
         "  vm_cid: expected a non-empty `str`, got `int`"
@@ -138,7 +138,7 @@ def test_the_tags_of_a_stemcell_come_with_version_three() -> None:
 @pytest.mark.parametrize("version", [0, -1, 4, 10**30])
 def test_a_version_not_spoken_is_refused_save_for_info(version: int) -> None:
     """info is how the version is found out."""
-    assert f"api_version {version} is not spoken here: expected 1 to 3" in refused("has_vm", "vm-1", version=version)
+    assert f"unsupported api_version {version}: expected 1 to 3" in refused("has_vm", "vm-1", version=version)
     assert bound("info", version=version) == {}
 
 

@@ -62,7 +62,7 @@ def test_every_key_of_the_official_cpi_is_taken(tmp_path: Path) -> None:
         ({"vif_type": "CHILD"}, "nsxt.vif_type"),
         ({"lb": {"server_pools": [{"port": 80}]}}, "server_pools[0].name: is missing"),
         ({"lb": {"server_pools": [{"name": "p", "port": 0}]}}, "server_pools[0].port"),
-        ({"lb": {"pools": []}}, "lb.pools: is not known here"),
+        ({"lb": {"pools": []}}, "lb.pools: unknown key"),
     ],
 )
 def test_each_fault_of_a_vm_type_is_told(nsxt: dict[str, Any], told: str) -> None:
