@@ -67,7 +67,7 @@ def test_a_check_takes_the_disk_in_use_for_the_right_one_and_leaves_the_orphan_a
     assert cpi("check", file).returncode == 0
     old, told = _moved(cpi, deployment, one)
     assert f"{file} (db/0) still names {old}" in told
-    assert cpi("check", file).stdout == "nothing is wrong\n"
+    assert cpi("check", file).stdout == "no problems found\n"
     deployment.cloud.attach_disk(one.first_vm, old)
     (found,) = json.loads(cpi("check", file, "--json").stdout)
     assert (found["problem"], found["disk"]) == ("inactive disk", old)
@@ -146,7 +146,7 @@ def test_what_still_says_the_old_disk_and_what_cannot_be_read_is_named(deploymen
     _break_a_record(deployment)
     broken = "left out: the record broken cannot be read: "
     told = cpi("check", file)
-    assert (told.stdout, stale in told.stderr, broken in told.stderr) == ("nothing is wrong\n", True, True)
+    assert (told.stdout, stale in told.stderr, broken in told.stderr) == ("no problems found\n", True, True)
     watched = _said_by_watch(deployment, file, 2)
     assert (watched[0], watched[1][: len(broken)]) == (stale, broken)
     deployment.assert_well(one)

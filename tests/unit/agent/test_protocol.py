@@ -109,7 +109,7 @@ def test_an_agent_that_never_answers_is_told_with_the_last_fault() -> None:
 )
 def test_an_answer_of_the_wrong_shape_is_an_agents_error(call: Callable[[Agent], object], answer: Answer) -> None:
     """Never a TypeError from within."""
-    with pytest.raises(AgentTaskFailed, match="invalid answer|answered neither"):
+    with pytest.raises(AgentTaskFailed, match=r"invalid answer|answered neither"):
         call(Agent(Scripted(answer)))
 
 
