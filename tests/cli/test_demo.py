@@ -124,7 +124,7 @@ def test_where_nothing_can_be_moved_live_the_reason_is_shown(capsys: pytest.Capt
     """As where rsync is missing."""
     scenes = (_scene(Strategy.COPY, "asked for", 8.0), _scene(Strategy.COPY, "not known; the guest lacks rsync", 7.0))
     show(Outcome(scenes, 100, 0))
-    assert "nothing was moved live: not known; the guest lacks rsync" in capsys.readouterr().out
+    assert "no live move: not known; the guest lacks rsync" in capsys.readouterr().out
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, cpi: Command) -> None:

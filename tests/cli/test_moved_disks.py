@@ -53,7 +53,7 @@ def test_a_recreated_vm_gets_the_disk_that_a_move_put_in_the_old_ones_place(
     deployment.hurt(one, "gone")
     folder = {} if state == "same" else {"XDG_STATE_HOME": str(tmp_path / "other")}
     done = cpi("resurrect", file, "db/0", **folder)
-    assert (done.returncode, done.stdout) == (0, f"db/0 is {deployment.vm_of(one)} now\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"db/0 is now {deployment.vm_of(one)}\n"), done.stderr
     deployment.assert_well(one)
     assert deployment.disks() == {old, one.disk_cid}
 
@@ -141,7 +141,7 @@ def test_what_still_says_the_old_disk_and_what_cannot_be_read_is_named(deploymen
     assert (row["disk"], row["new_disk"], row["standing"]) == (old, one.disk_cid, "moved")
     assert page.read_text().count(one.disk_cid) >= 1
     shown = cpi("migrations", "show", report["fleet_id"])
-    assert "1 moved, 0 failed, 0 not begun" in shown.stdout
+    assert "1 moved, 0 failed, 0 not started" in shown.stdout
     stale = f"{file} (db/0) still names {old}, which a move has replaced: write {one.disk_cid} there\n"
     _break_a_record(deployment)
     broken = "left out: the record broken cannot be read: "
