@@ -124,14 +124,14 @@ def test_a_worker_leaves_ends_and_takes_up_what_others_left(config: Path, vm: Da
         with _started(tmp_path, "worker") as first:
             wait_until(lambda: _is_at("stop_jobs", book), "the move is under way", deadline_seconds=_SECONDS)
             first.send_signal(signal.SIGTERM)
-            _heard(first, "no more moves are taken")
+            _heard(first, "taking no more moves")
             first.send_signal(signal.SIGTERM)
             assert first.wait(_SECONDS) == 130
         assert standings() == [Standing.LEFT]
         with _started(tmp_path, "worker") as second:
             wait_until(lambda: standings() == [Standing.UNDER_WAY], "it is taken up", deadline_seconds=_SECONDS)
             second.send_signal(signal.SIGTERM)
-            _heard(second, "no more moves are taken")
+            _heard(second, "taking no more moves")
             (tmp_path / "go").touch()
             assert second.wait(_SECONDS) == 0
         assert standings() == [Standing.MOVED]
