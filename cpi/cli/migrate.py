@@ -97,8 +97,7 @@ def migrate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Move a VM's disk to another size or kind.
 
-    If this process dies, the next `cpi migrate` or `cpi worker` finishes the move. Press Ctrl-C once to undo the move, twice to
-    leave it unfinished.
+    If this process dies, the next `cpi migrate` or `cpi worker` finishes it. Ctrl-C once undoes it, twice leaves it unfinished.
     """
     told = {
         "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,

@@ -172,7 +172,7 @@ def test_a_worker_whose_database_takes_it_for_dead_ends_at_once(postgres: str, t
             assert ended.fetchall() == [(True,)]
         _, err = process.communicate(timeout=_SECONDS)
     assert process.returncode == 130
-    assert "others take its moves up" in err
+    assert "another process takes over the moves" in err
 
 
 def test_a_fleet_that_ended_by_a_fault_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
