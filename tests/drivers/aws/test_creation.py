@@ -190,7 +190,7 @@ def test_networks_that_make_no_sense_are_explained_before_any_call(
         ({"ephemeral_disk": {"use_instance_storage": True}, "raw_instance_storage": True}, "excludes raw_instance_storage"),
         ({"ephemeral_disk": {"use_instance_storage": True}}, "m5.large has no instance store"),
         ({"tenancy": "shared"}, "tenancy"),
-        ({"ephemeral_disk": {"sise": 1}}, "ephemeral_disk.sise: is not known here; is 'size' meant?"),
+        ({"ephemeral_disk": {"sise": 1}}, "ephemeral_disk.sise: unknown key; did you mean 'size'?"),
     ],
 )
 def test_properties_that_make_no_sense_are_explained_before_any_call(
