@@ -47,6 +47,7 @@ INCLUDED = Path("/usr/include")
 RELEASE = "tests of the BOSH release"
 HEADERS = {
     "bzlib.h": ("libbz2-dev", RELEASE),
+    "ffi.h": ("libffi-dev", RELEASE),
     "lzma.h": ("liblzma-dev", RELEASE),
     "openssl/ssl.h": ("libssl-dev", RELEASE),
     "sqlite3.h": ("libsqlite3-dev", RELEASE),
@@ -136,7 +137,7 @@ def has_program(name: str) -> bool:
     if name in SOURCES:
         return (GOCODE / name).is_dir()
     if name in HEADERS:
-        return (INCLUDED / name).is_file()
+        return (INCLUDED / name).is_file() or any(INCLUDED.glob(f"*-linux-gnu/{name}"))
     servers = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *servers])
     return shutil.which(name, path=path) is not None

@@ -23,7 +23,8 @@ _HINT: Final = f"give the archive of CPython {VERSION}'s source (Python-{VERSION
 # Documents, tests, and what is for other systems or for a screen.
 _LEFT_OUT: Final = (
     "Android/", "Doc/", "InternalDocs/", "Lib/_pyrepl/", "Lib/idlelib/", "Lib/pydoc_data/", "Lib/test/", "Lib/tkinter/",
-    "Lib/turtle.py", "Lib/turtledemo/", "Mac/", "Misc/NEWS.d/", "Modules/_ctypes/", "Modules/_testcapi/", "Modules/_xxtestfuzz/",
+    "Lib/turtle.py", "Lib/turtledemo/", "Mac/", "Misc/NEWS.d/", "Modules/_ctypes/darwin/",
+    "Modules/_testcapi/", "Modules/_xxtestfuzz/",
     "Modules/cjkcodecs/", "PC/", "PCbuild/", "Tools/", "iOS/",
 )  # fmt: skip
 _KEPT: Final = ("Tools/build/", "Tools/freeze/flag.py", "Tools/gdb/libpython.py", "Tools/scripts/")

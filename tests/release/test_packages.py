@@ -40,7 +40,7 @@ def _python(director: Director, code: str, *flags: str) -> str:
 
 def test_python_is_the_releases_own(director: Director) -> None:
     """Of the listed version, found by its place, and with what the CPI and the local cloud need."""
-    code = "import bz2, hashlib, lzma, sqlite3, ssl, sys, zlib; print(sys.version.split()[0], sys.prefix)"
+    code = "import bz2, ctypes, hashlib, lzma, sqlite3, ssl, sys, zlib; print(sys.version.split()[0], sys.prefix)"
     assert _python(director, code).split() == [python_source.VERSION, str(INSIDE / "packages" / packages.PYTHON)]
 
 
