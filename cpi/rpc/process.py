@@ -55,7 +55,7 @@ def _encoded_answer(arguments: list[str]) -> bytes:
         return encode_response(_answer(_read_request(), arguments))
     except (MemoryError, RecursionError, OSError, ImportError) as error:
         reason = f"{type(error).__name__}: {error}"
-    message = f"not enough memory or file descriptors for the call: {reason}; see `ulimit -a`"
+    message = f"not enough resources on this machine, or within this process's limits, for the call: {reason}; see `ulimit -a`"
     _complain(message)
     return encode_response(Response(None, failure_of(errors.CloudError(message)), ""))
 

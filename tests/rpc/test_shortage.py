@@ -70,7 +70,7 @@ def test_a_request_for_which_there_is_no_memory_is_answered(executable: Executab
     """The limit is one that a call of ordinary size fits in."""
     large = b'{"method":"has_disk","arguments":[' + b"[]," * _MANY + b'[]],"context":{}}'
     done = _limited(executable, large, resource.RLIMIT_AS, 70 * 2**20)
-    assert "no room for the call: MemoryError" in valid(done.stdout)["error"]["message"]
+    assert "for the call: MemoryError" in valid(done.stdout)["error"]["message"]
     assert b"Traceback" not in done.stderr
     assert valid(_limited(executable, request("info"), resource.RLIMIT_AS, 70 * 2**20).stdout)["error"] is None
 
@@ -105,7 +105,7 @@ def test_what_keeps_a_call_from_being_begun_is_answered(
     monkeypatch.setattr(process, "_guard_stdout", lambda: 1)
     monkeypatch.setattr(process, "_write", lambda _, data: written.append(data))
     assert process.serve(["--config", str(executable.config)]) == 0
-    assert f"no room for the call: {type(failing).__name__}" in valid(written[0])["error"]["message"]
+    assert f"for the call: {type(failing).__name__}" in valid(written[0])["error"]["message"]
     assert "Traceback" not in capfd.readouterr().err
 
 
