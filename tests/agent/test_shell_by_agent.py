@@ -225,9 +225,9 @@ def test_a_cleanup_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureF
     ("changes", "error", "said"),
     [
         ({"status": "failed"}, AgentTaskFailed, "refused access: 'failed'"),
-        ({"ip": "127.0.0.1"}, AgentUnknownMessage, "names no host key"),
+        ({"ip": "127.0.0.1"}, AgentUnknownMessage, "returned no host key"),
         ({"host_public_key": "ssh-ed25519 AAAA"}, AgentUnknownMessage, "or no address"),
-        ({"ip": "127.0.0.1", "host_public_key": "k k", "port": "x"}, AgentTaskFailed, "a port that is none: 'x'"),
+        ({"ip": "127.0.0.1", "host_public_key": "k k", "port": "x"}, AgentTaskFailed, "an invalid port: 'x'"),
     ],
 )
 def test_an_answer_that_gives_no_way_in_is_refused(changes: dict[str, Any], error: type[Exception], said: str) -> None:
