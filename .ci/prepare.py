@@ -127,7 +127,7 @@ def make_venv() -> None:
     except ImportError:
         package = f"python3.{sys.version_info[1]}-venv"
         if not may_install():
-            sys.exit(f"{sys.executable} can not make virtual environments: install the package {package}")
+            sys.exit(f"{sys.executable} cannot make virtual environments: install the package {package}")
         install([package])
     run([sys.executable, "-m", "venv", "--clear", str(VENV)])
 

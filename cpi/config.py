@@ -35,7 +35,7 @@ def read_document(source: Source) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise errors.CpiError(f"the configuration {path} does not exist") from error
     except OSError as error:
-        raise errors.CpiError(f"the configuration {path} can not be read: {error.strerror}") from error
+        raise errors.CpiError(f"the configuration {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise errors.CpiError(f"the configuration {path} is not JSON: {error}") from error
     if not isinstance(document, Mapping):

@@ -31,7 +31,7 @@ def known_stemcell_formats(name: str) -> tuple[str, ...] | None:
 
 
 def stemcell_formats(name: str) -> tuple[str, ...]:
-    """The formats of any driver, loaded only where that can not be avoided."""
+    """The formats of any driver, loaded only where that cannot be avoided."""
     known = known_stemcell_formats(name)
     return load(name).stemcell_formats if known is None else known
 

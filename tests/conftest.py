@@ -1,4 +1,4 @@
-"""What every test is run with: suites that this machine can not run are skipped by name, and told at the end."""
+"""What every test is run with: suites that this machine cannot run are skipped by name, and told at the end."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from fixtures.postgresql import postgresql, program
 from tests import costs
 
 _PROGRAMS_OF_ROOT = ("losetup", "mkfs.ext4", "resize2fs", "mount")
-_CANNOT = "can not run here: "
+_CANNOT = "cannot run here: "
 _PLANE = pytest.StashKey[Callable[[], ControlPlane]]()
 
 
@@ -60,7 +60,7 @@ def message_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave long forms to `make nightly`; skip what needs root where that can not be had."""
+    """Leave long forms to `make nightly`; skip what needs root where that cannot be had."""
     long = [] if os.environ.get("NIGHTLY") else [item for item in items if item.get_closest_marker("nightly")]
     if long:
         config.hook.pytest_deselected(items=long)
@@ -117,7 +117,7 @@ def _section(reporter: pytest.TerminalReporter, title: str, lines: Iterable[str]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In continuous integration a suite that can not run is a failure: there the machine is ours to put right."""
+    """In continuous integration a suite that cannot run is a failure: there the machine is ours to put right."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if _is_ci() and reporter and _left_out(reporter) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

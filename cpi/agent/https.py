@@ -62,7 +62,7 @@ class HttpsTransport:
         except httpx.TimeoutException as error:
             raise AgentTimeout(f"{method}: the agent at {self._where} did not answer within {deadline_seconds:g} s") from error
         except httpx.TransportError as error:
-            raise AgentUnreachable(f"{method}: the agent at {self._where} can not be reached: {error}") from error
+            raise AgentUnreachable(f"{method}: the agent at {self._where} cannot be reached: {error}") from error
         return self._document(method, response)
 
     def close(self) -> None:

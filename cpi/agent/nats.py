@@ -169,7 +169,7 @@ class NatsBus:
             )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             why = str(faults[0] if faults else error) or "no answer in time"
-            raise AgentUnreachable(f"{self!r} can not be reached: {why}") from error
+            raise AgentUnreachable(f"{self!r} cannot be reached: {why}") from error
         await client.subscribe(f"{self._inbox}.>", cb=self._answered)
         await client.flush()
         return client

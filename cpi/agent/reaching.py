@@ -97,4 +97,4 @@ def _text(path: str | None) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise errors.CpiError(f"{path} can not be read: {reason}") from error
+        raise errors.CpiError(f"{path} cannot be read: {reason}") from error

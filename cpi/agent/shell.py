@@ -123,7 +123,7 @@ class SshShell:
     def run(
         self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
     ) -> Output:
-        """As in Shell. A command that ends with 255 can not be told from a connection that failed."""
+        """As in Shell. A command that ends with 255 cannot be told from a connection that failed."""
         words = ["sudo", "-n", *command] if self._login.sudo and self._login.user != "root" else command
         remote = shlex.join(words)  # sshd hands one string to the user's shell
         output = _run([*self._ssh, "--", self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
@@ -289,7 +289,7 @@ def _run(command: Sequence[str], deadline_seconds: float, stdin: bytes, on_outpu
             # a group of its own: Ctrl-C is for the move to decide on, and would end a command in the guest
             process = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
         except OSError as error:
-            raise AgentUnreachable(f"{name}: the OpenSSH client can not be run here: {error}") from error
+            raise AgentUnreachable(f"{name}: the OpenSSH client cannot be run here: {error}") from error
     with process:
         try:
             stdout, stderr = _collected(process, time.monotonic() + deadline_seconds, on_output)

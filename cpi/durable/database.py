@@ -31,7 +31,7 @@ class Database(msgspec.Struct, frozen=True):
         return self.path is None or self.path.exists()
 
     def prepare(self) -> None:
-        """Make the file, for its owner alone. Raises CpiError if it can not be used."""
+        """Make the file, for its owner alone. Raises CpiError if it cannot be used."""
         if self.path is None:
             return
         try:
@@ -45,7 +45,7 @@ class Database(msgspec.Struct, frozen=True):
                 # the file keeps this: who looks at a move does not hold it up, and a record is synced once, not three times
                 connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.Error as error:
-            raise errors.CpiError(f"{self.path} can not be used as a database: {error}") from error
+            raise errors.CpiError(f"{self.path} cannot be used as a database: {error}") from error
 
     def locks(self, on_lost: Callable[[str], None]) -> Locks:
         """The locks of all who work on it. on_lost is told when they are gone though nobody gave them back."""

@@ -192,7 +192,7 @@ class Executor:
     def close(self, is_idle: Callable[[], bool], patience_seconds: int = 0) -> None:
         """Take up no more, give what is under way here so long to end, and leave the rest to others.
 
-        A step that is still under way then can not be stopped. So nobody is told that this process is dead before it is.
+        A step that is still under way then cannot be stopped. So nobody is told that this process is dead before it is.
         """
         self._closing.set()
         if self._watch.is_alive():
@@ -208,7 +208,7 @@ class Executor:
 
 
 def works_of(kept: Database) -> Works:
-    """The works of a database, to look at. Raises CpiError if it can not be read."""
+    """The works of a database, to look at. Raises CpiError if it cannot be read."""
     with _readable(kept):
         client = DBOSClient(
             system_database_url=kept.url,

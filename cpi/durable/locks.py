@@ -191,4 +191,4 @@ def _session(url: str) -> Any:
             tcp_user_timeout=_GIVE_UP_MILLISECONDS,
         )
     except psycopg.Error as error:
-        raise errors.CloudError(f"the database can not be reached: {error}") from error
+        raise errors.CloudError(f"the database cannot be reached: {error}") from error

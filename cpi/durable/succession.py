@@ -51,7 +51,7 @@ class DiskRecords(Protocol):
     """What moves have written down about disks, and the locks by which a disk is in one hand at a time."""
 
     def look(self) -> Succession:
-        """As it is now. Raises CpiError if it can not be read."""
+        """As it is now. Raises CpiError if it cannot be read."""
 
     @property
     def unreadable(self) -> Mapping[str, str]:

@@ -66,11 +66,11 @@ class OvfImage:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[OvfImage]:
-    """Raises CpiError for what can not be read, or is no image."""
+    """Raises CpiError for what cannot be read, or is no image."""
     with contextlib.ExitStack() as stack:
         try:
             archive = stack.enter_context(tarfile.open(path, tarinfo=BoundedMember))
             image = OvfImage(path, archive)
         except (OSError, EOFError, zlib.error, ValueError, tarfile.TarError) as error:
-            raise errors.CpiError(f"the image {path} can not be read: {error}") from error
+            raise errors.CpiError(f"the image {path} cannot be read: {error}") from error
         yield image

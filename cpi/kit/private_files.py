@@ -57,7 +57,7 @@ def read(path: Path) -> Any:
 
 
 def keep(path: Path, document: object) -> None:
-    """Write it as JSON, whole or not at all. What can not be written is logged, and costs the next process time."""
+    """Write it as JSON, whole or not at all. What cannot be written is logged, and costs the next process time."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, json.dumps(document))

@@ -16,7 +16,7 @@ _KEPT_SECONDS: Final = 3600.0
 
 
 class Recent:
-    """Ids by their age: an empty file for each. What can not be written is known to this process alone."""
+    """Ids by their age: an empty file for each. What cannot be written is known to this process alone."""
 
     def __init__(self, place: Path, seconds: float) -> None:
         self._place = place

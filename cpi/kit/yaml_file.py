@@ -27,7 +27,7 @@ def read_yaml(path: str, who: str) -> Any:
         with open(path, "rb") as file:  # noqa: PTH123 - the path is a plain string
             document = yaml.load(file, Loader)  # noqa: S506 - a safe loader
     except OSError as error:
-        raise errors.CpiError(f"{path} can not be read: {error.strerror}") from error
+        raise errors.CpiError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise errors.CpiError(f"{path} is not YAML: {error}") from error
     _refuse_too_large(document, path)

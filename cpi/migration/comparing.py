@@ -86,7 +86,7 @@ belongings() {
 """
 )
 
-# While the jobs run: all of it. What differs or can not be read goes with the next pass, and is read again after it.
+# While the jobs run: all of it. What differs or cannot be read goes with the next pass, and is read again after it.
 ALL: Final = f"""
 gently
 {_COMPARING}

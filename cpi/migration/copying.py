@@ -18,7 +18,7 @@ _WHILE_LIVE = (0, _PARTIAL, _VANISHED)
 
 
 def check_room(guest: Guest) -> Room:
-    """What is used on the old disk. Raises NoRoom with the figures if the new disk, its filesystem made, can not hold it."""
+    """What is used on the old disk. Raises NoRoom with the figures if the new disk, its filesystem made, cannot hold it."""
     used, there = guest.room(guest.store), guest.room(guest.target)
     if why_no_room(used, there):
         used = guest.room(guest.store, exact=True)

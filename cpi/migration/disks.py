@@ -89,7 +89,7 @@ class Site:
         self.agent.mount_disk(disk_cid)
 
     def is_attached(self, disk_cid: DiskCid) -> bool:
-        """Whether the cloud says so; a CPI that can not tell is taken to mean yes."""
+        """Whether the cloud says so; a CPI that cannot tell is taken to mean yes."""
         try:
             return disk_cid in self.cloud.get_disks(self.vm_cid)
         except errors.NotImplemented:

@@ -70,7 +70,7 @@ class Guest:
         self._work = f"{root}/data/cpi-move-{move_id}"
 
     def unfit(self) -> str:
-        """Why it can not copy its disk by itself; empty if it can."""
+        """Why it cannot copy its disk by itself; empty if it can."""
         try:
             found = self._shell.run(scripts.alone(scripts.FITNESS, self.store), deadline_seconds=_SHORT_SECONDS)
         except errors.Error as error:

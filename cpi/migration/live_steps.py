@@ -32,7 +32,7 @@ def _take_away(move: Move) -> None:
 
 def _take_away_from_vm(move: Move) -> None:
     guest = _guest(move)
-    # what runs there keeps the new disk busy; if the guest can not be asked, the agent may still be able to unmount it
+    # what runs there keeps the new disk busy; if the guest cannot be asked, the agent may still be able to unmount it
     with contextlib.suppress(errors.Error):
         guest.end_leftovers()
     move.site.detach(move.disk_cid)

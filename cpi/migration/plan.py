@@ -67,7 +67,7 @@ class Facts(msgspec.Struct, frozen=True):
     """The disk that an earlier try of the same move has made and mounted."""
 
     used_bytes_at_least: int | None = None
-    """What the data takes on the old disk, never too much; None if it can not be measured."""
+    """What the data takes on the old disk, never too much; None if it cannot be measured."""
 
     used_inodes: int | None = None
     """How many inodes the data takes, where the guest was asked."""
@@ -80,7 +80,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What the store is like, where it was looked at to choose between the two ways of copying."""
 
     no_live_copy: str = "no shell in the guest was provided"
-    """Why the guest can not copy its disk while the jobs run; empty if it can."""
+    """Why the guest cannot copy its disk while the jobs run; empty if it can."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ _NEEDS: Final = {Strategy.NATIVE_RESIZE: Capability.RESIZE_DISK, Strategy.NATIVE
 
 
 def plan(order: Order, facts: Facts) -> Plan:
-    """The way to go. Raises MoveRefused, saying why, for a move that can not be made."""
+    """The way to go. Raises MoveRefused, saying why, for a move that cannot be made."""
     _check_size(order)
     _check_mounted(order, facts)
     if facts.new_disk_cid is not None and order.old_disk_cid not in facts.mounted:

@@ -180,7 +180,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class MoveRefused(errors.CpiError):
-    """The move can not be made, and nothing was changed."""
+    """The move cannot be made, and nothing was changed."""
 
 
 class MoveFailed(errors.CloudError):

@@ -215,7 +215,7 @@ done
 rm -rf -- "$1"
 """
 
-# What a job makes that can not be copied, and what a later pass is measured against.
+# What a job makes that cannot be copied, and what a later pass is measured against.
 BEGIN: Final = """
 find "$S/." -xdev -ignore_readdir_race -type s -printf . | wc -c
 list "$W/base"

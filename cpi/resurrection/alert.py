@@ -31,7 +31,7 @@ class Kind(Enum):
 
     OVER = "meltdown over"
     BUS_LOST = "bus lost"
-    """The message bus can not be reached, so nothing is known of the agents on it."""
+    """The message bus cannot be reached, so nothing is known of the agents on it."""
 
     BUS_FOUND = "bus found"
 

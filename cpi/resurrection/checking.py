@@ -37,7 +37,7 @@ class Seen(msgspec.Struct, frozen=True):
 def check(
     instances: Sequence[Instance], present: Mapping[str, Present], clouds: Clouds, in_hand: Mapping[str, str] | None = None
 ) -> list[Found]:
-    """Every problem, in the order of the instances. Raises CloudError where a cloud can not tell.
+    """Every problem, in the order of the instances. Raises CloudError where a cloud cannot tell.
 
     in_hand says by an instance's name which move has its disk in hand.
     """

@@ -7,7 +7,7 @@ from cpi.resurrection.report import Verdict
 
 
 def judge(cloud: Cloud, vm_cid: VmCid) -> Verdict:
-    """Missing or unresponsive. Raises CloudError if it can not be known: then nothing must be done."""
+    """Missing or unresponsive. Raises CloudError if it cannot be known: then nothing must be done."""
     try:
         there = cloud.has_vm(vm_cid)
     except errors.NotImplemented:

@@ -73,13 +73,13 @@ class MetricsServer:
     """Answers Prometheus until the end of the block."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Raises CpiError if it can not listen there. Port 0: any that is free."""
+        """Raises CpiError if it cannot listen there. Port 0: any that is free."""
         registry = CollectorRegistry()
         registry.register(metrics)
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise errors.CpiError(f"metrics can not be served at {host}:{port}: {error.strerror}") from error
+            raise errors.CpiError(f"metrics cannot be served at {host}:{port}: {error.strerror}") from error
 
     @property
     def port(self) -> int:

@@ -88,7 +88,7 @@ class Monitor:
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises CpiError for a configuration that can not be read."""
+        """Raises CpiError for a configuration that cannot be read."""
         self._file = file
         self._runner = runner
         self._pulse = pulse
@@ -306,7 +306,7 @@ class Monitor:
 
     def _disks(self, one: Watched) -> tuple[str, ...]:
         disks = one.instance.disks
-        with contextlib.suppress(errors.Error):  # the file's, if what moves have done can not be read
+        with contextlib.suppress(errors.Error):  # the file's, if what moves have done cannot be read
             disks = self._runner.disks.recorded(one.instance, one.plugin).disks
         return tuple(str(disk) for disk in disks)
 

@@ -65,7 +65,7 @@ class _Hands:
         return self.reboot()
 
     def reattach(self, disk_cid: DiskCid) -> str:
-        """Then the jobs are started, which can not have run without their disk."""
+        """Then the jobs are started, which cannot have run without their disk."""
         self._mount(disk_cid)
         if self._instance.spec is not None:
             jobs.start(self._agent())

@@ -15,7 +15,7 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def resolved(value: Any) -> Any:
-    """A copy of a document with the secrets in it. Raises CpiError naming what can not be read."""
+    """A copy of a document with the secrets in it. Raises CpiError naming what cannot be read."""
     reference = _reference(value)
     if reference is not None:
         secret = _read(*reference)
@@ -67,7 +67,7 @@ def fault_of_file(path: str) -> str | None:
     try:
         mode = Path(path).stat().st_mode
     except OSError as error:
-        return f"{path} can not be read: {error.strerror}"
+        return f"{path} cannot be read: {error.strerror}"
     if mode & _OTHERS:
         return f"{path} contains a secret, but other users can read it: chmod 600 {path}"
     return None
@@ -90,4 +90,4 @@ def _read(kind: str, name: str) -> str:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise errors.CpiError(f"the secret in {name} can not be read: {reason}") from error
+        raise errors.CpiError(f"the secret in {name} cannot be read: {reason}") from error

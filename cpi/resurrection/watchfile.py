@@ -107,7 +107,7 @@ class _Reader:
         self.faults = [f"{key}: unknown key" for key in document if key not in _KEYS]
 
     def read(self) -> Watchfile:
-        """What can be read; what can not is in faults."""
+        """What can be read; what cannot is in faults."""
         self._see_who_may_read()
         instances = self._instances()
         return Watchfile(

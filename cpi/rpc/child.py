@@ -82,7 +82,7 @@ def run(
     """Run command until its stdout and stderr are closed, as the director waits.
 
     At the deadline the executable gets SIGTERM, and after grace_seconds everything in its process group SIGKILL.
-    Raises OSError if it can not be started.
+    Raises OSError if it cannot be started.
     """
     with start(command, environment) as process:
         conversation = _Conversation(process, data)

@@ -94,7 +94,7 @@ def encode_response(response: Response) -> bytes:
     try:
         return _encode_response(response)
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"the answer can not be written as JSON: {error}"
+        message = f"the answer cannot be written as JSON: {error}"
         failure = Failure(errors.CloudError.wire_name, message, ok_to_retry=False)
         return _encode_response(Response(None, failure, response.log))
 

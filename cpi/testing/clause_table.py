@@ -20,7 +20,7 @@ OWED: Final[Mapping[str, str]] = {
     "detach_disk": "a cloud cannot see what an agent uses",
     "get_disks": "see Raises: VMNotFound",
 }
-"""Methods whose Given can not be refused, and why: the caller owes it."""
+"""Methods whose Given cannot be refused, and why: the caller owes it."""
 
 _HEAD = re.compile(r"\n *(?=(?:Given|Then|Again|Raises): )")
 _ERROR_LIKE = re.compile(r"\b(?:[A-Z]+[a-z]+){2,}\b")

@@ -23,7 +23,7 @@ _END_SECONDS: Final = 60.0
 
 
 class ForkServerEnded(RuntimeError):
-    """The process that forks is no more, or can not fork."""
+    """The process that forks is no more, or cannot fork."""
 
 
 class ForkedProcess:
@@ -112,7 +112,7 @@ class ForkServer:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
     ) -> ForkedProcess:
-        """Start `[sys.executable, "-m", MODULE, …]`. Raises ForkServerEnded if it can not; ValueError for any other command."""
+        """Start `[sys.executable, "-m", MODULE, …]`. Raises ForkServerEnded if it cannot; ValueError for any other command."""
         if [*command[:2]] != [sys.executable, "-m"] or len(command) < 3:
             raise ValueError(f"a fork server starts {sys.executable} -m MODULE, and not {' '.join(command)}")
         self._to_learn_from -= 1

@@ -50,7 +50,7 @@ def network_without_address() -> Networks:
 class Harness(msgspec.Struct, frozen=True, kw_only=True):
     """How the suite reaches a cloud, and what it may make there. Only config has no default.
 
-    What the cloud can not be asked through the contract comes by the hooks at the end; without one of them, the clauses
+    What the cloud cannot be asked through the contract comes by the hooks at the end; without one of them, the clauses
     that need it are proven by what the contract shows, or reported as not proven.
     """
 
@@ -77,7 +77,7 @@ class Harness(msgspec.Struct, frozen=True, kw_only=True):
     """Networks for one VM; a manual address is a fresh one at each call."""
 
     impossible_networks: Callable[[], Networks] = network_without_address
-    """Networks that the cloud can not give."""
+    """Networks that the cloud cannot give."""
 
     disk_size: MiB = MiB(32)
     larger_disk_size: MiB = MiB(64)
@@ -96,12 +96,12 @@ class Harness(msgspec.Struct, frozen=True, kw_only=True):
     absent: Absent = Absent()
 
     unreachable: Document | None = None
-    """A config document of the same cloud that can not be reached: what is not certain there must not be claimed."""
+    """A config document of the same cloud that cannot be reached: what is not certain there must not be claimed."""
 
     secrets: frozenset[str] = frozenset()
     """Strings that must not be shown, besides those under secret keys of config."""
 
-    # ------------------------------------------------------------------ hooks: what the contract can not tell
+    # ------------------------------------------------------------------ hooks: what the contract cannot tell
 
     guest: Callable[[Cloud, VmCid], Guest] | None = None
     """A way into a VM, to use its disks. The Cloud is one in this process, if there is one."""

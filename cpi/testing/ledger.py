@@ -1,4 +1,4 @@
-"""A Cloud that remembers what was made through it and removes it all, last first. What can not be removed is a leak."""
+"""A Cloud that remembers what was made through it and removes it all, last first. What cannot be removed is a leak."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence

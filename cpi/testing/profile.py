@@ -65,7 +65,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Free addresses, one by one or as first-last."""
 
     impossible_networks: Mapping[str, Mapping[str, Any]] | None = None
-    """Networks that the cloud can not give."""
+    """Networks that the cloud cannot give."""
 
     network_definition: NetworkDefinition = _DEFAULTS.network_definition
     sized_network_definition: NetworkDefinition = _DEFAULTS.sized_network_definition
@@ -79,7 +79,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The powers to expect, where no driver's class declares them."""
 
     unreachable: Mapping[str, Any] | None = None
-    """Settings over the plugin's own block with which the cloud can not be reached."""
+    """Settings over the plugin's own block with which the cloud cannot be reached."""
 
     secrets: frozenset[str] = frozenset()
     """Strings that must not be shown, besides those in the configuration."""

@@ -75,7 +75,7 @@ def _clouds(text: str) -> list[str]:
     chosen = sorted(set(text.split(",")))
     unknown = [name for name in chosen if name not in wheels.CLOUDS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are: {', '.join(wheels.CLOUDS)}")
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(wheels.CLOUDS)}")
     return chosen
 
 

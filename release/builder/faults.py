@@ -2,4 +2,4 @@
 
 
 class Fault(Exception):
-    """It can not be built; says why and what to do."""
+    """It cannot be built; says why and what to do."""

@@ -84,7 +84,7 @@ def _fetched(folder: Path) -> Path:
             text=True, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
         if done.returncode != 0:
-            raise Fault(f"the source package {SOURCE_PACKAGE} can not be fetched; {_HINT}\n{done.stdout}{done.stderr}")
+            raise Fault(f"the source package {SOURCE_PACKAGE} cannot be fetched; {_HINT}\n{done.stdout}{done.stderr}")
     found = folder / f"{SOURCE_PACKAGE}_{VERSION}.orig.tar.xz"
     if not found.exists():
         raise Fault(f"the source package {SOURCE_PACKAGE} is not of {VERSION} any more; {_HINT}")

@@ -165,7 +165,7 @@ def test_silence_is_a_timeout(served: _Server) -> None:
 def test_nobody_there_is_told_with_the_address() -> None:
     """Port 1 of loopback is nobody's."""
     transport = HttpsTransport("https://me:pw@127.0.0.1:1", None)
-    with contextlib.closing(transport), pytest.raises(AgentUnreachable, match=r"127\.0\.0\.1:1 can not be reached"):
+    with contextlib.closing(transport), pytest.raises(AgentUnreachable, match=r"127\.0\.0\.1:1 cannot be reached"):
         transport.exchange({"method": "ping", "arguments": []}, 5)
 
 

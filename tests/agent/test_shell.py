@@ -198,14 +198,14 @@ def test_a_connection_that_died_is_made_anew(login: Login) -> None:
 def test_without_an_ssh_client_it_is_said_what_is_missing(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a trace of the system's error."""
     monkeypatch.setenv("PATH", "/nowhere")
-    with shell_by_login(login) as shell, pytest.raises(AgentUnreachable, match="the OpenSSH client can not be run here"):
+    with shell_by_login(login) as shell, pytest.raises(AgentUnreachable, match="the OpenSSH client cannot be run here"):
         shell.run(["true"], deadline_seconds=_SOON)
 
 
 def test_who_is_not_root_becomes_it_without_a_question(
     login: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SshServer
 ) -> None:
-    """The command that the other side gets; a user can not be taken for an option."""
+    """The command that the other side gets; a user cannot be taken for an option."""
     said = tmp_path / "said"
     client = tmp_path / "ssh"
     client.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" > {shlex.quote(str(said))}\n')

@@ -35,7 +35,7 @@ def test_a_clause_is_proven_by_both_faces(cold_cpi: Command, config: Path) -> No
 
 
 def test_a_profile_takes_the_place_of_the_shipped_one(cpi: Command, config: Path, tmp_path: Path) -> None:
-    """What it does not tell can not be proven, and that is no fault."""
+    """What it does not tell cannot be proven, and that is no fault."""
     profile = tmp_path / "profile.json"
     profile.write_text("{}")
     done = cpi("conformance", "--config", config, "--profile", profile, "--only", "has_disk_raises")
@@ -65,9 +65,9 @@ def test_what_was_seen_is_shown_without_the_secrets_of_the_configuration(cpi: Co
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "name a configuration with --config, or an executable with --exec"),
+        ((), "missing --config FILE or --exec EXECUTABLE"),
         (("--config", "/nowhere.json"), "/nowhere.json does not exist"),
-        (("--only", "no_such_clause", "--exec", "/bin/true"), "no clause has 'no_such_clause' in its name"),
+        (("--only", "no_such_clause", "--exec", "/bin/true"), "no clause matches 'no_such_clause'"),
         (("--only", "(", "--exec", "/bin/true"), "the suite could not be run"),
     ],
     ids=["nothing to prove it on", "no such file", "no such clause", "no expression"],

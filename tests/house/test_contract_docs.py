@@ -30,7 +30,7 @@ def test_a_page_begins_with_one_sentence(method: str) -> None:
 
 
 def test_raises_names_the_ten_errors_and_no_eleventh() -> None:
-    """An error that the director does not know can not be promised."""
+    """An error that the director does not know cannot be promised."""
     strange = {clause.method: set(clause.errors) - clause_table.known_errors() for clause in clause_table.clauses()}
     assert {method: names for method, names in strange.items() if names} == {}
 

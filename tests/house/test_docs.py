@@ -36,7 +36,7 @@ def test_the_generated_pages_are_current() -> None:
 
 
 def test_every_driver_has_a_page() -> None:
-    """Its properties, and what it can and can not."""
+    """Its properties, and what it can and cannot."""
     from cpi import registry
 
     assert [name for name in registry.driver_names() if not (ROOT / "docs" / "drivers" / f"{name}.md").exists()] == []

@@ -59,7 +59,7 @@ def test_rules_and_dashboard_ask_for_what_is_served() -> None:
 def test_prometheus_takes_the_rules() -> None:
     """By its own tool."""
     if shutil.which("promtool") is None:
-        pytest.skip("can not run here: needs the Debian package prometheus")
+        pytest.skip("cannot run here: needs the Debian package prometheus")
     done = subprocess.run(
         ["promtool", "check", "rules", str(_FOLDER / "alerts.yml")], check=False, capture_output=True, text=True
     )

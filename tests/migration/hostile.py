@@ -1,4 +1,4 @@
-"""Trees that are hard to copy, each made by a few lines. Those that can not be copied at all stand apart."""
+"""Trees that are hard to copy, each made by a few lines. Those that cannot be copied at all stand apart."""
 
 import os
 import subprocess
@@ -188,7 +188,7 @@ def fragmented(path: Path) -> None:
 
 @contextmanager
 def unflagged(store: Path) -> Iterator[None]:
-    """What can not be removed as it is."""
+    """What cannot be removed as it is."""
     try:
         yield
     finally:
@@ -196,7 +196,7 @@ def unflagged(store: Path) -> Iterator[None]:
 
 
 def damage_extents(image: Path, path: str) -> None:
-    """An unmounted ext4: the list of the file's pieces is torn, so that it can not be read while its length is still told."""
+    """An unmounted ext4: the list of the file's pieces is torn, so that it cannot be read while its length is still told."""
     block = subprocess.run(
         ["debugfs", "-R", f"ex {path}", str(image)], check=True, capture_output=True, text=True
     ).stdout.splitlines()[1].split()  # fmt: skip

@@ -59,6 +59,6 @@ def test_a_user_may_not_copy_what_is_another_users(guest: Path) -> None:
 
 
 def test_a_user_may_not_copy_what_can_not_be_looked_at(guest: Path) -> None:
-    """What can not be seen may be anybody's."""
+    """What cannot be seen may be anybody's."""
     shutil.rmtree(guest / "var/vcap/store")
     assert "the shell is not root's" in Guest(UserShell(guest), "m").unfit()

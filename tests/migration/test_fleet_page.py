@@ -83,7 +83,7 @@ Promise.all(images.map(image => image.decode())).then(() => {
 def test_a_real_browser_shows_the_table_and_every_timeline(rows: tuple[FleetRow, ...], tmp_path: Path, width: int) -> None:
     """Headless Chromium draws each picture, asks for nothing, and the page is not wider than its window."""
     if _CHROMIUM is None:
-        pytest.skip("can not run here: needs the Debian package chromium")
+        pytest.skip("cannot run here: needs the Debian package chromium")
     document = page("fleet fleet-1", "3 moved, 1 failed", rows)
     file = tmp_path / "fleet.html"
     # what is counted is counted by a script of this test, which the page itself would not let run

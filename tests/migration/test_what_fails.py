@@ -96,7 +96,7 @@ def test_a_filesystem_that_can_not_be_made_fails_the_move(tmp_path: Path, strate
 @pytest.mark.root
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_filesystem_that_is_broken_fails_the_move(tmp_path: Path, strategy: str) -> None:
-    """What makes disks makes one with a torn ext4 on it: nobody formats it, and it can not be mounted."""
+    """What makes disks makes one with a torn ext4 on it: nobody formats it, and it cannot be mounted."""
     with database_vms(tmp_path, local_config(tmp_path, "loop")) as make:
         vm = make(96, 4)
 

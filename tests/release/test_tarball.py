@@ -161,7 +161,7 @@ def test_a_cloud_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) 
     """With those that there are."""
     with pytest.raises(SystemExit):
         main(["--clouds", "aws,azure"])
-    assert "unknown: azure; there are: aws, cloudstack, google" in capsys.readouterr().err
+    assert "unknown: azure; known: aws, cloudstack, google" in capsys.readouterr().err
 
 
 def test_everything_is_in_the_release() -> None:

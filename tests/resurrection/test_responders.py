@@ -146,7 +146,7 @@ def test_a_responder_of_another_package_is_found_by_its_entry_point(monkeypatch:
 
 
 def test_a_responder_that_fails_is_tried_again_and_keeps_no_other_waiting(tmp_path: Path) -> None:
-    """What it can not tell in the end is told to the operator; least leaves out what is less, save what ends something."""
+    """What it cannot tell in the end is told to the operator; least leaves out what is less, save what ends something."""
     faults: list[str] = []
     with posts(tmp_path) as server:
         server.statuses = [503, 429]

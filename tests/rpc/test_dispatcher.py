@@ -67,9 +67,9 @@ def test_a_cloud_that_can_not_be_closed_does_not_lose_the_answer(installed: Exec
     assert "was not closed" in response["log"]
 
 
-@pytest.mark.parametrize(("result", "error"), [("nan", "can not be written as JSON"), ("empty", "returned an invalid result")])
+@pytest.mark.parametrize(("result", "error"), [("nan", "cannot be written as JSON"), ("empty", "returned an invalid result")])
 def test_a_driver_that_breaks_its_promise_is_told_of(installed: Executable, result: str, error: str) -> None:
-    """A CloudError, not a document that the director can not read or an empty CID that it would record."""
+    """A CloudError, not a document that the director cannot read or an empty CID that it would record."""
     installed.configure(misbehave={"result": result})
     wanted = {"cpu": 1, "ram": 1, "ephemeral_disk_size": 1}
     data = request("create_disk", 1, {}) if result == "empty" else request("calculate_vm_cloud_properties", wanted)

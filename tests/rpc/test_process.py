@@ -112,9 +112,9 @@ def test_a_missing_configuration_is_named(executable: Executable) -> None:
 
 
 def test_a_configuration_that_can_not_be_read_is_named(executable: Executable) -> None:
-    """A folder can not be read even by root."""
+    """A folder cannot be read even by root."""
     ran = executable.run(request("has_vm", "vm-1"), "rpc", "--config", str(executable.folder))
-    assert f"{executable.folder} can not be read" in ran.response["error"]["message"]
+    assert f"{executable.folder} cannot be read" in ran.response["error"]["message"]
 
 
 def test_a_wrong_argument_is_answered_too(executable: Executable) -> None:

@@ -160,7 +160,7 @@ class RefusesShrinkAsCloudError(MemoryCloud):
 
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         if size < self._detached(disk_cid).size:
-            raise errors.CloudError(f"{disk_cid} can not become smaller")
+            raise errors.CloudError(f"{disk_cid} cannot become smaller")
         super().resize_disk(disk_cid, size)
 
 
@@ -189,7 +189,7 @@ class UpdatesByNewDisk(MemoryCloud):
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         if size < self._detached(disk_cid).size:
-            raise errors.NotSupported(f"{disk_cid} can not become smaller")
+            raise errors.NotSupported(f"{disk_cid} cannot become smaller")
         return self._create_disk(size, None)
 
 

@@ -148,7 +148,7 @@ class AsksForRepeats(MemoryCloud):
     "has_vm_raises_cloud_error_when_it_can_not_be_known",
 )
 class CallsLostVmsGone(MemoryCloud):
-    """has_vm answers False where the cloud can not be reached."""
+    """has_vm answers False where the cloud cannot be reached."""
 
     def has_vm(self, vm_cid: VmCid) -> bool:
         return self.settings.reachable and super().has_vm(vm_cid)
@@ -187,7 +187,7 @@ class ShowsSecrets(MemoryCloud):
 
 @found_by("delete_vm_raises_cloud_error_when_it_is_not_certain")
 class CallsLostVmsDeleted(MemoryCloud):
-    """delete_vm takes a cloud that can not be reached for one without the VM."""
+    """delete_vm takes a cloud that cannot be reached for one without the VM."""
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         if not self.settings.reachable:

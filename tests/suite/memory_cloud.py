@@ -121,7 +121,7 @@ class MemoryCloud(Cloud):
     def memory(self) -> Memory:
         """What exists, if it can be reached."""
         if not self.settings.reachable:
-            raise errors.CloudError("the memory can not be reached")
+            raise errors.CloudError("the memory cannot be reached")
         return self._memory
 
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
@@ -144,7 +144,7 @@ class MemoryCloud(Cloud):
         try:
             content = Path(image_path).read_bytes()
         except OSError as error:
-            raise errors.CpiError(f"the image {image_path} can not be read: {error.strerror}") from error
+            raise errors.CpiError(f"the image {image_path} cannot be read: {error.strerror}") from error
         if content != IMAGE:
             raise errors.CpiError(f"the image {image_path} is of no format of this cloud")
 
@@ -281,7 +281,7 @@ class MemoryCloud(Cloud):
         with self.memory.lock:
             disk = self._detached(disk_cid)
             if size < disk.size:
-                raise errors.NotSupported(f"{disk_cid} has {disk.size} MiB and can not become smaller")
+                raise errors.NotSupported(f"{disk_cid} has {disk.size} MiB and cannot become smaller")
             disk.size = self._rounded(size)
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:

@@ -202,7 +202,7 @@ def test_many_at_once_are_kept_apart(server: ForkServer) -> None:
 
 
 def test_what_one_start_imports_the_next_finds_imported() -> None:
-    """From as many starts as were said, also from two that run at once; a module that can not be imported is none."""
+    """From as many starts as were said, also from two that run at once; a module that cannot be imported is none."""
     with fork_server(learn_from=2) as server:
         ran(server, "import", "colorsys")
         assert ran(server, "import", "no_such_module").exit_status == 1

@@ -56,10 +56,10 @@ def test_a_file_that_is_missing_or_can_not_be_read_is_named(tmp_path: Path) -> N
     """Two different faults."""
     with pytest.raises(errors.CpiError, match=r"none does not exist"):
         config.read_document(tmp_path / "none")
-    with pytest.raises(errors.CpiError, match=r"can not be read: Is a directory"):
+    with pytest.raises(errors.CpiError, match=r"cannot be read: Is a directory"):
         config.read_document(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(errors.CpiError, match=r"can not be read: Not a directory"):
+    with pytest.raises(errors.CpiError, match=r"cannot be read: Not a directory"):
         config.read_document(tmp_path / "file" / "below")
 
 

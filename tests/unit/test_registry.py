@@ -70,7 +70,7 @@ def test_what_to_install_is_told() -> None:
 
 @pytest.mark.parametrize("name", ["twin", "local"])
 def test_two_drivers_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Which of them made the VMs would be chance; a driver of ours can not be replaced in silence either."""
+    """Which of them made the VMs would be chance; a driver of ours cannot be replaced in silence either."""
     plugin(tmp_path, "first", **{name: "first:Cloud"})
     plugin(tmp_path, "second", **{name: "second:Cloud"})
     monkeypatch.syspath_prepend(tmp_path)

@@ -18,7 +18,7 @@ from cpi.migration.report import Progress
 
 
 class EntrySite(Site):
-    """The VM of an entry. A configuration that can not be read is told by whoever asks first."""
+    """The VM of an entry. A configuration that cannot be read is told by whoever asks first."""
 
     def __init__(self, entry: Entry, deadlines: Deadlines | None = None, move_id: str | None = None) -> None:
         """With the id of a move, no user that any of its processes made in the guest is left there at its end."""

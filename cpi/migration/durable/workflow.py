@@ -45,7 +45,7 @@ _FOR_EVER: Final = float("inf")
 
 
 def open_book(kept: Database, on_lost: Callable[[str], None] = lambda _: None) -> Book:
-    """The moves of a database, to look at. Raises CpiError if it can not be read. on_lost is told when it answers no more."""
+    """The moves of a database, to look at. Raises CpiError if it cannot be read. on_lost is told when it answers no more."""
     if not kept.exists():
         raise errors.CpiError(f"{kept.path} does not exist: no move was ever made with it")
     with contextlib.ExitStack() as made:

@@ -36,7 +36,7 @@ class KnownFile(msgspec.Struct, frozen=True):
         yield from (name for name, disks in self.disks.items() if disk_cid in disks)
 
     def instances(self) -> tuple[Instance, ...]:
-        """What is in it now; nothing if it can not be read here."""
+        """What is in it now; nothing if it cannot be read here."""
         if not self.is_here:
             return ()
         try:

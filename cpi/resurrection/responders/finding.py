@@ -40,7 +40,7 @@ def _class(kind: str, where: str) -> type[Responder]:
     try:
         found: type[Responder] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise errors.CpiError(f"{where}.{_TYPE}: the responder {kind!r} can not be loaded: {error}") from error
+        raise errors.CpiError(f"{where}.{_TYPE}: the responder {kind!r} cannot be loaded: {error}") from error
     return found
 
 

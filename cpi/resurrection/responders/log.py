@@ -31,7 +31,7 @@ class Log(msgspec.Struct, frozen=True):
             finally:
                 os.close(file)
         except OSError as error:
-            raise errors.CloudError(f"{self.path} can not be written: {error.strerror}") from error
+            raise errors.CloudError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """As in Responder."""

@@ -42,4 +42,4 @@ def _tls(ca: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        raise errors.CpiError(f"the CA in {ca} can not be read: {error}") from error
+        raise errors.CpiError(f"the CA in {ca} cannot be read: {error}") from error

@@ -69,7 +69,7 @@ class DiskClauses(ContractFixtures):
             assert harness.disk_size_of is None or harness.disk_size_of(disk_cid) >= harness.impossible_disk_size
 
     def test_create_disk_raises_vm_not_found(self, make: Maker, harness: Harness) -> None:
-        """A disk can not lie near a VM that does not exist."""
+        """A disk cannot lie near a VM that does not exist."""
         with refused(errors.VMNotFound) as caught:
             make.disk(vm_cid=harness.absent.vm)
         assert harness.absent.vm in caught.value.message
@@ -110,7 +110,7 @@ class DiskClauses(ContractFixtures):
         assert not isinstance(caught.value, errors.DiskNotFound)
 
     def test_delete_disk_raises_cloud_error_when_it_is_not_certain(self, harness: Harness, lost: Lost) -> None:
-        """What can not be looked at is not reported as gone."""
+        """What cannot be looked at is not reported as gone."""
         with uncertain(), lost() as cloud:
             cloud.delete_disk(harness.absent.disk)
 

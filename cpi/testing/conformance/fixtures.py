@@ -117,7 +117,7 @@ class ContractFixtures:
         census: Census,
         request: pytest.FixtureRequest,
     ) -> Iterator[Ledger]:
-        """The cloud under test, with a ledger: what a test leaves is removed, and what can not be removed fails it."""
+        """The cloud under test, with a ledger: what a test leaves is removed, and what cannot be removed fails it."""
         lacking = lacking_power(request.function, powers)
         if lacking is not None:
             request.node.user_properties.append(("refused", lacking.value))
@@ -155,24 +155,24 @@ class ContractFixtures:
 
     @pytest.fixture
     def lost(self, harness: Harness, reconfigured: Reconfigured) -> Lost:
-        """Opens the same cloud where it can not be reached."""
+        """Opens the same cloud where it cannot be reached."""
         unreachable = harness.unreachable
         if unreachable is None:
-            pytest.skip("not proven: the harness names no cloud that can not be reached")
+            pytest.skip("not proven: the harness names no cloud that cannot be reached")
         return lambda: reconfigured(unreachable)
 
     @pytest.fixture
     def tags_of(self, harness: Harness) -> TagsOf:
         """Reads what people see on a thing in the cloud."""
         if harness.tags_of is None:
-            pytest.skip("not proven: the harness can not read tags")
+            pytest.skip("not proven: the harness cannot read tags")
         return harness.tags_of
 
     @pytest.fixture
     def disk_size_of(self, harness: Harness) -> SizeOf:
         """Reads the size that a disk really has."""
         if harness.disk_size_of is None:
-            pytest.skip("not proven: the harness can not measure a disk")
+            pytest.skip("not proven: the harness cannot measure a disk")
         return harness.disk_size_of
 
     @pytest.fixture(scope="class")

@@ -81,7 +81,7 @@ class SnapshotClauses(ContractFixtures):
 
     @powered(Capability.SNAPSHOTS)
     def test_delete_snapshot_raises_cloud_error_when_it_is_not_certain(self, cloud: Ledger, harness: Harness, lost: Lost) -> None:
-        """What can not be looked at is not reported as gone."""
+        """What cannot be looked at is not reported as gone."""
         with uncertain(), lost() as unreachable:
             unreachable.delete_snapshot(harness.absent.snapshot)
 

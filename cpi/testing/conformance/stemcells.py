@@ -79,6 +79,6 @@ class StemcellClauses(ContractFixtures):
         cloud.delete_stemcell(harness.absent.stemcell)
 
     def test_delete_stemcell_raises_cloud_error_when_it_is_not_certain(self, harness: Harness, lost: Lost) -> None:
-        """What can not be looked at is not reported as gone."""
+        """What cannot be looked at is not reported as gone."""
         with uncertain(), lost() as cloud:
             cloud.delete_stemcell(harness.absent.stemcell)

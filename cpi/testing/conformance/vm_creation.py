@@ -91,7 +91,7 @@ class VmCreationClauses(ContractFixtures):
         assert harness.absent.stemcell in caught.value.message
 
     def test_create_vm_raises_cloud_error_for_an_unknown_disk(self, make: Maker, harness: Harness) -> None:
-        """A VM near a disk that does not exist can not be made."""
+        """A VM near a disk that does not exist cannot be made."""
         with refused(errors.CloudError) as caught:
             make.vm(disk_cids=[harness.absent.disk])
         assert harness.absent.disk in caught.value.message
@@ -157,4 +157,4 @@ class VmCreationClauses(ContractFixtures):
             return lambda vm_cid: read(janitor, vm_cid)
         if isinstance(janitor, ShowsAgentSettings):
             return janitor.agent_settings
-        pytest.skip("not proven: the harness can not read agent settings")
+        pytest.skip("not proven: the harness cannot read agent settings")

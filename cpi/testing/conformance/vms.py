@@ -46,7 +46,7 @@ class VmClauses(ContractFixtures):
             cloud.delete_vm(harness.absent.vm)
 
     def test_delete_vm_raises_cloud_error_when_it_is_not_certain(self, harness: Harness, lost: Lost) -> None:
-        """A VM that lives on unseen keeps its address: what can not be looked at is not reported as gone."""
+        """A VM that lives on unseen keeps its address: what cannot be looked at is not reported as gone."""
         with uncertain(), lost() as cloud:
             cloud.delete_vm(harness.absent.vm)
 

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 LIMITS: Final = tagging.Limits(key=127, value=255, number=50)
 
-# What a tag can not hold is no reason to fail.
+# What a tag cannot hold is no reason to fail.
 _OF_TAGS: Final = frozenset({"TagLimitExceeded", "InvalidParameterValue", "InvalidTag", "InvalidTagKey.Malformed"})
 
 TOKEN: Final = tagging.TOKEN

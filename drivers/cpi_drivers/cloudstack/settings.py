@@ -32,7 +32,7 @@ class DefaultOffer(msgspec.Struct, frozen=True):
     """Of ephemeral disks."""
 
     custom_disk: str = "shared.custom"
-    """Of both where the others are not said, and of a disk whose own offering can not grow; its size is free."""
+    """Of both where the others are not said, and of a disk whose own offering cannot grow; its size is free."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ def _run(
     tags: Mapping[str, str],
     is_done: Callable[[Mapping[str, str]], bool],
 ) -> None:
-    """With values in both commands: one that comes late can not take away what another has set.
+    """With values in both commands: one that comes late cannot take away what another has set.
 
     What is refused because an attempt without an answer has done it is done.
     """

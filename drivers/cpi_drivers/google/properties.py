@@ -55,7 +55,7 @@ class VmProperties(msgspec.Struct, frozen=True):
     ] = None
     automatic_restart: Annotated[bool, Described(description="Google restarts the VM when its host fails")] = False
     on_host_maintenance: Annotated[
-        Literal["MIGRATE", "TERMINATE"], Described(description="TERMINATE always, where Google can not migrate")
+        Literal["MIGRATE", "TERMINATE"], Described(description="TERMINATE always, where Google cannot migrate")
     ] = "MIGRATE"
     preemptible: Annotated[bool, Described(description="a preemptible VM")] = False
     provisioning_model: Annotated[Literal["SPOT", "STANDARD"] | None, Described(description="`SPOT` or `STANDARD`")] = None

@@ -1,4 +1,4 @@
-"""resize_disk and update_disk: what EBS can not do is NotSupported before the disk is touched; copies are never stale or lost."""
+"""resize_disk and update_disk: what EBS cannot do is NotSupported before the disk is touched; copies are never stale or lost."""
 
 from collections.abc import Callable
 
@@ -100,7 +100,7 @@ def test_smaller_is_not_supported_before_the_disk_is_touched(aws: Lab, cloud: Cl
         "resize": lambda: cloud.resize_disk(disk_cid, _GIB),
         "update": lambda: cloud.update_disk(disk_cid, _GIB, {"type": "io2", "iops": 400}),
     }
-    with pytest.raises(errors.NotSupported, match="can not shrink"):
+    with pytest.raises(errors.NotSupported, match="cannot shrink"):
         changes[action]()
     assert aws.proxy.counts() == {"DescribeVolumes": 1}
 

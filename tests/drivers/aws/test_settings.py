@@ -54,7 +54,7 @@ def test_every_fault_is_told_at_once_and_no_secret() -> None:
         cpi.connect(_document(wrong))
     assert "aws.region: Expected `str | null`, got `bool`" in caught.value.message
     assert "aws.max_retries" in caught.value.message
-    assert "is 'default_security_groups' meant?" in caught.value.message
+    assert "did you mean 'default_security_groups'?" in caught.value.message
     assert "very-secret" not in caught.value.message
 
 

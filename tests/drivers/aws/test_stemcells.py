@@ -161,7 +161,7 @@ def test_a_changed_image_is_not_mixed_with_the_old_one(cloud: Cloud, tmp_path: P
     [
         (b"", {}, "is empty, and cloud_properties.ami is missing"),
         (b"no image" * 100, {}, "no boot sector"),
-        (gzip.compress(os.urandom(5000))[:400], {}, "damaged|can not be read"),
+        (gzip.compress(os.urandom(5000))[:400], {}, "damaged|cannot be read"),
     ],
     ids=["empty", "nonsense", "cut off"],
 )

@@ -125,7 +125,7 @@ def test_update_changes_offering_and_size_in_place(cloudstack: Lab, cloud: Cloud
 def test_what_would_shrink_is_not_supported(cloud: Cloud, size: int, offering: str | None) -> None:
     """Decided before the disk is touched."""
     disk = cloud.create_disk(MiB(10 * 1024), {})
-    with pytest.raises(errors.NotSupported, match="can not shrink"):
+    with pytest.raises(errors.NotSupported, match="cannot shrink"):
         cloud.update_disk(disk, MiB(size), {"disk_offering": offering} if offering else {})
     cloud.delete_disk(disk)
 

@@ -231,7 +231,7 @@ def test_a_job_that_fails_is_told_by_its_own_text(cloudstack: Lab, cloud: Cloud,
     ("code", "retry"), [(533, True), (530, True), (535, False)], ids=["no capacity", "internal error", "limit reached"]
 )
 def test_capacity_is_told_from_limits(cloudstack: Lab, connect: Connect, helper: Helper, code: int, retry: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """A repeat may find a host; it can not find a higher limit."""
+    """A repeat may find a host; it cannot find a higher limit."""
     said = refused(code, "no")
     with cloudstack.rule(Rule("deployVirtualMachine", said)), pytest.raises(errors.VMCreationFailed) as caught:
         helper.vm(connect())

@@ -35,7 +35,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     wrong = {"api_key": True, "verify_sll": True, "timeout": {"global": 0}, "default_offer": {"disc": "x"}}
     with pytest.raises(errors.CpiError) as caught:
         cpi.connect(config(tmp_path, **wrong))
-    for said in ("api_key: Expected `str`", "is 'verify_ssl' meant?", "timeout.global: Expected", "is 'disk' meant?"):
+    for said in ("api_key: Expected `str`", "did you mean 'verify_ssl'?", "timeout.global: Expected", "did you mean 'disk'?"):
         assert said in caught.value.message
 
 

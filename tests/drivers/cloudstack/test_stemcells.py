@@ -81,7 +81,7 @@ def test_a_light_stemcell_is_a_template_that_is_there(cloudstack: Lab, cloud: Cl
 
 
 def test_the_cloud_may_download_it_itself(cloudstack: Lab, cloud: Cloud) -> None:
-    """What it can not download is told in its words, and nothing is left."""
+    """What it cannot download is told in its words, and nothing is left."""
     cid = cloud.create_stemcell("", {**_KVM, "source_url": "http://images.example/tiny.qcow2"}, {})
     assert len(rows(cloudstack, cid)) == 1
     cloud.delete_stemcell(cid)

@@ -95,7 +95,7 @@ def test_preemptible_and_spot_vms_are_neither_restarted_nor_migrated(google: Lab
 
 
 def test_accelerators_end_migration(google: Lab, helper: Helper) -> None:
-    """Google can not migrate a VM with GPUs."""
+    """Google cannot migrate a VM with GPUs."""
     vm = _made(google, helper, accelerators=[{"type": "nvidia-tesla-t4", "count": 2}])
     assert vm["guestAccelerators"][0]["acceleratorType"].endswith(f"{ZONE}/acceleratorTypes/nvidia-tesla-t4")
     assert vm["scheduling"]["onHostMaintenance"] == "TERMINATE"

@@ -19,7 +19,7 @@ _PLACE = {"region": REGION}
         (NetworkDefinition(range="10.9.0.0/24"), "region: is missing"),
         (NetworkDefinition(range="10.9.0.0/24", gateway="10.9.0.9", cloud_properties=_PLACE), "Google takes the first address"),
         (NetworkDefinition(range="10.9.0.1/24", cloud_properties=_PLACE), "no IPv4 range"),
-        (NetworkDefinition(netmask_bits=30, cloud_properties=_PLACE), "can not be made"),
+        (NetworkDefinition(netmask_bits=30, cloud_properties=_PLACE), "cannot be made"),
         (NetworkDefinition(cloud_properties=_PLACE), "a range or netmask_bits"),
     ],
 )

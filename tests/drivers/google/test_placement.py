@@ -61,7 +61,7 @@ def test_delete_vm_makes_3_calls_of_a_vm_with_a_policy(helper: Helper, cloud: Cl
 
 
 def test_another_number_of_domains_is_another_policy(google: Lab, helper: Helper) -> None:
-    """Google's can not be changed: the VMs of the group move over as they are recreated."""
+    """Google's cannot be changed: the VMs of the group move over as they are recreated."""
     helper.vm(**_SPREAD)
     helper.vm(availability_domains=4, env=_ENV)
     counts = [item["groupPlacementPolicy"]["availabilityDomainCount"] for item in google.all("resourcePolicies").values()]

@@ -44,7 +44,7 @@ def local_harness(folder: Path, backing: str) -> Iterator[Harness]:
 
 
 def _damaged(root: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A cloud whose state can not be read: what exists in it can not be known."""
+    """A cloud whose state cannot be read: what exists in it cannot be known."""
     root.mkdir()
     (root / "state.sqlite").write_bytes(b"this was a database\n" * 400)
     return with_settings(config, {"root": str(root)})

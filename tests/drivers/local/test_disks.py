@@ -39,10 +39,10 @@ def test_a_disk_is_there_until_it_is_deleted(either: Place) -> None:
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, "64", None, 2**60])
 def test_a_size_that_is_none_is_refused(place: Place, size: Any) -> None:
     """Before anything is made."""
-    with pytest.raises(errors.CpiError, match="positive whole number of MiB"):
+    with pytest.raises(errors.CpiError, match="whole number of MiB"):
         place.cloud.create_disk(size, {})
     disk_cid = place.disk()
-    with pytest.raises(errors.CpiError, match="positive whole number of MiB"):
+    with pytest.raises(errors.CpiError, match="whole number of MiB"):
         place.cloud.resize_disk(disk_cid, size)
     assert place.count("disks") == 1
 
@@ -81,7 +81,7 @@ def test_the_token_of_a_deleted_disk_makes_a_new_one(place: Place) -> None:
 def test_cloud_properties_of_the_wrong_type_are_refused_all_at_once(place: Place) -> None:
     """Nothing is made."""
     with pytest.raises(errors.CpiError, match=r"(?s)cloud_properties\.name: .*cloud_properties\.backing: "):
-        place.cloud.create_disk(MiB(5), {"name": 3, "backing": "tape"})
+        place.cloud.create_disk(MiB(5), {"name": ["3"], "backing": "tape"})
     assert place.leftovers() == []
 
 
@@ -142,7 +142,7 @@ def test_resizing_grows_and_never_shrinks(either: Place) -> None:
     disk_cid = either.disk(64)
     either.cloud.resize_disk(disk_cid, MiB(128))
     either.cloud.resize_disk(disk_cid, MiB(128))
-    with pytest.raises(errors.NotSupported, match="has 128 MiB and can not be made smaller, 127 MiB"):
+    with pytest.raises(errors.NotSupported, match="has 128 MiB and cannot be made smaller, 127 MiB"):
         either.cloud.resize_disk(disk_cid, MiB(127))
     assert either.row("disks", disk_cid)["size"] == 128
     folder = either.layout.disk(disk_cid)

@@ -48,4 +48,4 @@ def test_loop_disks_that_can_not_be_had_are_a_fault_if_they_are_asked_for(place:
 def test_an_agent_that_can_not_be_run_is_a_fault(place: Place) -> None:
     """Named."""
     found = _findings(place, agent={"command": ["/nowhere/agent"]})["agent"]
-    assert (found.verdict, found.detail) == ("fault", "/nowhere/agent, the first of agent.command, can not be run")
+    assert (found.verdict, found.detail) == ("fault", "/nowhere/agent, the first of agent.command, cannot be run")

@@ -116,9 +116,9 @@ def test_a_read_only_root_folder_is_said(small: Place) -> None:
     disk_cid = small.disk()
     subprocess.run(["mount", "-o", "remount,ro", str(small.folder)], check=True)
     try:
-        with pytest.raises(errors.CpiError, match=f"{small.root} can not be written"):
+        with pytest.raises(errors.CpiError, match=f"{small.root} cannot be written"):
             small.disk()
-        with pytest.raises(errors.CpiError, match=f"{small.root} can not be written"):
+        with pytest.raises(errors.CpiError, match=f"{small.root} cannot be written"):
             small.cloud.delete_disk(disk_cid)
         assert small.cloud.has_disk(disk_cid)
     finally:
@@ -145,7 +145,7 @@ def test_a_root_folder_of_somebody_else_is_said(exists: bool) -> None:  # noqa: 
         )
     finally:
         shutil.rmtree(folder)
-    assert done.stdout.startswith(f"Bosh::Clouds::CpiError: the root folder {place.root} can not be written by user id 65534"), (
+    assert done.stdout.startswith(f"Bosh::Clouds::CpiError: the root folder {place.root} cannot be written by user id 65534"), (
         done.stderr
     )
 
@@ -171,7 +171,7 @@ def test_the_state_of_a_newer_version_is_left_alone(place: Place) -> None:
 def test_a_root_folder_that_is_a_file_is_said(place: Place) -> None:
     """As what it is."""
     place.root.write_text("")
-    with pytest.raises(errors.CpiError, match=r"the root folder can not be made: .*/cloud is no folder"):
+    with pytest.raises(errors.CpiError, match=r"the root folder cannot be made: .*/cloud is no folder"):
         place.disk()
 
 

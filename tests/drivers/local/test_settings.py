@@ -41,7 +41,7 @@ def test_all_faults_are_in_one_error() -> None:
     """So that they are mended at once."""
     with pytest.raises(errors.CpiError) as caught:
         _connect({"disk_backing": 1, "agents": {}})
-    assert all(word in caught.value.message for word in ("root: is missing", "disk_backing", "is 'agent' meant?"))
+    assert all(word in caught.value.message for word in ("root: is missing", "disk_backing", "did you mean 'agent'?"))
 
 
 def test_connecting_makes_nothing(place: Place) -> None:

@@ -159,7 +159,7 @@ def test_a_disk_that_another_vm_has_mounted_is_refused(make_loop: MakeLoop, isol
     first, second = isolated(loop), isolated(loop)
     first.done("mount_disk", "disk-1")
     marker = second.call("mount_disk", "disk-1")
-    with pytest.raises(AgentSaysNoError, match="can not be had alone: Device or resource busy; is it mounted elsewhere"):
+    with pytest.raises(AgentSaysNoError, match="cannot be had alone: Device or resource busy; is it mounted elsewhere"):
         second.result(marker)
     marker = second.call("mount_disk", "disk-1")
     first.lose()
@@ -211,7 +211,7 @@ def test_a_copy_for_which_there_is_no_room_leaves_the_old_disk_as_it_was(make_lo
 
 @pytest.mark.slow
 def test_a_swap_that_fails_leaves_the_old_disk_at_the_store(make_loop: MakeLoop, isolated: StartVm) -> None:
-    """Somebody stands in it, so it can not be unmounted: the old disk can be written to, and a later attempt works."""
+    """Somebody stands in it, so it cannot be unmounted: the old disk can be written to, and a later attempt works."""
     vm = isolated(make_loop(), make_loop())
     vm.done("mount_disk", "disk-1")
     vm.done("mount_disk", "disk-2")
@@ -231,7 +231,7 @@ def test_a_swap_that_fails_leaves_the_old_disk_at_the_store(make_loop: MakeLoop,
 
 @pytest.mark.slow
 def test_a_copy_while_somebody_writes_is_refused(make_loop: MakeLoop, isolated: StartVm) -> None:
-    """The store can not be made read-only under an open file; the fault names who has it."""
+    """The store cannot be made read-only under an open file; the fault names who has it."""
     vm = isolated(make_loop(), make_loop())
     vm.done("mount_disk", "disk-1")
     vm.done("mount_disk", "disk-2")

@@ -105,4 +105,4 @@ def test_an_address_that_is_taken_leaves_it_where_it_was(vm: Vm) -> None:
         assert vm.done("update_settings", {"mbus": {**vm.mbus(9, "x"), "urls": [f"https://u:p@{place}"]}}) == "ok"
         eventually(lambda: "the one before stays" in vm.log(), vm.log)
     vm.wait_until_ready()
-    assert f"can not listen at {place}" in vm.log()
+    assert f"cannot listen at {place}" in vm.log()

@@ -79,7 +79,7 @@ def test_a_command_that_is_not_there_is_failing(vm: Vm) -> None:
     """The agent's log has the reason."""
     vm.run_jobs({"name": "ghost", "command": ["/nowhere/ghost"]})
     vm.wait_for_job_state("failing")
-    assert "job ghost can not be run: [Errno 2] No such file or directory: '/nowhere/ghost'" in vm.log()
+    assert "job ghost cannot be run: [Errno 2] No such file or directory: '/nowhere/ghost'" in vm.log()
 
 
 def test_jobs_start_after_those_they_depend_on(vm: Vm) -> None:
@@ -119,7 +119,7 @@ def test_a_job_waits_for_one_that_fails(vm: Vm) -> None:
         ([{"name": "a", "comand": ["x"]}], "jobs[0].comand: unknown key; did you mean 'command'?"),
         ([{"name": "a", "command": "x y"}], "jobs[0].command: Expected `array`, got `str`"),
         ([{"name": "a", "command": []}], "a command of job a is empty"),
-        ([{"name": "../a", "command": ["x"]}], "'../a' can not be the name of a job"),
+        ([{"name": "../a", "command": ["x"]}], "'../a' cannot be the name of a job"),
         ([{"name": "a", "command": ["x"], "stop_grace_seconds": -1}], "stop_grace_seconds of job a is negative"),
         ({"a": 1}, "the spec's jobs must be a list"),
     ],
@@ -341,5 +341,5 @@ def test_a_script_that_fails_names_its_job(vm: Vm) -> None:
 
 def test_a_script_s_name_can_not_lead_elsewhere(vm: Vm) -> None:
     """It is a name, no path."""
-    with pytest.raises(AgentSaysNoError, match="can not be the name of a script"):
+    with pytest.raises(AgentSaysNoError, match="cannot be the name of a script"):
         vm.done("run_script", "../../../evil", {})

@@ -34,7 +34,7 @@ def test_a_second_start_is_refused(vm: Vm) -> None:
     again = vm.launch()
     assert (again.returncode, again.stderr) == (
         1,
-        f"the agent can not start: {vm.path}: the VM is running already: its agent.lock is held\n",
+        f"the agent cannot start: {vm.path}: the VM is running already: its agent.lock is held\n",
     )
     assert vm.call("ping") == "pong"
 
@@ -61,7 +61,7 @@ def test_a_missing_folder_is_refused(make_vm: MakeVm) -> None:
     command = [sys.executable, "-m", "cpi_drivers.local.agent", "--vm-dir", str(vm.path / "nowhere")]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"the agent can not start: {vm.path}/nowhere: [Errno 2]")
+    assert refused.stderr.startswith(f"the agent cannot start: {vm.path}/nowhere: [Errno 2]")
     assert "Traceback" not in refused.stderr
 
 
@@ -92,7 +92,7 @@ def test_a_certificate_that_is_none_ends_it(make_vm: MakeVm) -> None:
     (vm.path / "settings.json").write_text(settings)
     vm.launch()
     vm.wait_until_gone()
-    assert "the certificate in env.bosh.mbus.cert can not be used" in vm.log()
+    assert "the certificate in env.bosh.mbus.cert cannot be used" in vm.log()
 
 
 def test_an_address_in_use_ends_it(vm: Vm, make_vm: MakeVm) -> None:
@@ -102,7 +102,7 @@ def test_an_address_in_use_ends_it(vm: Vm, make_vm: MakeVm) -> None:
     other.write_settings({})
     other.launch()
     other.wait_until_gone()
-    assert f"can not listen at 127.0.0.1:{vm.port}: [Errno" in other.log()
+    assert f"cannot listen at 127.0.0.1:{vm.port}: [Errno" in other.log()
 
 
 def test_a_stemcell_can_not_lead_out_of_the_root(make_vm: MakeVm, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_launch_that_can_not_be_is_refused(make_vm: MakeVm, launch: str) -> No
     (vm.path / "launch.json").write_text(launch)
     refused = vm.launch()
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"the agent can not start: {vm.path}: ")
+    assert refused.stderr.startswith(f"the agent cannot start: {vm.path}: ")
     vm.wait_until_gone()
 
 

@@ -153,14 +153,14 @@ def test_delete_arp_entries_has_nothing_to_delete(lasting_vm: Vm) -> None:
 
 
 def test_dynamic_disks_are_links(vm: Vm, tmp_path: Path) -> None:
-    """Named by their CID, in the folder where BOSH has them; a name can not lead elsewhere."""
+    """Named by their CID, in the folder where BOSH has them; a name cannot lead elsewhere."""
     link = vm.root / "var/vcap/data/dynamic_disks/disk-7"
     assert vm.done("add_dynamic_disk", "disk-7", {"path": str(tmp_path)}) == {}
     assert link.readlink() == tmp_path
     assert vm.call("remove_dynamic_disk", "disk-7") == {}
     assert vm.call("remove_dynamic_disk", "disk-7") == {}
     assert not link.is_symlink()
-    with pytest.raises(AgentSaysNoError, match="can not be the name of a link"):
+    with pytest.raises(AgentSaysNoError, match="cannot be the name of a link"):
         vm.done("add_dynamic_disk", "../../evil", {"path": str(tmp_path)})
 
 

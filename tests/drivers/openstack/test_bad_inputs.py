@@ -42,7 +42,7 @@ def said(tmp_path: Path, **changes: Any) -> str:
 
 def test_an_auth_url_where_nobody_answers_is_named(tmp_path: Path) -> None:
     """As against a Keystone that refuses."""
-    assert "Keystone can not be reached at http://127.0.0.1:9/v3 (auth_url)" in said(tmp_path, auth_url="http://127.0.0.1:9")
+    assert "Keystone cannot be reached at http://127.0.0.1:9/v3 (auth_url)" in said(tmp_path, auth_url="http://127.0.0.1:9")
 
 
 def test_an_auth_url_of_something_else_is_told_as_that(tmp_path: Path, port: int) -> None:
@@ -75,10 +75,10 @@ def test_https_to_a_port_without_tls_is_told(tmp_path: Path, port: int) -> None:
 @pytest.mark.parametrize(
     ("properties", "told"),
     [
-        ({"instance_type": "m1.nosuch"}, "there is no flavour m1.nosuch; there are: .*m1.tiny"),
+        ({"instance_type": "m1.nosuch"}, "there is no flavour m1.nosuch; known: .*m1.tiny"),
         ({"instance_type": None, "instance_types": ["m1.tiny", "m1.nosuch"]}, "there is no flavour m1.nosuch"),
         ({"availability_zone": "atlantis"}, "m1.tiny in atlantis: .*availability zone"),
-        ({"security_groups": ["bosh", "nosuch"]}, "there is no security group nosuch; there are: .*bosh"),
+        ({"security_groups": ["bosh", "nosuch"]}, "there is no security group nosuch; known: .*bosh"),
         ({"key_name": "nosuch"}, "there is no key pair nosuch for this user"),
     ],
 )

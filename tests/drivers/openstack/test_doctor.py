@@ -22,7 +22,7 @@ def verdicts(found: list[Finding]) -> set[str]:
 
 
 def test_a_cloud_in_order_is_told_as_such(project: Lab, cloud: Cloud) -> None:
-    """With what a manifest needs: net_id, flavours, zones, types; and what can not be used."""
+    """With what a manifest needs: net_id, flavours, zones, types; and what cannot be used."""
     found = findings(cloud)
     assert [subject for subject, told in found.items() if "fault" in verdicts(told)] == []
     assert project.net_id in found["networks"][0].detail

@@ -1,4 +1,4 @@
-"""Things that end in a state they can not leave: told at once, with the cloud's own words, and nothing is left."""
+"""Things that end in a state they cannot leave: told at once, with the cloud's own words, and nothing is left."""
 
 import contextlib
 import json

@@ -90,7 +90,7 @@ def test_keys_that_mean_nothing_here_are_taken() -> None:
 
 def test_unknown_keys_are_refused_with_the_nearest_known_one() -> None:
     """A typo is told."""
-    assert "is 'default_key_name' meant?" in fault(default_key_nam="bosh")
+    assert "did you mean 'default_key_name'?" in fault(default_key_nam="bosh")
 
 
 def test_secrets_hide_themselves() -> None:

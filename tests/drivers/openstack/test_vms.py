@@ -171,7 +171,7 @@ def test_an_instance_group_has_a_server_group_until_its_last_vm_goes(
 
 
 def test_scheduler_hints_and_the_key_reach_nova(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
-    """A hash, which one of the official CPIs can not read. An operator's group is not ours to remove."""
+    """A hash, which one of the official CPIs cannot read. An operator's group is not ours to remove."""
     compute = project.sdk.compute
     group = compute.create_server_group(name="theirs", policies=["anti-affinity"])
     compute.create_keypair(name="other")
@@ -264,7 +264,7 @@ def test_a_disk_lies_in_the_zone_of_its_vm(project: Lab, cloud: Cloud, vm: Vm) -
 def test_a_disk_type_that_does_not_exist_is_not_supported_before_the_disk_is_touched(project: Lab, cloud: Cloud) -> None:
     """The director then copies."""
     disk_cid = cloud.create_disk(MiB(1024), {})
-    with pytest.raises(errors.NotSupported, match="there is none; there are:"):
+    with pytest.raises(errors.NotSupported, match="there is none; known:"):
         cloud.update_disk(disk_cid, MiB(2048), {"type": "nosuch"})
     assert project.sdk.block_storage.get_volume(disk_cid).size == 1
     cloud.update_disk(disk_cid, MiB(2048), {"type": "fast"})
@@ -274,7 +274,7 @@ def test_a_disk_type_that_does_not_exist_is_not_supported_before_the_disk_is_tou
 
 
 def test_an_attached_disk_grows_where_that_is_asked(project: Lab, folder: str, vm: Vm) -> None:
-    """By Cinder 3.42; or it is told that this back end can not."""
+    """By Cinder 3.42; or it is told that this back end cannot."""
     with connect(project.config(cache_folder=folder, online_resize=True)) as cloud:
         disk_cid = cloud.create_disk(MiB(1024), {})
         cloud.attach_disk(vm.cid, disk_cid)

@@ -56,9 +56,9 @@ def test_update_disk_changes_profile_and_size_in_place(vcloud: Lab, cloud: Cloud
     vcloud.proxy.forget_calls()
     assert cloud.update_disk(disk, MiB(300), {"storage_profile": "fast"}) == disk
     assert vcloud.calls()["PUT /api/disk/{id}"] == 0
-    with pytest.raises(errors.NotSupported, match="can not shrink to 100 MiB"):
+    with pytest.raises(errors.NotSupported, match="cannot shrink to 100 MiB"):
         cloud.update_disk(disk, _SIZE, {})
-    with pytest.raises(errors.NotSupported, match="can not shrink to 299 MiB"):
+    with pytest.raises(errors.NotSupported, match="cannot shrink to 299 MiB"):
         cloud.resize_disk(disk, MiB(299))
     cloud.update_disk(disk, MiB(300), {"storage_profile": "little"})
     with pytest.raises(errors.NoDiskSpace):

@@ -360,7 +360,7 @@ def test_an_address_that_is_taken_is_told_and_not_to_be_repeated(vcloud: Lab, cl
 
 
 def test_a_quota_is_told_and_not_to_be_repeated(vcloud: Lab, cloud: Cloud, helper: Helper) -> None:
-    """It can not be met before somebody raises it."""
+    """It cannot be met before somebody raises it."""
     helper.vm(cloud)
     with vcloud.knobs(vm_quota=1), pytest.raises(errors.VMCreationFailed, match="quota") as caught:
         helper.vm(cloud)

@@ -42,7 +42,12 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     wrong = {"user": True, "verify_sll": True, "entities": {"organisation": "o"}, "control": {"wait_max": 0}}
     with pytest.raises(errors.CpiError) as caught:
         cpi.connect(config(tmp_path, **wrong))
-    for said in ("user: Expected `str", "is 'verify_ssl' meant?", "is 'organization' meant?", "control.wait_max: Expected"):
+    for said in (
+        "user: Expected `str",
+        "did you mean 'verify_ssl'?",
+        "did you mean 'organization'?",
+        "control.wait_max: Expected",
+    ):
         assert said in caught.value.message
 
 

@@ -60,7 +60,7 @@ def test_a_light_stemcell_that_is_not_there_is_named(cloud: Cloud, wished: str) 
     [
         ({}, "0 OVF files"),
         ({"a.ovf": b"<x/>", "b.ovf": b"<x/>"}, "2 OVF files"),
-        ({"a.ovf": b"no XML"}, "its OVF can not be read"),
+        ({"a.ovf": b"no XML"}, "its OVF cannot be read"),
         ({"a.ovf": b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}, "its OVF declares a document type or entities"),
         ({"a.ovf": b'<x><References><File href="gone.vmdk"/></References></x>'}, "names gone.vmdk, which is not in it"),
     ],

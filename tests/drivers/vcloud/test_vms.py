@@ -45,7 +45,7 @@ def test_a_sizing_policy_says_cpu_and_ram(cloud: Cloud, helper: Helper) -> None:
     """And one that the vDC has not is named."""
     seen = helper.seen(helper.vm(cloud, cpu=None, ram=None, sizing_policy="medium", placement_policy="ssd-hosts"))
     assert (seen["cpus"], seen["memory_mb"]) == (2, 4096)
-    with pytest.raises(errors.CloudError, match=r"no policy 'huge'; there are: .*large"):
+    with pytest.raises(errors.CloudError, match=r"no policy 'huge'; known: .*large"):
         helper.vm(cloud, sizing_policy="huge")
 
 
@@ -60,7 +60,7 @@ def test_the_storage_profile_is_the_vm_types_or_the_configurations(connect: Conn
     by_type = helper.vm(connect(), storage_profile="fast")
     by_default = helper.vm(connect(entities={"vapp_storage_profile": "fast", "media_storage_profile": "fast"}))
     assert [helper.seen(vm)["profile"]["name"] for vm in (by_type, by_default)] == ["fast", "fast"]
-    with pytest.raises(errors.CloudError, match="has no storage profile 'slow'; there are: fast, little, standard"):
+    with pytest.raises(errors.CloudError, match="has no storage profile 'slow'; known: fast, little, standard"):
         helper.vm(connect(), storage_profile="slow")
 
 
@@ -118,7 +118,7 @@ def test_several_networks_become_nics_with_the_default_first(cloud: Cloud, helpe
         ({"type": "vip", "ip": "192.0.2.1"}, "no vip networks"),
         ({"ip": "fd00::1", "cloud_properties": {"name": "bosh-net"}}, "needs an IPv4 address"),
         ({"ip": "10.16.0.99"}, "name: is missing"),
-        ({"type": "dynamic", "cloud_properties": {"name": "nosuch"}}, "no network 'nosuch'; there are: bosh-net"),
+        ({"type": "dynamic", "cloud_properties": {"name": "nosuch"}}, "no network 'nosuch'; known: bosh-net"),
         ({"type": "dynamic", "cloud_properties": {"name": "bosh-net", "allocation": "NONE"}}, "allocation"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_right_that_is_withdrawn_makes_no_vm_gone(vcenter: Lab, helper: Helper
 
 
 def test_what_is_in_one_datacenter_is_found_though_another_is_not_there(vcenter: Lab, helper: Helper) -> None:
-    """Only what is found nowhere can not be known to be gone."""
+    """Only what is found nowhere cannot be known to be gone."""
     vm = helper.vm().cid
     document = vcenter.config()
     [known] = document["cloud"]["properties"]["vcenters"][0]["datacenters"]

@@ -56,7 +56,7 @@ def test_a_privilege_that_is_missing_is_told_with_what_it_is_for(vcenter: Lab, n
 def test_each_fault_is_told_with_what_there_is(vcenter: Lab) -> None:
     """A cluster, a pattern, a resource pool."""
     told = _told(vcenter.config(datacenter={"clusters": ["nowhere"], "persistent_datastore_pattern": "^none$"}))
-    assert told["clusters"] == ("fault", "there is no nowhere; there are: DC0_C0, DC0_C1")
+    assert told["clusters"] == ("fault", "there is no nowhere; known: DC0_C0, DC0_C1")
     assert told["datastores of persistent disks"][0] == "fault"
     told = _told(vcenter.config(datacenter={"clusters": [{"DC0_C0": {"resource_pool": "nobody's"}}]}))
     assert "DC0_C0_RP1" in told["clusters"][1]

@@ -73,7 +73,7 @@ def test_a_first_class_disk_is_changed_in_the_vcenter(vcenter: Lab, helper: Help
 
 @pytest.mark.parametrize("fcd", [False, True])
 def test_a_disk_is_where_its_policy_can_be_kept(vcenter: Lab, helper: Helper, *, fcd: bool) -> None:
-    """When it is made, and when it changes to one that its datastore can not keep."""
+    """When it is made, and when it changes to one that its datastore cannot keep."""
     config = vcenter.config(fcd=fcd, datacenter={"persistent_datastore_pattern": "^LocalDS"})
 
     def stores() -> list[str]:

@@ -25,7 +25,7 @@ def test_every_fault_is_told_at_once() -> None:
     wrong = _block(datacenters=[place], default_disk_type="wide", nsxt={"host": "h"}, nsx={"user": "u"}, hosts="x")
     with pytest.raises(errors.CpiError) as caught:
         _connect(wrong)
-    for told in ("clusters", "'('", "persistent_datastore_pattern: is missing", "'host' meant"):
+    for told in ("clusters", "'('", "persistent_datastore_pattern: is missing", "did you mean 'host'?"):
         assert told in caught.value.message
     with pytest.raises(errors.CpiError) as caught:
         _connect(_block(default_disk_type="wide", nsx={"user": "u"}))

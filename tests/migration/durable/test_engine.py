@@ -274,7 +274,7 @@ def test_a_move_may_be_taken_as_soon_as_the_database_is_open(kept: Database, mon
 def test_what_is_still_under_way_when_the_engine_is_closed_is_nobody_elses(
     make_vm: MakeVm, config: Path, kept: Database, held: threading.Event
 ) -> None:
-    """A step can not be stopped: until the process is dead nobody may take it for dead, and no step follows."""
+    """A step cannot be stopped: until the process is dead nobody may take it for dead, and no step follows."""
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, vm))

@@ -127,6 +127,6 @@ def test_a_question_about_a_lock_is_not_waited_for_for_ever(postgres: str, relay
     relay.hang()
     with pytest.raises(errors.CloudError, match="the database does not answer"):
         locks.hold("a")
-    with pytest.raises(errors.CloudError, match="the database can not be reached"):
+    with pytest.raises(errors.CloudError, match="the database cannot be reached"):
         PostgresLocks(_through(relay, postgres), pytest.fail)
     locks.close()

@@ -62,7 +62,7 @@ def test_a_file_that_is_not_in_it_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", ["missing", "no tar", "cut short", "damaged"])
 def test_what_can_not_be_read_is_told(tmp_path: Path, spoil: str) -> None:
-    """The path, and why; also where the first file can be read and a later one can not."""
+    """The path, and why; also where the first file can be read and a later one cannot."""
     path = tmp_path / "image"
     whole = packed(path, {"a.ovf": b"<x/>", "disk": bytes(range(256)) * 40}).read_bytes()
     if spoil == "missing":
@@ -70,5 +70,5 @@ def test_what_can_not_be_read_is_told(tmp_path: Path, spoil: str) -> None:
     else:
         damaged = gzip.compress(gzip.decompress(whole)[:2048]) + gzip.compress(b"")[:10] + b"\xff" * 100
         path.write_bytes({"no tar": b"text", "cut short": whole[:-50], "damaged": damaged}[spoil])
-    with pytest.raises(errors.CpiError, match=f"the image {path} can not be read"), ovf_image.opened(str(path)):
+    with pytest.raises(errors.CpiError, match=f"the image {path} cannot be read"), ovf_image.opened(str(path)):
         pass

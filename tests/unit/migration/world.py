@@ -163,7 +163,7 @@ class MemoryCloud(Cloud):
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         disk = self._loose(disk_cid)
         if self.world.refuses or size < disk.size:
-            raise errors.NotSupported("this disk can not be resized")
+            raise errors.NotSupported("this disk cannot be resized")
         disk.size = size
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
@@ -172,7 +172,7 @@ class MemoryCloud(Cloud):
             return updated
         disk = self._loose(disk_cid)
         if self.world.refuses or size < disk.size:
-            raise errors.NotSupported("this disk can not be updated")
+            raise errors.NotSupported("this disk cannot be updated")
         self.world.disks[updated] = Disk(size, dict(cloud_properties), disk.rows)
         del self.world.disks[disk_cid]
         return updated

@@ -37,7 +37,7 @@ def test_a_result_that_is_no_json_becomes_an_error(result: Any) -> None:
     """The document stays valid, the log is kept."""
     response = valid(encode_response(Response(result, None, "what was done")))
     assert response["error"]["type"] == "Bosh::Clouds::CloudError"
-    assert "can not be written as JSON" in response["error"]["message"]
+    assert "cannot be written as JSON" in response["error"]["message"]
     assert response["log"] == "what was done"
 
 

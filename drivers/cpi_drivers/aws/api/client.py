@@ -188,7 +188,7 @@ class Client:
         except _NO_CREDENTIALS as error:
             raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
-            raise contract_errors.CpiError(f"AWS {operation} can not be called: {error}") from error
+            raise contract_errors.CpiError(f"AWS {operation} cannot be called: {error}") from error
         _log.debug("%s took %.3f s", operation, time.monotonic() - began)
         return answer
 

@@ -73,7 +73,7 @@ class ProxyRefused(Refusal):
 
 
 class KeyUnusable(Refusal):
-    """The KMS key of an encrypted disk can not be used, as far as EC2 tells."""
+    """The KMS key of an encrypted disk cannot be used, as far as EC2 tells."""
 
 
 class NoCapacity(Refusal):
@@ -218,7 +218,7 @@ def died(vm_cid: str, code: str, message: str) -> Refusal:
 
 def unreached(operation: str, reason: object) -> Refusal:
     """No connection was made."""
-    return _made(Unreached, "", f"AWS can not be reached for {operation}: {reason}; check region, endpoint and proxy")
+    return _made(Unreached, "", f"AWS cannot be reached for {operation}: {reason}; check region, endpoint and proxy")
 
 
 def no_instance_profile(service: str, answer: object) -> str:

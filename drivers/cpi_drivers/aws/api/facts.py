@@ -50,7 +50,7 @@ class Facts:
         self._lock = threading.Lock()
 
     def root_disk(self, ami: str) -> RootDisk:
-        """The root disk of an image. Raises CloudError if there is no such image, or if it can not be used."""
+        """The root disk of an image. Raises CloudError if there is no such image, or if it cannot be used."""
         return self._once(("ami", ami), lambda: self._ask_root_disk(ami))
 
     def subnet(self, cid: str) -> Subnet:
@@ -73,7 +73,7 @@ class Facts:
             raise contract_errors.CloudError(f"there is no stemcell {ami} in {self._settings.signing_region}")
         image = found[0]
         if image.get("State", "available") != "available":
-            raise contract_errors.CloudError(f"the stemcell {ami} can not be used: it is {image['State']}")
+            raise contract_errors.CloudError(f"the stemcell {ami} cannot be used: it is {image['State']}")
         device = _root_device(image)
         sizes = [item["Ebs"].get("VolumeSize") for item in image.get("BlockDeviceMappings", []) if item.get("Ebs")]
         own = [

@@ -16,7 +16,7 @@ _KEYS: Final = ("access_key", "secret_key", "token", "expiry_time")
 
 
 class KeptCredentials:
-    """The file of one role and caller. What can not be read or written is as if it were not there."""
+    """The file of one role and caller. What cannot be read or written is as if it were not there."""
 
     def __init__(self, whose: Sequence[str]) -> None:
         self._path = private_files.named(private_files.folder() / "aws", "role", *whose)

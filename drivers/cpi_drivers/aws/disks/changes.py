@@ -20,10 +20,10 @@ _IMPOSSIBLE: Final = {
     "VolumeModificationRateExceeded": "EBS changes a disk once in six hours",
     "IncorrectModificationState": "an earlier change of it is not finished",
     "VolumeModificationSizeLimitExceeded": "the account's limit for changing disks is reached",
-    "UnsupportedOperation": "EBS can not change this disk",
+    "UnsupportedOperation": "EBS cannot change this disk",
     "InvalidParameterValue": "EBS does not take these values",
     "InvalidParameterCombination": "EBS does not take these values together",
-    "InvalidVolumeModification": "EBS can not change this disk so",
+    "InvalidVolumeModification": "EBS cannot change this disk so",
 }
 _TARGETS: Final = {"Size": "TargetSize", "VolumeType": "TargetVolumeType", "Iops": "TargetIops", "Throughput": "TargetThroughput"}
 
@@ -61,7 +61,7 @@ def _checked_size(item: Item, disk_cid: DiskCid, size: MiB) -> int:
     wanted = gib_from_mib(size)
     if wanted < item["Size"]:
         raise contract_errors.NotSupported(
-            f"EBS can not shrink {disk_cid} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk"
+            f"EBS cannot shrink {disk_cid} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk"
         )
     holders = [one["InstanceId"] for one in item.get("Attachments", []) if one.get("State") != "detached"]
     if holders:
@@ -72,7 +72,7 @@ def _checked_size(item: Item, disk_cid: DiskCid, size: MiB) -> int:
 def _must_be_encrypted_anew(account: Account, item: Item, properties: DiskProperties) -> bool:
     encrypted = account.settings.encrypted if properties.encrypted is None else properties.encrypted
     if properties.encrypted is False and item.get("Encrypted"):
-        raise contract_errors.NotSupported(f"EBS can not decrypt {item['VolumeId']}: copy it to a new disk")
+        raise contract_errors.NotSupported(f"EBS cannot decrypt {item['VolumeId']}: copy it to a new disk")
     if not encrypted:
         return False
     key = properties.kms_key_arn if item.get("Encrypted") else None
@@ -112,7 +112,7 @@ def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
         if not _is_under_way(account, disk_cid, changes):
             reason = _IMPOSSIBLE[error.code]
             raise contract_errors.NotSupported(
-                f"the disk {disk_cid} can not be changed in place now: {reason}; {error.message}"
+                f"the disk {disk_cid} cannot be changed in place now: {reason}; {error.message}"
             ) from error
     account.wait(
         lambda: _is_changed(account, disk_cid, changes),

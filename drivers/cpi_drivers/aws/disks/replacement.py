@@ -30,7 +30,7 @@ def find_replacement(account: Account, disk_cid: DiskCid) -> DiskCid | None:
 
 
 def replace(account: Account, item: Item, request: Item, properties: DiskProperties) -> DiskCid:
-    """The CID of the copy. The old disk goes last, and that it can not go hides nothing."""
+    """The CID of the copy. The old disk goes last, and that it cannot go hides nothing."""
     old = DiskCid(item["VolumeId"])
     mark = _mark(account, item)
     _remove_stale_snapshots(account, old, mark)

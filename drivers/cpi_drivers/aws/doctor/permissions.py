@@ -63,7 +63,7 @@ _NEEDED_FOR: Final = {
 
 
 def examine_permissions(account: Account, caller_arn: str) -> Iterable[Finding]:
-    """What is allowed, what is not, and what this can not tell."""
+    """What is allowed, what is not, and what this cannot tell."""
     asked = [name for name, operation in OPERATIONS.items() if operation.service in _NEEDED_FOR]
     answers = {name: _answer(account, name, caller_arn) for name in asked}
     allowed = {name for name, code in answers.items() if code in _HEARD_BY_THE_PERMITTED}

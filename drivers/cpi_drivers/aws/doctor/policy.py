@@ -1,4 +1,4 @@
-"""The least IAM policy: made from the table of calls, so that it can not rot."""
+"""The least IAM policy: made from the table of calls, so that it cannot rot."""
 
 from collections.abc import Mapping
 from typing import Any, Final

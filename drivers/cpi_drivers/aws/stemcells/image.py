@@ -63,7 +63,7 @@ def open_image(image_path: str) -> Iterator[Image]:
             is_tar = head.read(_TAR_AT + len(_TAR))[_TAR_AT:] == _TAR
             image = _from_tar(stack, path) if is_tar else _plain(stack, path, packed=packed)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-            raise errors.CpiError(f"the stemcell's image {image_path} can not be read: {error}") from error
+            raise errors.CpiError(f"the stemcell's image {image_path} cannot be read: {error}") from error
         if image.size == 0:
             raise errors.CpiError(
                 f"the stemcell's image {image_path} is empty, and cloud_properties.ami is missing: a light stemcell names an AMI"

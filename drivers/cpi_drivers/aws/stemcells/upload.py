@@ -94,7 +94,7 @@ class Journal:
 
 
 def _taken(path: Path) -> TextIO | None:
-    """The file, locked until it is closed; None if another upload has it, or if it can not be made."""
+    """The file, locked until it is closed; None if another upload has it, or if it cannot be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = path.open("a+", encoding="utf-8")
@@ -110,7 +110,7 @@ def _taken(path: Path) -> TextIO | None:
 
 
 def upload(account: Account, image_path: str, properties: StemcellProperties, born: dict[str, str], undo: Undo) -> SnapshotCid:
-    """A snapshot of the image in image_path (raw, or packed with gzip or tar). Raises CpiError if it can not be read."""
+    """A snapshot of the image in image_path (raw, or packed with gzip or tar). Raises CpiError if it cannot be read."""
     with contextlib.closing(Journal(_journal_path(account, image_path))) as journal, open_image(image_path) as image:
         size = max(MiB(properties.disk), mib_from_bytes(image.size or 0))
         snapshot_cid = _resumed(account, journal) or _started(account, size, properties, born, journal)
@@ -245,7 +245,7 @@ def _journal_path(account: Account, image_path: str) -> Path:
     try:
         facts = Path(image_path).stat()
     except OSError as error:
-        raise contract_errors.CpiError(f"the stemcell's image {image_path} can not be read: {error.strerror}") from error
+        raise contract_errors.CpiError(f"the stemcell's image {image_path} cannot be read: {error.strerror}") from error
     who = account.settings.access_key_id or account.settings.role_arn or ""
     named = f"{account.settings.signing_region}\0{who}\0{facts.st_size}\0{facts.st_mtime_ns}\0{image_path}"
     return private_files.folder() / "aws" / "uploads" / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.jsonl"

@@ -45,7 +45,7 @@ class Attachments:
         except Refused as error:
             # The call before this one, killed or unanswered, may have done it.
             if _held_by(self._inventory.existing_disk(disk_cid), vm_cid):
-                raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.said}") from error
+                raise errors.CloudError(f"the disk {disk_cid} cannot be detached from the VM {vm_cid}: {error.said}") from error
 
     def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:
         """The disks that outlive the VM."""
@@ -64,7 +64,7 @@ class Attachments:
             if now.get("virtualmachineid") == vm["id"]:
                 return now
             _refuse_held(now, disk_cid)
-            raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
+            raise errors.CloudError(f"the disk {disk_cid} cannot be attached to the VM {vm_cid}: {error.message}") from error
         return attached
 
 

@@ -50,7 +50,7 @@ class DiskChanges:
         gib = max(gib_from_mib(size), gib_from_mib(mib_from_bytes(volume["size"])))
         if not offering.get("iscustomized") and offering["disksize"] < gib:
             said = f"the offering {offering['name']!r} has {offering['disksize']} GiB"
-            raise errors.NotSupported(f"the disk {disk_cid} can not shrink from {gib} GiB: {said}")
+            raise errors.NotSupported(f"the disk {disk_cid} cannot shrink from {gib} GiB: {said}")
         more = {"size": gib} if offering.get("iscustomized") else {}
         self._change("changeOfferingForVolume", volume, {"diskofferingid": offering["id"], "automigrate": True, **more})
         return disk_cid
@@ -61,7 +61,7 @@ class DiskChanges:
             raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to {wish} it")
         if gib_from_mib(size) < gib_from_mib(mib_from_bytes(volume["size"])):
             has, wanted = gib_from_mib(mib_from_bytes(volume["size"])), gib_from_mib(size)
-            raise errors.NotSupported(f"the disk {disk_cid} has {has} GiB and can not shrink to {wanted} GiB")
+            raise errors.NotSupported(f"the disk {disk_cid} has {has} GiB and cannot shrink to {wanted} GiB")
         return volume
 
     def _change(self, command: str, volume: Document, wish: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ class DiskChanges:
         except QuotaReached as error:
             raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error
         except Refused as error:
-            raise errors.NotSupported(f"{what}: the cloud can not do this: {error.said}") from error
+            raise errors.NotSupported(f"{what}: the cloud cannot do this: {error.said}") from error
 
 
 def _holds(volume: Document, size: MiB) -> bool:

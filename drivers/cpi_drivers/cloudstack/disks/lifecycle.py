@@ -61,7 +61,7 @@ class Disks:
             self._client.call("deleteVolume", idempotent=True, id=volume["id"])
         except Refused as error:
             if self._inventory.disk(disk_cid) is not None:
-                raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the disk {disk_cid} cannot be deleted: {error.said}") from error
 
     def has(self, disk_cid: DiskCid) -> bool:
         """False for what is gone or going."""

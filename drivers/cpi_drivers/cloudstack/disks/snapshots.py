@@ -48,7 +48,7 @@ class Snapshots:
             return
         except Refused as error:
             if self._found(id=snapshot_cid) is not None:
-                raise errors.CloudError(f"the snapshot {snapshot_cid} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the snapshot {snapshot_cid} cannot be deleted: {error.said}") from error
 
     def _ready(self, name: str) -> Document:
         def look() -> Document | None:

@@ -74,7 +74,7 @@ class Stemcells:
             except Missing:
                 return
             except Refused as error:
-                raise errors.CloudError(f"the stemcell {stemcell_cid} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the stemcell {stemcell_cid} cannot be deleted: {error.said}") from error
 
     def _light(self, wish: StemcellProperties) -> StemcellCid:
         name = str(wish.light_template)

@@ -24,7 +24,7 @@ def file_name(path: Path, form: str) -> str:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise errors.CpiError(f"the image {path} can not be read: {error.strerror}") from error
+        raise errors.CpiError(f"the image {path} cannot be read: {error.strerror}") from error
     if head.startswith(_GZIP):
         return f"image.{form.lower()}.gz"
     magic = _MAGIC.get(form)

@@ -101,7 +101,7 @@ class VmCreation:
                 with Undo() as undo:
                     return self._finished(wish, self._launching.running(wish.name), undo, has_ephemeral_disk=True)
             except errors.CloudError as error:
-                _log.warning("the VM %s can not be finished: %s", wish.name, error)
+                _log.warning("the VM %s cannot be finished: %s", wish.name, error)
         _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
         self._vms.delete(wish.name)
         return None

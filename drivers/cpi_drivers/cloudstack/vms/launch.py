@@ -29,7 +29,7 @@ class Launching:
         return vm
 
     def running(self, name: str, *, stopped: bool = False) -> Document:
-        """The VM once it runs, or has NICs and is stopped. Raises CloudError as soon as it can not become so."""
+        """The VM once it runs, or has NICs and is stopped. Raises CloudError as soon as it cannot become so."""
 
         def look() -> Document | None:
             vm = self._inventory.vm(name)

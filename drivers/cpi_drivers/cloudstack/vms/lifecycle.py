@@ -113,10 +113,10 @@ class Vms:
             self._client.run("destroyVirtualMachine", what, "delete_vm", idempotent=True, **wish)
         except Refused as error:
             if self._inventory.vm(str(vm["id"])) is not None:
-                raise errors.CloudError(f"the VM {vm['name']} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the VM {vm['name']} cannot be deleted: {error.said}") from error
 
     def _remove(self, own: Sequence[str]) -> None:
-        """A CloudStack before 4.12 passes over volumeids; and what the job of a VM can not delete it leaves without a word."""
+        """A CloudStack before 4.12 passes over volumeids; and what the job of a VM cannot delete it leaves without a word."""
         for disk in self._inventory.disks_with_ids(list(own)) if own else ():
             _log.info("the ephemeral disk %s outlived its VM", disk["name"])
             try:

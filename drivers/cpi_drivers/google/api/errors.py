@@ -162,7 +162,7 @@ def stopped_by_proxy(method: str, reason: object) -> Refusal:
 
 def unreached(method: str, reason: object) -> Refusal:
     """No connection was made."""
-    return _made(Unreached, "", f"Google can not be reached for {method}: {reason}; check network, proxy and endpoints", 0)
+    return _made(Unreached, "", f"Google cannot be reached for {method}: {reason}; check network, proxy and endpoints", 0)
 
 
 def unclear(method: str, reason: object) -> Refusal:

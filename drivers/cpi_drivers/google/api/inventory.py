@@ -22,9 +22,7 @@ def everywhere(account: Account, kind: str, wanted: str) -> list[Item]:
         for place, told in page.get("items", {}).items():
             warning = told.get("warning", {})
             if warning.get("code") not in (None, "NO_RESULTS_ON_PAGE"):
-                raise errors.Unclear(
-                    f"Google can not tell of {kind} in {place} now ({warning['code']}): {warning.get('message')}"
-                )
+                raise errors.Unclear(f"Google cannot tell of {kind} in {place} now ({warning['code']}): {warning.get('message')}")
             found += told.get(kind, [])
     return found
 
@@ -67,5 +65,5 @@ def _is_being_deleted(account: Account, item: Item) -> bool:
             if any(one["operationType"] == "delete" and one["status"] != "DONE" for one in page.get("items", [])):
                 return True
     except errors.Denied as error:
-        _log.warning("whether the VM %s is being deleted can not be told from its stopping: %s", item["name"], error.message)
+        _log.warning("whether the VM %s is being deleted cannot be told from its stopping: %s", item["name"], error.message)
     return False

@@ -55,7 +55,7 @@ def _checked_size(item: Item, size: MiB) -> int:
     wanted = gib_from_mib(size)
     if wanted < int(item["sizeGb"]):
         raise contract_errors.NotSupported(
-            f"Google can not shrink {item['name']} from {item['sizeGb']} GiB to {wanted} GiB: copy it to a new disk"
+            f"Google cannot shrink {item['name']} from {item['sizeGb']} GiB to {wanted} GiB: copy it to a new disk"
         )
     users = item.get("users", [])
     if users:
@@ -81,7 +81,7 @@ def _speed_up(account: Account, item: Item, properties: DiskProperties) -> None:
     except errors.Refusal as error:
         if error.code not in ("INVALID", "UNSUPPORTED_OPERATION"):
             raise
-        raise contract_errors.NotSupported(f"the disk {item['name']} can not be changed in place: {error.message}") from error
+        raise contract_errors.NotSupported(f"the disk {item['name']} cannot be changed in place: {error.message}") from error
 
 
 def _change(account: Account, item: Item, method: str, wished: Item, **further: str) -> None:

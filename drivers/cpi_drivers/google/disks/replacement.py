@@ -32,7 +32,7 @@ def find(account: Account, disk_cid: DiskCid) -> DiskCid | None:
 
 
 def replace(account: Account, item: Item, body: Item, properties: DiskProperties) -> DiskCid:
-    """The CID of the copy. The old disk goes last, and that it can not go hides nothing."""
+    """The CID of the copy. The old disk goes last, and that it cannot go hides nothing."""
     old = DiskCid(item["name"])
     try:
         new = _made_before(account, item, body) or _copy(account, item, body, properties)

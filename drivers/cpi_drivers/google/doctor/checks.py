@@ -76,7 +76,7 @@ def _image(account: Account, url: str) -> Finding:
     found = stemcells.image_at(account, url)
     told, state = naming.partial(found["selfLink"]), found.get("deprecated", {}).get("state", "ACTIVE")
     if found.get("status", "READY") != "READY":
-        return Finding("stemcell", "fault", f"{told} can not be used: it is {found['status']}")
+        return Finding("stemcell", "fault", f"{told} cannot be used: it is {found['status']}")
     if state != "ACTIVE":
         instead = naming.partial(found["deprecated"].get("replacement", "")) or "a newer one"
         return Finding("stemcell", "warning", f"{told} is {state}: its owner names {instead} instead")

@@ -58,7 +58,7 @@ def _checked_range(definition: NetworkDefinition) -> ipaddress.IPv4Network:
 def _checked_size(bits: int) -> int:
     if not _PRIVATE.prefixlen <= bits <= _SMALLEST:
         raise contract_errors.CpiError(
-            f"a subnetwork of /{bits} can not be made: Google has /{_PRIVATE.prefixlen} to /{_SMALLEST}"
+            f"a subnetwork of /{bits} cannot be made: Google has /{_PRIVATE.prefixlen} to /{_SMALLEST}"
         )
     return bits
 

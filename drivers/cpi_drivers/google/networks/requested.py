@@ -175,7 +175,7 @@ def _delegate(interface: Interface, name: str, network: Network, faults: list[st
         interface.aliases.append(str(ipaddress.IPv4Network(f"{network.ip}/{network.prefix}")))
     except ValueError:
         faults.append(
-            f"{name}: {network.ip}/{network.prefix} can not be delegated: Google takes an IPv4 prefix that begins there,"
+            f"{name}: {network.ip}/{network.prefix} cannot be delegated: Google takes an IPv4 prefix that begins there,"
             f" or the /{_RANGE_OF_IPV6} that an IPv6 interface has"
         )
 

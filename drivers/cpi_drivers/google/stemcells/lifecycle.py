@@ -59,7 +59,7 @@ def _light(account: Account, url: str) -> StemcellCid:
     """The image itself; of a family the newest, so that all VMs of a deployment are made of the same."""
     found = image_at(account, url)
     if found.get("status", "READY") != "READY":
-        raise contract_errors.CloudError(f"the image {url} can not be used: it is {found['status']}")
+        raise contract_errors.CloudError(f"the image {url} cannot be used: it is {found['status']}")
     return StemcellCid(found["selfLink"] if "/images/family/" in url else url)
 
 

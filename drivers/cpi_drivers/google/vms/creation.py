@@ -43,7 +43,7 @@ def create(account: Account, wish: Wish) -> Vm:
 
 
 class _TryNextCandidate(Exception):
-    """A candidate can not be had; another may."""
+    """A candidate cannot be had; another may."""
 
     def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
         super().__init__(cause.message)

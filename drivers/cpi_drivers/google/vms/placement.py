@@ -1,6 +1,6 @@
 """Spread placement: a resource policy for each instance group that wants one, made with its first VM and gone with its last.
 
-Google's policies can not be changed, so that the number of domains is a part of the name.
+Google's policies cannot be changed, so that the number of domains is a part of the name.
 """
 
 import logging
@@ -47,7 +47,7 @@ def make(account: Account, properties: VmProperties, group: str, region: str, un
 
 
 def leave(account: Account, item: Item) -> None:
-    """The last VM takes the policy of its instance group along. One that can not go stays, which the log tells."""
+    """The last VM takes the policy of its instance group along. One that cannot go stays, which the log tells."""
     for name in map(naming.last, item.get("resourcePolicies", [])):
         if name.startswith(_PREFIX):
             try:

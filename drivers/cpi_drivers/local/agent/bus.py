@@ -35,7 +35,7 @@ class BusListener:
     def __init__(
         self, bus: Bus, agent_id: str, actions: Actions, heartbeat: Callable[[], Awaitable[Mapping[str, Any]]], every: float
     ) -> None:
-        """heartbeat is asked for a document every so many seconds. Raises Fault where NATS can not be spoken."""
+        """heartbeat is asked for a document every so many seconds. Raises Fault where NATS cannot be spoken."""
         self._bus = bus
         self._agent_id = agent_id
         self._actions = actions
@@ -163,7 +163,7 @@ def _check(staying: asyncio.Task[None]) -> None:
     try:
         staying.result()
     except nats.errors.Error as error:
-        raise Fault(f"the bus can not be joined: {error}") from error
+        raise Fault(f"the bus cannot be joined: {error}") from error
 
 
 def _client_class(*, secure: bool) -> "type[Client]":

@@ -47,7 +47,7 @@ class Commands:
                 pass_fds=self.inherited,
             )
         except OSError as error:
-            raise Fault(f"{command[0]} can not be run: {error}") from error
+            raise Fault(f"{command[0]} cannot be run: {error}") from error
 
     async def attempt(self, *command: str) -> Finished:
         """Runs a tool to its end, however it ends."""

@@ -54,7 +54,7 @@ class DeviceDisk(Disk):
         try:
             os.close(os.open(self.path, os.O_RDONLY | os.O_EXCL))
         except OSError as error:
-            raise Fault(f"{self.path} can not be had alone: {error.strerror}; is it mounted elsewhere?") from error
+            raise Fault(f"{self.path} cannot be had alone: {error.strerror}; is it mounted elsewhere?") from error
 
     async def _format(self) -> str:
         # what was begun on an empty disk and cut off is on record, and may be begun again

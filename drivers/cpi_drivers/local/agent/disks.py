@@ -239,7 +239,7 @@ def _link(folder: Path, name: str, path: Path) -> None:
 
 def _place(folder: Path, name: str) -> Path:
     if name in ("", ".", "..") or "/" in name:
-        raise Fault(f"{name!r} can not be the name of a link")
+        raise Fault(f"{name!r} cannot be the name of a link")
     return folder / name
 
 

@@ -1,4 +1,4 @@
-"""What the agent says when it can not do what it was asked."""
+"""What the agent says when it cannot do what it was asked."""
 
 
 class Fault(Exception):

@@ -28,7 +28,7 @@ class Filesystems:
         if probe.status == 0 and probe.output.strip():
             return probe.output.strip()
         if probe.status not in (0, _NOTHING_FOUND):
-            raise Fault(f"what is on {device} can not be told, so it is not touched: {probe.words}")
+            raise Fault(f"what is on {device} cannot be told, so it is not touched: {probe.words}")
         marks = await self._commands.run("wipefs", "--noheadings", "--no-act", str(device))
         if marks.strip():
             raise Fault(f"{device} holds {' '.join(marks.split())}, which is no filesystem this agent can mount")

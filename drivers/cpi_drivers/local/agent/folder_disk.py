@@ -25,7 +25,7 @@ class FolderDisk(Disk):
         uncover(point)
 
     async def freeze(self, point: Path) -> None:
-        """A folder can not be made read-only to processes that may write: the jobs are stopped, that has to do."""
+        """A folder cannot be made read-only to processes that may write: the jobs are stopped, that has to do."""
 
     async def thaw(self, point: Path) -> None:
         """Nothing was frozen."""

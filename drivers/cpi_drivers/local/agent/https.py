@@ -69,7 +69,7 @@ def _bound(endpoint: Endpoint) -> socket.socket:
         listening.bind((endpoint.host, endpoint.port))
         listening.listen(_BACKLOG)
     except OSError as error:
-        raise Fault(f"can not listen at {endpoint.host}:{endpoint.port}: {error}") from error
+        raise Fault(f"cannot listen at {endpoint.host}:{endpoint.port}: {error}") from error
     return listening
 
 
@@ -95,7 +95,7 @@ def _config(vm: VmFolder, endpoint: Endpoint, application: "Application") -> uvi
     try:
         config.load()
     except OSError as error:
-        raise Fault(f"the certificate in env.bosh.mbus.cert can not be used: {error}") from error
+        raise Fault(f"the certificate in env.bosh.mbus.cert cannot be used: {error}") from error
     return config
 
 

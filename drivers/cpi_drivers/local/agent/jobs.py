@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.name or self.name.startswith(".") or "/" in self.name:
-            raise ValueError(f"{self.name!r} can not be the name of a job: it names its log file")
+            raise ValueError(f"{self.name!r} cannot be the name of a job: it names its log file")
         if not self.command or (self.drain is not None and not self.drain.command):
             raise ValueError(f"a command of job {self.name} is empty")
         if self.stop_grace_seconds < 0:
@@ -43,7 +43,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
-    """The jobs of a spec, each after those it depends on. Raises Fault for what can not be run."""
+    """The jobs of a spec, each after those it depends on. Raises Fault for what cannot be run."""
     documents = spec.get("jobs") or []
     if not isinstance(documents, Sequence) or isinstance(documents, str):
         raise Fault("the spec's jobs must be a list")

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refuse(reason: str) -> int:
-    os.write(_ERRORS, f"the agent can not start: {reason}\n".encode())
+    os.write(_ERRORS, f"the agent cannot start: {reason}\n".encode())
     return 1
 
 

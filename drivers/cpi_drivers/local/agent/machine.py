@@ -180,7 +180,7 @@ class Machine:
         names = job_templates.names_of(self._spec())
         errand = name or (names[0] if names else "")
         if errand not in names:
-            raise Fault(f"there is no job {errand!r} whose bin/run could be run; there are: {', '.join(names) or 'none'}")
+            raise Fault(f"there is no job {errand!r} whose bin/run could be run; known: {', '.join(names) or 'none'}")
         return await self._scripts.run_errand(errand)
 
     async def delete_arp_entries(self, addresses: Any) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class _Process:
             try:
                 listener = self._made(endpoint, actions, machine)
             except Fault as fault:
-                _log.error("the new mbus can not be served, the one before stays: %s", fault)
+                _log.error("the new mbus cannot be served, the one before stays: %s", fault)
                 endpoint, listener = before, self._made(before, actions, machine)
 
     def _made(self, endpoint: Endpoint | Bus, actions: Actions, machine: Machine) -> "_Listening":

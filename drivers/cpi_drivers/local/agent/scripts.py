@@ -28,7 +28,7 @@ class Scripts:
     async def run(self, name: str, env: Mapping[str, str]) -> None:
         """bin/NAME of every job that has one. Raises Fault naming the jobs whose script failed."""
         if name in ("", ".", "..") or "/" in name:
-            raise Fault(f"{name!r} can not be the name of a script")
+            raise Fault(f"{name!r} cannot be the name of a script")
         jobs = sorted(path.parents[1].name for path in self._vm.jobs.glob(f"*/bin/{name}") if path.is_file())
         await _all(name, jobs, *(self._run_script(job, name, env) for job in jobs))
 
@@ -111,8 +111,8 @@ class Scripts:
             )
             printed, _ = await process.communicate()
         except OSError as error:
-            errors.write(f"{command[0]} can not be run: {error}\n".encode())
-            raise Fault(f"{command[0]} can not be run: {error}") from error
+            errors.write(f"{command[0]} cannot be run: {error}\n".encode())
+            raise Fault(f"{command[0]} cannot be run: {error}") from error
         except asyncio.CancelledError:
             await end(mark, _CANCEL_GRACE_SECONDS)
             raise

@@ -54,7 +54,7 @@ class Settings:
         except (OSError, ValueError) as error:
             if not self._document:
                 raise Fault(f"Loading settings: {self._vm.settings}: {error}") from error
-            _log.warning("%s can not be read, the settings read before stay: %s", self._vm.settings, error)
+            _log.warning("%s cannot be read, the settings read before stay: %s", self._vm.settings, error)
             return
         if not isinstance(document, dict) or not isinstance(document.get("agent_id"), str):
             raise Fault(f"Loading settings: {self._vm.settings} is no settings document: it has no agent_id")
@@ -144,7 +144,7 @@ class Settings:
 
 
 def endpoint_of(mbus: Any, fallback: Any) -> Endpoint | Bus:
-    """Raises Fault, without the password in it, for what can not be served."""
+    """Raises Fault, without the password in it, for what cannot be served."""
     mbus = mbus if isinstance(mbus, dict) else {}
     urls = mbus.get("urls") or ([fallback] if fallback else [])
     cert = mbus.get("cert") or {}

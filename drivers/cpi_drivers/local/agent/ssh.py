@@ -67,7 +67,7 @@ class Ways:
 
     async def _setup(self, user: str, public_key: str) -> dict[str, Any]:
         if not _NAME.fullmatch(user):
-            raise Fault(f"Creating user: {user!r} can not be the name of a user")
+            raise Fault(f"Creating user: {user!r} cannot be the name of a user")
         key = only_key(public_key)
         idle_seconds = self._settings.ssh_idle_seconds
         await self._remove(user)

@@ -1,7 +1,7 @@
 """`python -m cpi_drivers.local.agent.ssh_room AGENT SSHD ARGUMENT…`: the SSH server of one connection, on Linux.
 
 It looks after all that the connection starts, also what leaves its session, and ends it when the agent asks for that or is
-gone: sshd gives no descriptor on to its sessions, so they can not hold the VM's lock, and none stays in its process group.
+gone: sshd gives no descriptor on to its sessions, so they cannot hold the VM's lock, and none stays in its process group.
 As root, where the machine lacks the folder that sshd asks for, the connection sees a /run of its own that has it; mounts
 that the VM makes later are seen there too.
 """

@@ -49,7 +49,7 @@ class SshServer:
             self._socket.bind((address, 0))
             self._socket.listen(_BACKLOG)
         except OSError as error:
-            raise Fault(f"ssh: can not listen at {address}: {error}") from error
+            raise Fault(f"ssh: cannot listen at {address}: {error}") from error
         self._socket.settimeout(0)
         self._accepting = asyncio.create_task(self._accept(self._socket), name=self._mark)
         return int(self._socket.getsockname()[1])
@@ -98,7 +98,7 @@ class SshServer:
                     start_new_session=True,
                 )
         except OSError as error:
-            _log.error("%s can not be run: %s", self._program.command[0], error)
+            _log.error("%s cannot be run: %s", self._program.command[0], error)
         else:
             self._processes.append(process)
 

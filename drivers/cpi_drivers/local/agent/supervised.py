@@ -94,7 +94,7 @@ class Supervised:
         try:
             process = await self._spawn(self.job.command)
         except OSError as error:
-            return f"can not be run: {error}"
+            return f"cannot be run: {error}"
         ending = asyncio.create_task(process.wait())
         try:
             await asyncio.wait({ending}, timeout=SETTLED_SECONDS)

@@ -60,7 +60,7 @@ class Tasks:
         return outcome(work, f"Task {task_id} result")
 
     async def cancel(self, task_id: str) -> str:
-        """Ends drain and run_script; other work can not be stopped half way."""
+        """Ends drain and run_script; other work cannot be stopped half way."""
         task = self._find(task_id)
         if not task.cancellable:
             raise Fault("not supported")

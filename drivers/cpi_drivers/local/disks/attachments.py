@@ -23,7 +23,7 @@ class Attachments:
                 return DiskHint(path=self._links.renew(disk))
             if disk["vm_cid"] is not None:
                 raise errors.CloudError(
-                    f"disk {disk_cid} can not be attached to VM {vm_cid}: VM {disk['vm_cid']} has it, detach it there first"
+                    f"disk {disk_cid} cannot be attached to VM {vm_cid}: VM {disk['vm_cid']} has it, detach it there first"
                 )
             return DiskHint(path=self._links.link(vm_cid, disk))
 

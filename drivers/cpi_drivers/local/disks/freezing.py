@@ -36,7 +36,7 @@ def mount_points(pids: list[int], numbers: frozenset[str]) -> list[Path]:
 def frozen(points: list[Path]) -> Iterator[None]:
     """Nothing is written to the filesystems at points while in the block; they are thawed also if this process is killed.
 
-    Raises CloudError if one can not be frozen, or if they had to be thawed before the block ended.
+    Raises CloudError if one cannot be frozen, or if they had to be thawed before the block ended.
     """
     if not points:
         yield

@@ -128,12 +128,12 @@ def _check_size(size: Any) -> None:
 def _refuse_attached(disk: Row, what: str) -> None:
     if disk["vm_cid"] is not None:
         raise errors.CloudError(
-            f"disk {disk['cid']} can not be {what} while it is attached to VM {disk['vm_cid']}: detach it first"
+            f"disk {disk['cid']} cannot be {what} while it is attached to VM {disk['vm_cid']}: detach it first"
         )
 
 
 def _refuse_smaller(disk: Row, size: MiB) -> None:
     if size < disk["size"]:
         raise errors.NotSupported(
-            f"disk {disk['cid']} has {disk['size']} MiB and can not be made smaller, {size} MiB, in place: copy its data"
+            f"disk {disk['cid']} has {disk['size']} MiB and cannot be made smaller, {size} MiB, in place: copy its data"
         )

@@ -43,7 +43,7 @@ class Links:
         """Loosen a disk, which the caller has locked. Raises CloudError, with nothing changed, while its device is in use."""
         cid, vm_cid = disk["cid"], disk["vm_cid"]
         backing, folder = BACKINGS[disk["backing"]], self._register.layout.disk(cid)
-        backing.wait_until_unused(folder, f"disk {cid} can not be taken from VM {vm_cid}, unmount it there first")
+        backing.wait_until_unused(folder, f"disk {cid} cannot be taken from VM {vm_cid}, unmount it there first")
         self._record(cid, vm_cid, "changing", "")
         self._tell_agent(vm_cid)
         backing.disconnect(folder)

@@ -30,7 +30,7 @@ def _root(root: Path, nearest: Path) -> Finding:
         return Finding("root folder", "fault", f"{nearest} is no folder: choose another root")
     if not os.access(nearest, os.W_OK | os.X_OK):
         return Finding(
-            "root folder", "fault", f"{nearest} can not be written by user id {os.geteuid()}: change its owner, or root"
+            "root folder", "fault", f"{nearest} cannot be written by user id {os.geteuid()}: change its owner, or root"
         )
     if nearest != root:
         return Finding("root folder", "good", f"{root} will be made when first needed")
@@ -68,4 +68,4 @@ def _agent(settings: LocalSettings) -> Finding:
     program = settings.agent.command[0]
     if os.access(program, os.X_OK) and Path(program).is_file():
         return Finding("agent", "good", program)
-    return Finding("agent", "fault", f"{program}, the first of agent.command, can not be run")
+    return Finding("agent", "fault", f"{program}, the first of agent.command, cannot be run")

@@ -34,7 +34,7 @@ def table(root: str) -> Table:
             return errors.CloudError(
                 f"the state of the local cloud, {root}/state.sqlite, is damaged: {error}; restore it from a backup"
             )
-        return errors.CloudError(f"the state of the local cloud, {root}/state.sqlite, can not be used: {error}")
+        return errors.CloudError(f"the state of the local cloud, {root}/state.sqlite, cannot be used: {error}")
 
     def of_text(error: BaseException) -> errors.Error:
         return errors.CloudError(
@@ -50,7 +50,7 @@ def _full(root: str, error: BaseException) -> errors.Error:
 
 
 def _forbidden(root: str, error: BaseException) -> errors.Error:
-    return errors.CpiError(f"the root folder {root} can not be written by user id {os.geteuid()}: {error}")
+    return errors.CpiError(f"the root folder {root} cannot be written by user id {os.geteuid()}: {error}")
 
 
 def _is_full(root: str) -> bool:

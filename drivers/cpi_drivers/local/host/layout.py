@@ -53,7 +53,7 @@ class Layout:
             for name in ("locks", "stemcells", "disks", "snapshots", "vms"):
                 (self.root / name).mkdir(mode=_OWNER_ONLY, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise errors.CpiError(f"the root folder can not be made: {error.filename} is no folder") from error
+            raise errors.CpiError(f"the root folder cannot be made: {error.filename} is no folder") from error
 
 
 def make_folder(path: Path) -> None:
@@ -76,4 +76,4 @@ def remove_folder(path: Path) -> None:
                 raise
         else:
             return
-    raise errors.CloudError(f"{path} can not be removed: something keeps writing into it")
+    raise errors.CloudError(f"{path} cannot be removed: something keeps writing into it")

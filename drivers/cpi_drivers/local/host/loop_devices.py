@@ -30,7 +30,7 @@ def why_not() -> str:
     try:
         return _device_missing()
     except OSError as error:
-        return f"{_CONTROL} can not be used: {error.strerror}"
+        return f"{_CONTROL} cannot be used: {error.strerror}"
 
 
 def program_path() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 _CAN_NOT: Final = frozenset({"overlay", "aufs", "nfs", "nfs4", "cifs", "9p", "virtiofs", "vfat", "zfs"})
-"""Filesystems that can not hold what an overlay changes."""
+"""Filesystems that cannot hold what an overlay changes."""
 
 
 def possible(root: Path) -> bool:

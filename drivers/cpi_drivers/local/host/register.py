@@ -172,7 +172,7 @@ class Register:
         return make()
 
     def sweep(self) -> None:
-        """Remove or undo what processes that died left unfinished; what can not be mended now is for the next to try."""
+        """Remove or undo what processes that died left unfinished; what cannot be mended now is for the next to try."""
         for row in self.state.rows(_UNFINISHED):
             try:
                 with locks.held_if_free(self.layout.lock(row["cid"])) as free:
@@ -180,7 +180,7 @@ class Register:
                         _log.info("%s was left unfinished by a process that died: it is mended", row["cid"])
                         self._mend(row["kind"], row["cid"])
             except (OSError, errors.Error) as error:
-                _log.error("%s, left unfinished by a process that died, can not be mended: %s", row["cid"], error)
+                _log.error("%s, left unfinished by a process that died, cannot be mended: %s", row["cid"], error)
 
     def _mend(self, kind: Kind | Literal["links"], cid: str) -> None:
         if kind == "links":

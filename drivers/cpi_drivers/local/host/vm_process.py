@@ -64,7 +64,7 @@ class VmProcess:
             raise errors.CloudError(f"the VM's processes did not start: {' / '.join(said[-_LINES:]) or done.returncode}")
 
     def kill(self) -> None:
-        """Returns when all are gone; none is fine. Raises CloudError if one can not be killed."""
+        """Returns when all are gone; none is fine. Raises CloudError if one cannot be killed."""
 
         def gone() -> bool:
             if not self.alive() and not self._marked():

@@ -27,7 +27,7 @@ class MadeNetworks:
     def create(self, definition: NetworkDefinition) -> CreatedNetwork:
         """As in the contract: refuses a range that overlaps with one in use."""
         if definition.type != "manual":
-            raise errors.CpiError(f"network type {definition.type!r} can not be made here: manual is the one that can")
+            raise errors.CpiError(f"network type {definition.type!r} cannot be made here: manual is the one that can")
         wanted = _wanted(definition)
         columns = {"properties": json.dumps(definition.cloud_properties)}
         with self._register.making("networks", columns, lambda database, _cid: _chosen(database, definition, wanted)) as cid:
@@ -44,7 +44,7 @@ class MadeNetworks:
             with self._register.state.transaction() as database:
                 user = database.execute("SELECT vm_cid FROM addresses WHERE network_cid = ?", (network_cid,)).fetchone()
                 if user is not None:
-                    raise errors.CloudError(f"network {network_cid} can not be deleted: VM {user['vm_cid']} is on it")
+                    raise errors.CloudError(f"network {network_cid} cannot be deleted: VM {user['vm_cid']} is on it")
                 database.execute("UPDATE networks SET state = 'deleting' WHERE cid = ?", (network_cid,))
             self._register.delete("networks", network_cid)
 

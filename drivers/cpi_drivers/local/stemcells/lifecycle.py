@@ -45,7 +45,7 @@ class Stemcells:
                 users = database.execute("SELECT cid FROM vms WHERE stemcell_cid = ?", (stemcell_cid,)).fetchall()
                 if users:
                     raise errors.CloudError(
-                        f"stemcell {stemcell_cid} can not be deleted: VM {users[0][0]} runs on it"
+                        f"stemcell {stemcell_cid} cannot be deleted: VM {users[0][0]} runs on it"
                         + (f", and {len(users) - 1} more" if len(users) > 1 else "")
                     )
                 database.execute("UPDATE stemcells SET state = 'deleting' WHERE cid = ?", (stemcell_cid,))
@@ -57,6 +57,6 @@ def _check(image: Path) -> None:
         with image.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise errors.CpiError(f"the stemcell's image {image} can not be read: {error.strerror}") from error
+        raise errors.CpiError(f"the stemcell's image {image} cannot be read: {error.strerror}") from error
     if size == 0:
         raise errors.CpiError(f"the stemcell's image {image} is empty: the local cloud has no light stemcells")

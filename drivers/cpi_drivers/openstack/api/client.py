@@ -173,7 +173,7 @@ class Client:
             return self._failed_login(error, text)
         if isinstance(error, exceptions.ConnectionError):
             if self._auth.auth_ref is None:
-                return Passing(f"Keystone can not be reached at {self._settings.keystone_url} (auth_url): {text}")
+                return Passing(f"Keystone cannot be reached at {self._settings.keystone_url} (auth_url): {text}")
             if asked.may_be_repeated or _never_sent(error):
                 return Passing(f"{asked.text}: {text}")
             return AnswerLost(f"{asked.text}: no answer came, it may have been done: {text}")
@@ -235,7 +235,7 @@ class Client:
         return str(self._auth.auth_ref.project_id) if self._auth.auth_ref is not None else None
 
     def _take_up(self, state: str | None) -> Any:
-        """What was kept of a login; what can not be understood is as if it were not there."""
+        """What was kept of a login; what cannot be understood is as if it were not there."""
         try:
             self._auth.set_auth_state(state)
             if self._auth.auth_ref is not None:

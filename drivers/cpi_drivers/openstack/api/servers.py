@@ -43,7 +43,7 @@ class Servers:
             raise errors.VMNotFound(f"the VM {vm_cid} does not exist") from error
 
     def active(self, vm_cid: str, what: str) -> Document:
-        """The server once it is ACTIVE. Raises CloudError, quoting Nova's fault, as soon as it can not become so."""
+        """The server once it is ACTIVE. Raises CloudError, quoting Nova's fault, as soon as it cannot become so."""
         return self.reached(vm_cid, what, lambda server: server["status"] == "ACTIVE" and not server.get("OS-EXT-STS:task_state"))
 
     def reached(self, vm_cid: str, what: str, done: Callable[[Document], bool]) -> Document:

@@ -12,7 +12,7 @@ from cpi.kit import private_files
 
 
 class TokenCache:
-    """The file of one set of credentials. What can not be read or written is as if it were not there."""
+    """The file of one set of credentials. What cannot be read or written is as if it were not there."""
 
     def __init__(self, folder: Path, credentials: Mapping[str, str | None]) -> None:
         self._path = private_files.named(folder, "openstack-token", json.dumps(credentials, sort_keys=True))

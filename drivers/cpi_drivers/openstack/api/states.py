@@ -1,4 +1,4 @@
-"""Waiting for OpenStack: until a state is reached, not longer than state_timeout, and not at all once it can not be reached."""
+"""Waiting for OpenStack: until a state is reached, not longer than state_timeout, and not at all once it cannot be reached."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -29,7 +29,7 @@ class Waits:
     def until(
         self, what: str, look: Callable[[], Document | Pending | None], *, first_pause: float = _FIRST_PAUSE_SECONDS
     ) -> Document:
-        """The first document that look answers; look raises if it can not come any more.
+        """The first document that look answers; look raises if it cannot come any more.
 
         Raises Overdue, which tells the state that was seen last.
         """
@@ -67,7 +67,7 @@ def _missing(look: Callable[[], Document]) -> Document | Pending:
 
 
 def failed(what: str, document: Document) -> errors.CloudError:
-    """The error for a thing that ended in a state it can not leave, with the cloud's own words if it has any."""
+    """The error for a thing that ended in a state it cannot leave, with the cloud's own words if it has any."""
     return errors.CloudError(f"{what} is in state {_state(document)}")
 
 

@@ -54,7 +54,7 @@ class Attachments:
             # The call before this one, killed or unanswered, may have begun or done it: then there is nothing left but to wait.
             volume = self._volumes.existing(disk_cid)
             if vm_cid in holders(volume) and volume["status"] != "detaching":
-                raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.said}") from error
+                raise errors.CloudError(f"the disk {disk_cid} cannot be detached from the VM {vm_cid}: {error.said}") from error
         self._waits.until(f"detach_disk: disk {disk_cid} at VM {vm_cid}", lambda: self._detached(vm_cid, disk_cid))
 
     def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:
@@ -89,7 +89,7 @@ class Attachments:
                 raise errors.CloudError(f"the disk {disk_cid} is attached to {holder_words(volume)}") from error
             if volume["status"] == "available" and (isinstance(error, Conflicting) or "status must be" in error.said):
                 return self._post(vm_cid, disk_cid)
-            raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.said}") from error
+            raise errors.CloudError(f"the disk {disk_cid} cannot be attached to the VM {vm_cid}: {error.said}") from error
 
     def _post(self, vm_cid: VmCid, disk_cid: DiskCid) -> Document:
         segment(disk_cid)

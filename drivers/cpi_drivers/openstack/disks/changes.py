@@ -66,7 +66,7 @@ class DiskChanges:
             if wished in {name, cid}:
                 return str(name)
         raise errors.NotSupported(
-            f"the disk {volume['id']} can not become of type {wished!r}: there is none; there are: {', '.join(sorted(types))}"
+            f"the disk {volume['id']} cannot become of type {wished!r}: there is none; known: {', '.join(sorted(types))}"
         )
 
     def _act(self, volume: Document, action: dict[str, Any], microversion: str | None, done: Callable[[Document], bool]) -> None:
@@ -79,7 +79,7 @@ class DiskChanges:
         except Refused as error:
             if error.is_quota:
                 raise errors.NoDiskSpace(f"{name}: disk {cid}: the project's quota: {error.said}") from error
-            raise errors.NotSupported(f"{name}: the cloud can not do this to disk {cid}: {error.said}") from error
+            raise errors.NotSupported(f"{name}: the cloud cannot do this to disk {cid}: {error.said}") from error
         now = self._volumes.reached(cid, volume["status"], name)
         if not done(now):
             raise errors.NotSupported(f"{name}: the cloud took the wish for disk {cid} and left the disk as it was")
@@ -88,7 +88,7 @@ class DiskChanges:
 def _growth(volume: Document, size: MiB) -> int:
     gib = max(1, gib_from_mib(size))
     if gib < volume["size"]:
-        raise errors.NotSupported(f"the disk {volume['id']} has {volume['size']} GiB and can not shrink to {gib} GiB")
+        raise errors.NotSupported(f"the disk {volume['id']} has {volume['size']} GiB and cannot shrink to {gib} GiB")
     if volume["status"] not in {AVAILABLE, IN_USE}:
         raise failed(f"disk {volume['id']}", volume)
     return gib

@@ -42,7 +42,7 @@ class Snapshots:
             return
         except Refused as error:
             if self._is_there(snapshot_cid):
-                raise errors.CloudError(f"the snapshot {snapshot_cid} can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the snapshot {snapshot_cid} cannot be deleted: {error.said}") from error
         self._waits.gone(f"delete_snapshot: snapshot {snapshot_cid} is still there", lambda: self._not_failed(snapshot_cid))
 
     def _make(self, disk_cid: DiskCid, wish: dict[str, object]) -> Document:

@@ -1,6 +1,6 @@
 """`cpi doctor`: what is wrong between this configuration and the cloud, without making anything.
 
-Asked through openstacksdk, which finds each service's versions by itself: what it can not reach, no client can.
+Asked through openstacksdk, which finds each service's versions by itself: what it cannot reach, no client can.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,14 +34,14 @@ def examine(client: Client, settings: OpenStackSettings) -> Iterator[Finding]:
         there = ", ".join(sorted(services)) or "none"
         yield Finding("catalogue", "fault", f"no {', '.join(missing)} among {where}: {there}; see region and endpoint_type")
         return
-    balancer = "load-balancer" if "load-balancer" in services else "no load-balancer: loadbalancer_pools can not be used"
+    balancer = "load-balancer" if "load-balancer" in services else "no load-balancer: loadbalancer_pools cannot be used"
     yield Finding("catalogue", "good", f"compute, network, image, block-storage; {balancer}")
     sdk = client.sdk()
     for subject, look in _LOOKS.items():
         try:
             yield from look(sdk, settings)
         except sdk_failures() as error:
-            yield Finding(subject, "fault", f"can not be asked: {error}")
+            yield Finding(subject, "fault", f"cannot be asked: {error}")
 
 
 def _flavors(sdk: Any, settings: OpenStackSettings) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ class SecurityGroups:
         missing = sorted(names - set(known))
         if missing:
             there = ", ".join(sorted({name for name, ids in known.items() if ids != [name]}))
-            raise errors.CloudError(f"there is no security group {', '.join(missing)}; there are: {there}")
+            raise errors.CloudError(f"there is no security group {', '.join(missing)}; known: {there}")
         several = sorted(name for name in names if len(known[name]) > 1)
         if several:
             raise errors.CloudError(f"several security groups are called {', '.join(several)}: give their ids")

@@ -26,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 def check_format(path: Path, disk_format: str) -> None:
-    """Raises CpiError for a file that can not be read or is not of the format; a tarball is none, say."""
+    """Raises CpiError for a file that cannot be read or is not of the format; a tarball is none, say."""
     try:
         with path.open("rb") as file:
             head = file.read(4)
         size = path.stat().st_size
     except OSError as error:
-        raise errors.CpiError(f"the image {path} can not be read: {error.strerror}") from error
+        raise errors.CpiError(f"the image {path} cannot be read: {error.strerror}") from error
     magic = _MAGIC.get(disk_format)
     if magic is not None and head != magic:
         raise errors.CpiError(f"the image {path} is not of the format {disk_format}: it begins with {head!r}")

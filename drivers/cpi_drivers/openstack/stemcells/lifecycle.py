@@ -57,7 +57,7 @@ class Stemcells:
         except Missing:
             return
         except Refused as error:
-            raise errors.CloudError(f"the stemcell {stemcell_cid} can not be deleted: {error.said}") from error
+            raise errors.CloudError(f"the stemcell {stemcell_cid} cannot be deleted: {error.said}") from error
         self._waits.gone(f"delete_stemcell: {stemcell_cid} is still there", lambda: self._not_deleted(stemcell_cid))
 
     def _light(self, image_id: str) -> StemcellCid:

@@ -20,13 +20,13 @@ class Flavors:
         return list(self._client.pages("compute", "/flavors/detail", "flavors"))
 
     def named(self, names: Sequence[str]) -> list[Document]:
-        """Each by its name, or its id. Raises CloudError naming all that do not exist or can not serve."""
+        """Each by its name, or its id. Raises CloudError naming all that do not exist or cannot serve."""
         flavors = self.all()
         known = {key: flavor for flavor in flavors for key in (flavor["id"], flavor["name"])}
         missing = [name for name in names if name not in known]
         if missing:
             there = ", ".join(sorted(flavor["name"] for flavor in flavors))
-            raise errors.CloudError(f"there is no flavour {', '.join(missing)}; there are: {there or 'none'}")
+            raise errors.CloudError(f"there is no flavour {', '.join(missing)}; known: {there or 'none'}")
         found = [known[name] for name in names]
         for flavor in found:
             _refuse_cramped(flavor)

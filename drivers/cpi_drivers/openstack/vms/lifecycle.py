@@ -106,7 +106,7 @@ class Vms:
         except Missing:
             return
         except Refused as error:
-            raise errors.CloudError(f"the VM {vm_cid} can not be deleted: {error.said}") from error
+            raise errors.CloudError(f"the VM {vm_cid} cannot be deleted: {error.said}") from error
         self.servers.gone(vm_cid)
 
     def _leftovers(self, vm_cid: VmCid) -> list[Document]:

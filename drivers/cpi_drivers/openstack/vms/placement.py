@@ -29,6 +29,6 @@ def _agreed(wished: Iterable[tuple[str, str]]) -> str | None:
     if len({zone for _, zone in found}) > 1:
         said = ", ".join(f"{who} says {zone}" for who, zone in found)
         raise errors.CloudError(
-            f"the VM can not lie in several availability zones: {said} (or set ignore_server_availability_zone)"
+            f"the VM cannot lie in several availability zones: {said} (or set ignore_server_availability_zone)"
         )
     return found[0][1] if found else None

@@ -114,7 +114,7 @@ class Inventory:
         found = next((one for one in present if one.get("name") == name), None)
         if found is None:
             known = ", ".join(sorted(str(one.get("name")) for one in present)) or "none"
-            raise errors.CloudError(f"the vDC {vdc.get('name')} has no {kind} {name!r}; there are: {known}")
+            raise errors.CloudError(f"the vDC {vdc.get('name')} has no {kind} {name!r}; known: {known}")
         return found
 
     def _only(self, query: str, kind: str, name: str) -> Record:

@@ -44,7 +44,7 @@ class Attachments:
             self._client.run(f"{vm}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, idempotent=True)
         except Refused as error:
             self._explain_detached(vm_cid, disk_cid, path)
-            raise errors.CloudError(f"the disk {disk_cid} can not be detached from the VM {vm_cid}: {error.message}") from error
+            raise errors.CloudError(f"the disk {disk_cid} cannot be detached from the VM {vm_cid}: {error.message}") from error
 
     def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:
         """The disks that outlive the VM."""
@@ -63,7 +63,7 @@ class Attachments:
             holder = self._inventory.holder(disk)
             if holder is not None:
                 raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {_named(holder)}") from error
-            raise errors.CloudError(f"the disk {disk_cid} can not be attached to the VM {vm_cid}: {error.message}") from error
+            raise errors.CloudError(f"the disk {disk_cid} cannot be attached to the VM {vm_cid}: {error.message}") from error
 
     def _connected(self, vm: Element, path: str, what: str) -> Element:
         """The VM once the disk is attached at a unit that is its alone: the guest looks by units, whatever the bus."""

@@ -44,7 +44,7 @@ class DiskChanges:
     def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Element:
         disk = self._inventory.existing_disk(disk_cid)
         if size < _size(disk):
-            raise errors.NotSupported(f"the disk {disk_cid} has {_size(disk)} MiB and can not shrink to {size} MiB")
+            raise errors.NotSupported(f"the disk {disk_cid} has {_size(disk)} MiB and cannot shrink to {size} MiB")
         holder = self._inventory.holder(disk)
         if holder is not None:
             raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}: detach it to {wish} it")
@@ -68,7 +68,7 @@ class DiskChanges:
         except (Failed, Missing):
             raise
         except Refused as error:
-            raise errors.NotSupported(f"{what}: the cloud can not do this: {error.message}") from error
+            raise errors.NotSupported(f"{what}: the cloud cannot do this: {error.message}") from error
 
 
 def _size(disk: Element) -> MiB:

@@ -60,7 +60,7 @@ class Disks:
                 return
             holder = self._inventory.holder(disk)
             why = f"it is attached to the VM {holder.get('name')}: detach it" if holder is not None else error.message
-            raise errors.CloudError(f"the disk {disk_cid} can not be deleted: {why}") from error
+            raise errors.CloudError(f"the disk {disk_cid} cannot be deleted: {why}") from error
 
     def has(self, disk_cid: DiskCid) -> bool:
         """False for what is gone."""

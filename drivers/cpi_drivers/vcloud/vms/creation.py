@@ -205,7 +205,7 @@ class VmCreation:
         found = next((one for one in present if one.get("name") == name), None)
         if found is None:
             known = ", ".join(sorted(str(one.get("name")) for one in present)) or "none"
-            raise errors.CloudError(f"{key}: the vDC has no policy {name!r}; there are: {known}")
+            raise errors.CloudError(f"{key}: the vDC has no policy {name!r}; known: {known}")
         return found
 
     def _size(self, wish: Wish, vm: Element) -> tuple[str, str]:

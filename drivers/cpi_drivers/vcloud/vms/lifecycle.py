@@ -114,7 +114,7 @@ class Vms:
         except Missing:
             return
         except Refused as error:
-            raise errors.CloudError(f"{what}: it can not be deleted: {error.message}") from error
+            raise errors.CloudError(f"{what}: it cannot be deleted: {error.message}") from error
 
     def _undeploy(self, target: Element, what: str) -> None:
         href = str(target.get("href"))

@@ -220,7 +220,7 @@ class Client:
     def upload(
         self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str], thumbprint: str | None = None
     ) -> tuple[int, bytes]:
-        """A stream to where a lease says: a host, often, by the thumbprint that the lease tells. It can not be repeated."""
+        """A stream to where a lease says: a host, often, by the thumbprint that the lease tells. It cannot be repeated."""
         where = self.where
         if url.hostname != where.host:
             where = connection.Address(str(url.hostname), url.port or 443, secure=True)

@@ -40,7 +40,7 @@ def address(host: str, setting: str) -> Address:
 
 
 def trust(ca_cert: str | None, setting: str, *, verify: bool) -> ssl.SSLContext:
-    """Also in the certificates of a setting. Raises CpiError, which names it, for what can not be read."""
+    """Also in the certificates of a setting. Raises CpiError, which names it, for what cannot be read."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False

@@ -55,7 +55,7 @@ class Site:
         return self._reference
 
     def refuse_missing(self) -> None:
-        """Before anything is said to be gone: who can not see the datacenter sees nothing in it. Raises CloudError."""
+        """Before anything is said to be gone: who cannot see the datacenter sees nothing in it. Raises CloudError."""
         _ = self.reference
 
     def is_in(self, found: Iterable[Reference]) -> None:

@@ -53,7 +53,7 @@ class Sites:
         raise errors.CloudError(f"the configuration has no datacenter {name!r}, it has: {known}")
 
     def vm(self, cid: str) -> tuple[Site, Reference] | None:
-        """Where a VM is; None if it is nowhere. Raises CloudError where that can not be known."""
+        """Where a VM is; None if it is nowhere. Raises CloudError where that cannot be known."""
         for site in self._sites:
             found = site.vm(cid)
             if found is not None:

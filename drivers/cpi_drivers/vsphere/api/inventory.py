@@ -138,7 +138,7 @@ class Inventory(msgspec.Struct, frozen=True):
         wished = [net for net in self.nets if net.name == name] or self._at(name)
         if not wished:
             known = ", ".join(sorted({net.name for net in self.nets}))
-            raise errors.NetworkNotFound(f"there is no network {name!r}; there are: {known}")
+            raise errors.NetworkNotFound(f"there is no network {name!r}; known: {known}")
         standard = [net for net in wished if net.switch is None and net.opaque is None]
         first, *others = standard or wished
         segments = {net.logical_switch or (net.opaque and net.opaque[0]) for net in wished}

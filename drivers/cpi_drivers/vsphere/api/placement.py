@@ -50,7 +50,7 @@ def places(inventory: Inventory, wished: Mapping[str, ClusterOptions], choice: C
     for name, options in wished.items():
         cluster = inventory.cluster(name)
         if cluster is None:
-            reasons.append(f"there is no cluster {name!r}; there are: {', '.join(sorted(inventory.clusters))}")
+            reasons.append(f"there is no cluster {name!r}; known: {', '.join(sorted(inventory.clusters))}")
             continue
         fitting, reason = _in(cluster, options, choice.of(inventory.stores), need, choice)
         found += [(_score(place, need), place) for place in fitting]
@@ -66,7 +66,7 @@ def _in(
 ) -> tuple[list[Place], str]:
     pool = paths.meant(options.resource_pool, cluster.pools, "resource pools") if options.resource_pool else cluster.pool
     if pool is None:
-        return [], f"no resource pool {options.resource_pool!r}; there are: {', '.join(sorted(cluster.pools))}"
+        return [], f"no resource pool {options.resource_pool!r}; known: {', '.join(sorted(cluster.pools))}"
     missing = [net.name for net in need.nets if net.on(cluster).reference not in cluster.networks]
     if missing:
         return [], f"the networks {', '.join(missing)} do not reach it"
@@ -84,7 +84,7 @@ def _hosts(cluster: Cluster, options: ClusterOptions, need: Need) -> tuple[list[
     """Those that can take it, or why there are none."""
     group = options.hosts.name if options.hosts else None
     if group is not None and group not in cluster.host_groups:
-        return [], f"no host group {group!r}; there are: {', '.join(sorted(cluster.host_groups)) or 'none'}"
+        return [], f"no host group {group!r}; known: {', '.join(sorted(cluster.host_groups)) or 'none'}"
     among = [host for host in cluster.hosts if group is None or host.reference in cluster.host_groups[group]]
     roomy = [host for host in among if host.free_mib >= need.ram + _SPARE_MEMORY]
     if not roomy:

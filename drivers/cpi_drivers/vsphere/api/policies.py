@@ -16,7 +16,7 @@ def find(client: Client, name: str) -> str:
     wanted = next((profile.profileId.uniqueId for profile in found if profile.name == name), None)
     if wanted is None:
         known = ", ".join(sorted(str(profile.name) for profile in found))
-        raise errors.CloudError(f"there is no storage policy {name!r}; there are: {known}")
+        raise errors.CloudError(f"there is no storage policy {name!r}; known: {known}")
     return str(wanted)
 
 

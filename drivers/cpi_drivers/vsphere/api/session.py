@@ -15,7 +15,7 @@ _FORM: Final = "2"
 
 
 class SessionCache:
-    """The file of one vCenter and user. What can not be read or written is as if it were not there."""
+    """The file of one vCenter and user. What cannot be read or written is as if it were not there."""
 
     def __init__(self, folder: Path, credentials: Sequence[str]) -> None:
         self._path = private_files.named(folder, "vsphere-session", _FORM, *credentials)

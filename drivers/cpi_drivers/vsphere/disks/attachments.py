@@ -231,7 +231,7 @@ def _datastore(path: str) -> str:
 
 def _told(disk_cid: str, error: Refused) -> errors.CloudError:
     if error.fault == "FileLocked":
-        return errors.CloudError(f"the disk {disk_cid} can not be attached, a VM has it: {error.said}")
+        return errors.CloudError(f"the disk {disk_cid} cannot be attached, a VM has it: {error.said}")
     if error.fault in {"FileNotFound", "NotFound"}:
         return errors.DiskNotFound(f"the disk {disk_cid} does not exist: {error.said}")
-    return errors.CloudError(f"the disk {disk_cid} can not be attached: {error.message}")
+    return errors.CloudError(f"the disk {disk_cid} cannot be attached: {error.message}")

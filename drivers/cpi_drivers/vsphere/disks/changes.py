@@ -42,12 +42,12 @@ class DiskChanges:
         vmdks, vmdk = self._disks.existing(disk_cid)
         record = vmdks.refuse_attached(vmdk, "update it")
         if wish.fcd:
-            raise errors.NotSupported(f"the disk {disk_cid} can not become a First Class Disk here: copy the data to a new disk")
+            raise errors.NotSupported(f"the disk {disk_cid} cannot become a First Class Disk here: copy the data to a new disk")
         kind = wish.type or vmdks.site.vcenter.default_disk_type
         present = record.kind or ("thin" if vmdk.is_thin else "preallocated")
         if kind == "thin" and present != "thin":
             raise errors.NotSupported(
-                f"the disk {disk_cid} is {present} and can not become thin in place: copy the data to a new disk"
+                f"the disk {disk_cid} is {present} and cannot become thin in place: copy the data to a new disk"
             )
         _refuse_shrinking(vmdk, size)
         policy = policies.find(vmdks.site.client, wish.storage_policy.name) if wish.storage_policy else None
@@ -73,12 +73,12 @@ class DiskChanges:
             return
         if not vmdk.is_thin and vmdk.store.free < wanted - vmdk.size:
             raise errors.NoDiskSpace(
-                f"the disk {vmdk.name} can not grow to {size} MiB: {vmdk.store.name} has {vmdk.store.free >> 20} MiB"
+                f"the disk {vmdk.name} cannot grow to {size} MiB: {vmdk.store.name} has {vmdk.store.free >> 20} MiB"
             )
         try:
             vmdks.grow(vmdk, size)
         except Refused as error:
-            raise errors.NotSupported(f"the disk {vmdk.name} can not grow here: {error.message}") from error
+            raise errors.NotSupported(f"the disk {vmdk.name} cannot grow here: {error.message}") from error
 
     def _convert(self, vmdks: Vmdks, vmdk: Vmdk, present: str, kind: str) -> None:
         if present == "thin":
@@ -91,4 +91,4 @@ def _refuse_shrinking(vmdk: Vmdk, size: MiB) -> None:
     if not vmdk.size:
         raise errors.NotSupported(f"the vCenter does not tell how large the disk {vmdk.name} is")
     if bytes_from_mib(size) < vmdk.size:
-        raise errors.NotSupported(f"the disk {vmdk.name} has {vmdk.mib} MiB and can not shrink to {size} MiB")
+        raise errors.NotSupported(f"the disk {vmdk.name} has {vmdk.mib} MiB and cannot shrink to {size} MiB")

@@ -74,7 +74,7 @@ class Fcds:
     def find(self, identity: str, near: Sequence[Store] | None = None) -> Fcd | None:
         """Asked of the datastores of the configuration first, then of the others of near, or of the datacenter.
 
-        Raises CloudError if it is found nowhere, and a datastore that it may be on can not be reached.
+        Raises CloudError if it is found nowhere, and a datastore that it may be on cannot be reached.
         """
         known = datastores.all_of(self._client, self.site.reference) if near is None else near
         likely = [store for store in known if self.site.disk_stores.fits(store)]
@@ -87,7 +87,7 @@ class Fcds:
         away = [store.name for store in likely if not store.reachable]
         if away:
             cid = naming.fcd_cid(identity)
-            raise errors.CloudError(f"it can not be known whether {cid} exists: no host reaches the datastore {', '.join(away)}")
+            raise errors.CloudError(f"it cannot be known whether {cid} exists: no host reaches the datastore {', '.join(away)}")
         return None
 
     def _at(self, store: Store, identity: str, *, is_likely: bool) -> Fcd | None:
@@ -161,7 +161,7 @@ class Fcds:
         """To another datastore. Raises NoDiskSpace before anything is touched."""
         if store.free < fcd.size:
             raise errors.NoDiskSpace(
-                f"the disk {naming.fcd_cid(fcd.id)} can not move to {store.name}: "
+                f"the disk {naming.fcd_cid(fcd.id)} cannot move to {store.name}: "
                 f"it has {fcd.mib} MiB, there are {store.free >> 20} MiB"
             )
         backing = vim.vslm.CreateSpec.DiskFileBackingSpec(datastore=store.reference)

@@ -102,7 +102,7 @@ class FirstClass:
         fcds.refuse_attached(fcd, "update it")
         vcenter = fcds.site.vcenter
         if wish.fcd is False:
-            raise errors.NotSupported(f"the disk {disk_cid} can not become a plain VMDK in place: copy the data to a new disk")
+            raise errors.NotSupported(f"the disk {disk_cid} cannot become a plain VMDK in place: copy the data to a new disk")
         kind = wish.type or vcenter.default_disk_type
         _refuse_shrinking(fcd, size)
         _refuse_type(fcd, kind)
@@ -130,12 +130,12 @@ class FirstClass:
         if fcd.kind != "thin" and fcd.store.free < missing:
             free = fcd.store.free >> 20
             raise errors.NoDiskSpace(
-                f"the disk {naming.fcd_cid(fcd.id)} can not grow to {size} MiB: {fcd.store.name} has {free} MiB"
+                f"the disk {naming.fcd_cid(fcd.id)} cannot grow to {size} MiB: {fcd.store.name} has {free} MiB"
             )
         try:
             fcds.grow(fcd, size)
         except Refused as error:
-            told = f"the disk {naming.fcd_cid(fcd.id)} can not grow here (one with snapshots never can): {error.message}"
+            told = f"the disk {naming.fcd_cid(fcd.id)} cannot grow here (one with snapshots never can): {error.message}"
             raise errors.NotSupported(told) from error
 
     # ------------------------------------------------------------------ snapshots
@@ -181,12 +181,12 @@ def describe(fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> 
 
 def _refuse_shrinking(fcd: Fcd, size: MiB) -> None:
     if bytes_from_mib(size) < fcd.size:
-        raise errors.NotSupported(f"the disk {naming.fcd_cid(fcd.id)} has {fcd.mib} MiB and can not shrink to {size} MiB")
+        raise errors.NotSupported(f"the disk {naming.fcd_cid(fcd.id)} has {fcd.mib} MiB and cannot shrink to {size} MiB")
 
 
 def _refuse_type(fcd: Fcd, kind: str) -> None:
     """Of the ways from one type to another the vCenter has but one for First Class Disks: thin to thick."""
     if (kind == "thin" and fcd.kind != "thin") or (kind == "eagerZeroedThick" and fcd.kind == "preallocated"):
         raise errors.NotSupported(
-            f"the disk {naming.fcd_cid(fcd.id)} is {fcd.kind} and can not become {kind} in place: copy the data to a new disk"
+            f"the disk {naming.fcd_cid(fcd.id)} is {fcd.kind} and cannot become {kind} in place: copy the data to a new disk"
         )

@@ -1,6 +1,6 @@
 """What is known of a disk beside its VMDK: a small file of its name keeps who has it, and its metadata.
 
-vSphere keeps no metadata for a VMDK, and can not tell which VM holds one without looking at every VM.
+vSphere keeps no metadata for a VMDK, and cannot tell which VM holds one without looking at every VM.
 """
 
 import json

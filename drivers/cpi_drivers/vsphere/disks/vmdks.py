@@ -55,7 +55,7 @@ class Vmdks:
     def find(self, cid: str, stores: Sequence[Store] | None = None) -> Vmdk | None:
         """Looked for where its CID and the configuration say, then on every other datastore of stores, or of the datacenter.
 
-        Raises CloudError if it is found nowhere, and a datastore that it may be on can not be reached.
+        Raises CloudError if it is found nowhere, and a datastore that it may be on cannot be reached.
         """
         name = naming.disk_name(cid)
         if not name.is_possible:
@@ -68,7 +68,7 @@ class Vmdks:
             return self.find(cid)
         away = [store.name for store in likely if not store.reachable]
         if found is None and away:
-            raise errors.CloudError(f"it can not be known whether {cid} exists: no host reaches the datastore {', '.join(away)}")
+            raise errors.CloudError(f"it cannot be known whether {cid} exists: no host reaches the datastore {', '.join(away)}")
         return found
 
     def find_named(self, name: str) -> Vmdk | None:
@@ -199,7 +199,7 @@ class Vmdks:
             self._manage("DeleteVirtualDisk_Task", f"removing {vmdk.path}", ("FileNotFound",), **arguments)
         except Refused as error:
             if error.fault == "FileLocked":
-                raise errors.CloudError(f"the disk {vmdk.name} is in use by a VM and can not be deleted: {error.said}") from error
+                raise errors.CloudError(f"the disk {vmdk.name} is in use by a VM and cannot be deleted: {error.said}") from error
             if error.fault != "FileNotFound":
                 raise
         self.files.remove(f"[{vmdk.store.name}] {records.path_of(self.folder, vmdk.name)}")
@@ -219,7 +219,7 @@ class Vmdks:
         """To another datastore, with its record. Raises NoDiskSpace before anything is touched."""
         if store.free < vmdk.size:
             raise errors.NoDiskSpace(
-                f"the disk {vmdk.name} can not move to {store.name}: it has {vmdk.mib} MiB, there are {store.free >> 20} MiB"
+                f"the disk {vmdk.name} cannot move to {store.name}: it has {vmdk.mib} MiB, there are {store.free >> 20} MiB"
             )
         self.files.make_folder(f"[{store.name}] {self.folder}")
         moved = msgspec.structs.replace(vmdk, store=store, path=self.whole(store, vmdk.name))

@@ -44,7 +44,7 @@ def _privileges(site: Site) -> Iterator[Finding]:
         arguments = {"entity": [site.reference], "sessionId": key, "privId": names}
         answer = site.client.call(manager, "HasPrivilegeOnEntities", idempotent=True, **arguments)
     except errors.CloudError as error:
-        yield Finding("privileges", "warning", f"can not be asked: {error.message}")
+        yield Finding("privileges", "warning", f"cannot be asked: {error.message}")
         return
     held = {one.privId for entity in answer for one in entity.privAvailability if one.isGranted}
     missing = [f"{name} ({NEEDED[name]})" for name in NEEDED if name not in held]
@@ -75,12 +75,12 @@ def _clusters(site: Site, seen: Inventory) -> Iterator[Finding]:
     for name, options in clusters_by_name(site.datacenter.clusters).items():
         cluster = seen.cluster(name)
         if cluster is None:
-            yield Finding("clusters", "fault", f"there is no {name}; there are: {_some(sorted(seen.clusters))}")
+            yield Finding("clusters", "fault", f"there is no {name}; known: {_some(sorted(seen.clusters))}")
         elif not cluster.hosts:
             yield Finding("clusters", "fault", f"{name} has no host that is connected and not in maintenance")
         elif options.resource_pool and paths.meant(options.resource_pool, cluster.pools, "resource pools") is None:
             known = _some(sorted(cluster.pools))
-            yield Finding("clusters", "fault", f"{name} has no resource pool {options.resource_pool!r}; there are: {known}")
+            yield Finding("clusters", "fault", f"{name} has no resource pool {options.resource_pool!r}; known: {known}")
         else:
             memory = sum(host.free_mib for host in cluster.hosts)
             drs = "DRS places VMs" if cluster.places_itself else "no DRS: the emptiest host is taken"
@@ -92,7 +92,7 @@ def _stores(subject: str, choice: Choice, stores: Sequence[Store]) -> Finding:
     usable = [store for store in meant if store.usable]
     if not usable:
         known = _some([store.name for store in stores])
-        return Finding(subject, "fault", f"none whose {choice} can be used; there are: {known}")
+        return Finding(subject, "fault", f"none whose {choice} can be used; known: {known}")
     rooms = _some([f"{store.name} has {store.free >> 30} GiB free" for store in usable])
     scarce = all(store.free < _SCARCE for store in usable)
     away = [store.name for store in meant if not store.usable]

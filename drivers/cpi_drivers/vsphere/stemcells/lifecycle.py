@@ -41,7 +41,7 @@ class Stemcells:
         with ovf_image.opened(image_path) as image, Undo() as undo:
             for client in self._sites.clients:
                 site = next(site for site in self._sites if site.client is client)
-                undo.push(f"stemcell {name}", lambda site=site: self._remove(site, name))  # type: ignore[misc]  # mypy can not infer a lambda with a default
+                undo.push(f"stemcell {name}", lambda site=site: self._remove(site, name))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
                 self._import(site, image, name, tags)
         return StemcellCid(name)
 

@@ -90,7 +90,7 @@ class Vms:
         except Refused as error:
             if error.fault not in _NO_TOOLS:
                 raise
-            _log.info("the guest of %s can not be asked to reboot (%s): it is reset", vm_cid, error.fault)
+            _log.info("the guest of %s cannot be asked to reboot (%s): it is reset", vm_cid, error.fault)
             site.client.done(vm, "ResetVM_Task", f"resetting the VM {vm_cid}")
 
     def set_metadata(self, vm_cid: VmCid, metadata: Metadata) -> None:

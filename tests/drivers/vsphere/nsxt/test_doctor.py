@@ -31,7 +31,7 @@ def test_a_wrong_password_is_a_fault(nsx: NsxLab, config: Callable[..., dict[str
 
 
 def test_what_a_vm_type_names_is_looked_for(nsx: NsxLab, cloud: Cloud) -> None:
-    """Groups, pools, and what can not be read."""
+    """Groups, pools, and what cannot be read."""
     assert isinstance(cloud, ExaminesVmTypes)
     good = {one.subject: (one.verdict, one.detail) for one in cloud.examine_vm_type({"nsxt": ALL}, [])}
     assert good["nsxt groups"] == (

@@ -197,7 +197,7 @@ def test_an_nsx_that_stays_busy_is_given_up_and_nothing_is_left(
 def test_an_nsx_that_goes_away_keeps_no_vm(
     nsx: NsxLab, helper: Helper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the VM is in and can not leave is told in the log; the VM itself is removed, and no repeat is promised."""
+    """What the VM is in and cannot leave is told in the log; the VM itself is removed, and no repeat is promised."""
     monkeypatch.setattr("cpi_drivers.vsphere.api.retries.SECONDS", 0.5)
     before = helper.vcenter.census()
     nsx.proxy.inject(Rule("*", effects.answer(503, b""), skip=5))
@@ -228,6 +228,6 @@ def test_an_nsx_that_is_not_there_is_not_reached(nsx: NsxLab, helper: Helper, tm
     """And nothing is made in the vCenter."""
     manager = client(nsx, tmp_path)
     manager.url, manager._http.base_url = "http://127.0.0.1:9", "http://127.0.0.1:9"
-    with pytest.raises(NotReached, match=r"127\.0\.0\.1:9 can not be reached"):
+    with pytest.raises(NotReached, match=r"127\.0\.0\.1:9 cannot be reached"):
         manager.get(_GROUP)
     manager.close()

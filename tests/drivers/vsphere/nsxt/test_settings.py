@@ -29,7 +29,7 @@ def _connect(nsxt: Any, folder: Path) -> None:
         ({"password": None}, "username and password: are missing"),
         ({"auth_certificate": "x"}, "auth_certificate and auth_private_key: expected both"),
         ({"default_vif_type": "CHILD"}, "default_vif_type"),
-        ({"user": "u"}, "is 'username' meant"),
+        ({"user": "u"}, "did you mean 'username'"),
         ({"host": "ftp://nsx"}, "nsxt.host: expected a name"),
         ({"host": "nsx:none"}, "is no address"),
         ({"ca_cert": "none"}, "nsxt.ca_cert: is no certificate"),

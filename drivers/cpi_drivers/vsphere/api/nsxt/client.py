@@ -154,7 +154,7 @@ class Nsx:
         try:
             answer = self._http.request(method, target, content=content, headers=dict(headers))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotReached(f"{asked}: {self.url} can not be reached: {_told(error)}") from error
+            raise NotReached(f"{asked}: {self.url} cannot be reached: {_told(error)}") from error
         except httpx.HTTPError as error:
             raise AnswerLost(f"{asked}: no answer from {self.url}: {_told(error)}") from error
         check(asked, answer.status_code, answer.headers, answer.content)

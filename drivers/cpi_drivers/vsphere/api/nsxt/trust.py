@@ -9,7 +9,7 @@ from cpi_drivers.vsphere.nsxt_settings import Nsxt
 
 
 def context(settings: Nsxt) -> ssl.SSLContext:
-    """Raises CpiError for certificates and keys that can not be read."""
+    """Raises CpiError for certificates and keys that cannot be read."""
     made = connection.trust(settings.ca_cert, "nsxt.ca_cert", verify=settings.ssl_verify_peer)
     if settings.auth_certificate is not None and settings.auth_private_key is not None:
         _show(made, settings.auth_certificate, settings.auth_private_key.reveal())
