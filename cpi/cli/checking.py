@@ -91,7 +91,7 @@ def _settled(one: "Found", plan: "Watchfile", runner: "Runner", clouds: "Clouds"
             raise errors.CloudError(one.in_hand)
         if resolution in {Resolution.RECREATE_VM, Resolution.RECREATE_VM_WITHOUT_WAIT}:
             wait = resolution is Resolution.RECREATE_VM
-            done = f"the VM is now {recreate(plan, one.instance, runner, ask=True, wait=wait).vm} now"
+            done = f"the VM is now {recreate(plan, one.instance, runner, ask=True, wait=wait).vm}"
         else:
             present = _present(plan, runner, clouds)[one.instance]
             done = resolve(one, resolution, _now(instance, runner, clouds), present, clouds.cloud(instance.config))

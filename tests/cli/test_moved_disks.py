@@ -142,7 +142,7 @@ def test_what_still_says_the_old_disk_and_what_cannot_be_read_is_named(deploymen
     assert page.read_text().count(one.disk_cid) >= 1
     shown = cpi("migrations", "show", report["fleet_id"])
     assert "1 moved, 0 failed, 0 not started" in shown.stdout
-    stale = f"{file} (db/0) still names {old}, which a move has replaced: write {one.disk_cid} there\n"
+    stale = f"{file} (db/0) still names {old}, which a move has replaced; change it to {one.disk_cid}\n"
     _break_a_record(deployment)
     broken = "left out: the record broken cannot be read: "
     told = cpi("check", file)

@@ -17,8 +17,8 @@ _OURS = f"newest-{sys.version_info[0]}.{sys.version_info[1]}"
 _OTHERS = tuple(name for name in _NEWEST if name != _OURS)  # on ours the rest of the tests proves it
 _IMPORT_ALL = """
 import importlib, pkgutil, sys
-import cpi, drivers
-found = [module.name for room in (cpi, drivers) for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+import cpi, cpi_drivers
+found = [module.name for room in (cpi, cpi_drivers) for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
 modules = [importlib.import_module(name) for name in found if not name.endswith("__main__")]
 assert len(modules) > 400, len(modules)
 places = {module.__file__ for module in modules if not module.__file__.startswith(sys.prefix)}

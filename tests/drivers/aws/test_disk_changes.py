@@ -12,6 +12,7 @@ from cpi.contract.units import MiB
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.aws.conftest import Helper
 
 _GIB = MiB(1024)
@@ -171,8 +172,9 @@ def test_a_copy_that_was_begun_is_finished_if_the_disk_was_left_alone(aws: Lab, 
     assert "CreateSnapshot" not in aws.proxy.counts()
 
 
-def test_a_disk_that_ebs_gives_up_is_told_with_its_likely_cause(aws: Lab, cloud: Cloud) -> None:
+def test_a_disk_that_ebs_gives_up_is_told_with_its_likely_cause(aws: Lab, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong key makes a disk vanish while it is being made."""
+    SimulatedTime().rule(monkeypatch)
     seen: list[Request] = []
 
     def vanishing(request: Request) -> Answer | None:

@@ -44,7 +44,7 @@ def test_which_call_goes_by_the_proxy(no_proxy: str, url: str, *, used: bool) ->
 
 def test_a_proxy_that_is_none_is_a_fault_of_the_configuration() -> None:
     """It is named."""
-    with pytest.raises(errors.CpiError, match=r"cloud\.properties\.google\.env: https_proxy is no proxy"):
+    with pytest.raises(errors.CpiError, match=r"cloud\.properties\.google\.env: https_proxy is not a valid proxy"):
         _read(https_proxy="gopher://proxy.example")
 
 

@@ -62,7 +62,10 @@ def test_a_light_stemcell_that_is_not_there_is_named(cloud: Cloud, wished: str) 
         ({"a.ovf": b"<x/>", "b.ovf": b"<x/>"}, "2 OVF files"),
         ({"a.ovf": b"no XML"}, "its OVF cannot be read"),
         ({"a.ovf": b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}, "its OVF declares a document type or entities"),
-        ({"a.ovf": b'<x><References><File href="gone.vmdk"/></References></x>'}, "names gone.vmdk, which is not in it"),
+        (
+            {"a.ovf": b'<x><References><File href="gone.vmdk"/></References></x>'},
+            "refers to gone.vmdk, which is not in",
+        ),
     ],
 )
 def test_an_image_that_is_none_is_told_before_anything_is_asked(
