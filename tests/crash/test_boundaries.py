@@ -18,7 +18,7 @@ _CHAOS = int(os.environ.get("CHAOS", "0"))
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("when", ["between", "after"])
+@pytest.mark.parametrize("when", ["between", pytest.param("after", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("strategy", _ALL, ids=lambda strategy: strategy.value)
 def test_a_move_gets_to_its_end_though_every_part_kills_its_process(
     scenario: CrashScenario, strategy: Strategy, when: str
