@@ -140,7 +140,7 @@ def _same_cloud(path: str, cloud: Any, orphan: Orphan) -> bool:
     try:
         return bool(configuration.read_document(path).get("cloud") == cloud)
     except errors.CpiError as error:
-        screen.err().print(f"not shown: {orphan.disk_cid}, whose cloud cannot be told: {error.message}", soft_wrap=True)
+        screen.err().print(f"not shown: {orphan.disk_cid}, whose cloud is unknown: {error.message}", soft_wrap=True)
         return False
 
 

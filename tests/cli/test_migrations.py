@@ -49,7 +49,7 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cold_cpi: Command, config:
     assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, vm.disk_cid)
     elsewhere = config.rename(config.with_name("elsewhere.json"))
     unknown = cold_cpi("orphans", "--config", elsewhere, "--older-than", "0h", "--json")
-    assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud cannot be told" in unknown.stderr) == ([], True)
+    assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud is unknown" in unknown.stderr) == ([], True)
     elsewhere.rename(config)
     assert cold_cpi(*orphans, "--delete", "--yes").returncode == 0
     assert vm.disks() == {vm.disk_cid}
