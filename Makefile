@@ -68,3 +68,4 @@ ready-to-test:
 	@$(BIN)/python -m fixtures.clouds.openstack prepare
 	@$(BIN)/python -m fixtures.installed
 	@$(BIN)/python -m fixtures.release
+	@$(BIN)/python -m fixtures.qemu

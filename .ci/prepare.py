@@ -69,6 +69,8 @@ PROGRAMS = {
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),
         "go": ("golang-go", VCENTER),
+        "qemu-system-x86_64": ("qemu-system-x86", "tests in QEMU guests"),
+        "sfdisk": ("fdisk", "tests in QEMU guests"),
         "pgrep": ("procps", "tests of shells in guests"),
         "chromium": ("chromium", "tests of pages in a browser"),
         "git": ("git", "tests of the project's own files"),
