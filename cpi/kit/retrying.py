@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import tenacity
 
+from cpi.kit import deadline
+
 T = TypeVar("T")
 
 
@@ -21,11 +23,12 @@ def repeated(
 ) -> T:
     """The answer of call, which is made up to attempts times, and until the deadline if there is one, while it raises on.
 
+    It is not made again once the deadline of the whole call (cpi.kit.deadline) has passed, or would have after the pause.
     Between two attempts it pauses, twice as long each time and jittered, and at least as long as the failure asks for by
     at_least (a Retry-After). Raises what the last attempt raised; anything
     that is not in on, or is in unless, at once.
     """
-    stop = tenacity.stop_after_attempt(attempts)
+    stop = tenacity.stop_any(tenacity.stop_after_attempt(attempts), _TooLate())
     pause = tenacity.wait_random_exponential(multiplier=first_pause_seconds, max=longest_pause_seconds)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, on) and not isinstance(error, unless)),
@@ -34,6 +37,14 @@ def repeated(
         reraise=True,
     )
     return retrying(call)
+
+
+class _TooLate(tenacity.stop.stop_base):
+    """The whole call would be over before the next attempt."""
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        of_call = deadline.current()
+        return of_call is not None and state.upcoming_sleep >= of_call.left
 
 
 def _asked(state: tenacity.RetryCallState, at_least: Callable[[BaseException], float]) -> float:

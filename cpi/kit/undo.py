@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from cpi.kit import deadline
 from cpi.kit.redaction import scrubbed
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ class Undo:
         """Remove everything remembered, last first."""
         outer, _this_thread.undoing = under_way(), True
         try:
-            while self._steps:
-                self._remove(*self._steps.pop())
+            with deadline.time_to_undo():
+                while self._steps:
+                    self._remove(*self._steps.pop())
         finally:
             _this_thread.undoing = outer
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from cpi.contract import errors
+from cpi.kit import deadline
 
 T = TypeVar("T")
 
@@ -35,7 +36,8 @@ def wait_until(
     """The first answer of probe that is neither None nor False.
 
     Asks at once, then ever less often: each pause is a share (a quarter) of what was waited, between the two bounds, so
-    that a wait overshoots by no more than that share. Raises Overdue, naming what, when deadline_seconds have passed.
+    that a wait overshoots by no more than that share. Raises Overdue, naming what, when deadline_seconds have passed, or
+    the deadline of the whole call has.
     """
     began = clock()
     while True:
@@ -45,8 +47,19 @@ def wait_until(
         waited = clock() - began
         if waited >= deadline_seconds:
             raise Overdue(f"{what}: not within {deadline_seconds:g} s")
-        next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds)
-        sleep(min(next_pause, max(deadline_seconds - waited, 0)))
+        next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds, max(deadline_seconds - waited, 0))
+        of_call = deadline.current()
+        if of_call is not None and next_pause >= of_call.left:
+            of_call.end()
+            raise Overdue(f"{what}: not within {waited:.0f} s, and {of_call}")
+        sleep(next_pause)
+
+
+def refuse_late(what: str) -> None:
+    """Raises Overdue if the deadline of the whole call has passed: what is asked now would only make it longer."""
+    of_call = deadline.current()
+    if of_call is not None and of_call.has_passed:
+        raise Overdue(f"{what} was not asked for any more: {of_call}")
 
 
 def late(

@@ -100,10 +100,11 @@ def test_every_property_reaches_the_driver(job: str, name: str, complaints: list
 
 OURS_ALONE: Final = {
     "aws": {"env": "the job exports it"},
-    "openstack": {"cache_folder": "of libraries"},
+    "openstack": {"cache_folder": "of libraries", "call_timeout": "by cpi-config"},
     "vsphere": {
         "cache_folder": "of libraries",
         "task_timeout": "by cpi-config",
+        "call_timeout": "by cpi-config",
         "request_timeout": "by cpi-config",
         "host": "vcenter.address",
     },
@@ -111,13 +112,14 @@ OURS_ALONE: Final = {
     "cloudstack": {
         **dict.fromkeys(["connect_timeout", "read_timeout", "max_attempts", "retry_interval", "poll_interval"], "by cpi-config"),
         "cache_folder": "of libraries",
+        "call_timeout": "by cpi-config",
         "calculate_cloud_prop": "calculate is the official word",
         "state_timeout": "timeout.global is the official word",
         "stemcell_public_visibility": "stemcell.public_visibility is the official word",
         "verify_ssl": "skip_verify_ssl is the official word",
         "proxy": "proxy_host and its kind are the official words",
     },
-    "vcloud": {"cache_folder": "of libraries", "proxy": "the job exports it"},
+    "vcloud": {"cache_folder": "of libraries", "call_timeout": "by cpi-config", "proxy": "the job exports it"},
 }
 """Settings that no property sets, and why."""
 

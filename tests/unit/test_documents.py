@@ -14,6 +14,7 @@ import cpi
 from cpi import registry
 from cpi.config import Block, cloud_config, plugin_of, read_document
 from cpi.contract.model import CallContext
+from cpi.kit import deadline
 from cpi.kit.settings import read_cloud_properties
 
 DOCUMENTS: Final = sorted((Path(__file__).parents[2] / "fixtures/documents").glob("*.json"))
@@ -315,3 +316,26 @@ def test_strict_properties_know_what_a_stemcell_says_of_itself(driver: str, tmp_
     assert _unknown(cloud, lambda cloud: cloud.create_stemcell(str(image), {**usual, "colour": "red"}, {})) == [
         "cloud_properties.colour: unknown key"
     ]
+
+
+_LONGEST: Final[dict[str, tuple[dict[str, Any], float]]] = {
+    "openstack": ({"state_timeout": 100}, 200),
+    "vcloud": ({"control": {"wait_max": 100}}, 200),
+    "vsphere": ({"task_timeout": 100}, 200),
+    "cloudstack": ({"timeout": {"global": 50, "stop_vm": 1, "detach_volume": 2, "delete_vm": 3, "attach_volume": 36000}}, 56),
+}
+
+
+@pytest.mark.parametrize("driver", _LONGEST)
+@pytest.mark.parametrize("told", [None, 77])
+def test_each_call_has_one_deadline(driver: str, told: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default as long as what it waits for may take, and as much for all the rest."""
+    patience, usual = _LONGEST[driver]
+    context = {**patience, "call_timeout": told}
+    cloud = connected(driver, context)
+    seen: list[deadline.Deadline | None] = []
+    monkeypatch.setattr(vars(cloud)["_vms"], "delete", lambda _cid: seen.append(deadline.current()))
+    cloud.delete_vm(cpi.VmCid("vm-1"))
+    assert [one.seconds for one in seen if one] == [told or usual]
+    assert deadline.current() is None
+    cloud.close()

@@ -10,6 +10,7 @@ from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Meta
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi.kit import private_files
+from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.cloudstack import STEMCELL_FORMATS, settings
 from cpi_drivers.cloudstack.api.client import Client
@@ -29,6 +30,7 @@ from cpi_drivers.cloudstack.vms.lifecycle import Vms
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS}
 
 
+@timed
 class CloudStackCloud(Cloud):
     """One account or project, at one endpoint."""
 
@@ -56,6 +58,10 @@ class CloudStackCloud(Cloud):
     def connect(cls, config: CloudConfig) -> Self:
         """As the contract says; nothing is asked of the cloud before it is needed."""
         return cls(config)
+
+    def deadline(self, call: str) -> Deadline:
+        """As in Timed."""
+        return Deadline(self._settings.longest(call), "call_timeout")
 
     def close(self) -> None:
         """Let go of connections."""

@@ -1,5 +1,6 @@
 """The plugin's own block of the configuration, as the official CPIs take it, and a little more."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -20,6 +21,20 @@ MEANINGLESS: Final = frozenset(
 )
 
 _JOB_SECONDS: Final = 1800.0
+
+_JOBS: Final[Mapping[str, tuple[str, ...]]] = {
+    "create_vm": ("create_vm",),
+    "delete_vm": ("stop_vm", "detach_volume", "delete_vm"),
+    "reboot_vm": ("reboot_vm",),
+    "create_disk": ("create_volume",),
+    "attach_disk": ("attach_volume",),
+    "detach_disk": ("detach_volume",),
+    "resize_disk": ("resize_volume",),
+    "update_disk": ("resize_volume", "resize_volume"),
+    "snapshot_disk": ("snapshot_volume",),
+    "delete_snapshot": ("delete_snapshot_volume",),
+}
+"""The timeouts of the jobs that a call has."""
 
 
 class DefaultOffer(msgspec.Struct, frozen=True):
@@ -172,6 +187,9 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     timeout: Timeouts = Timeouts()
     """Seconds that jobs may take: see the table of timeouts."""
 
+    call_timeout: Seconds | None = None
+    """Seconds that a call may take as a whole, whatever it waits for, but uploads. Default: timeout.global and its jobs' own."""
+
     state_timeout: Seconds | None = None
     """The Java CPI's word for timeout.global."""
 
@@ -247,6 +265,10 @@ class CloudStackSettings(msgspec.Struct, frozen=True):
     def seconds(self, job: str) -> float:
         """How long a job may take."""
         return self.timeout.of(job) or self.state_timeout or _JOB_SECONDS
+
+    def longest(self, call: str) -> float:
+        """Seconds that a call may take."""
+        return self.call_timeout or self.seconds("everything") + sum(map(self.seconds, _JOBS.get(call, ("everything",))))
 
     @property
     def proxy_url(self) -> str | None:

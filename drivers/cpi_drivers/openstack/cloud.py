@@ -10,6 +10,7 @@ from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
+from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import STEMCELL_FORMATS, settings
 from cpi_drivers.openstack.api.client import Client
@@ -28,6 +29,7 @@ from cpi_drivers.openstack.vms.lifecycle import Vms
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS}
 
 
+@timed
 class OpenStackCloud(Cloud):
     """One project in one region."""
 
@@ -57,6 +59,10 @@ class OpenStackCloud(Cloud):
     def connect(cls, config: CloudConfig) -> Self:
         """As the contract says; nothing is asked of the cloud before it is needed."""
         return cls(config)
+
+    def deadline(self, _call: str) -> Deadline:
+        """As in Timed."""
+        return Deadline(self._settings.longest_call, "call_timeout")
 
     def close(self) -> None:
         """Let go of connections."""

@@ -76,6 +76,9 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
     state_timeout: Positive = 300.0
     """Seconds to wait for a state."""
 
+    call_timeout: Positive | None = None
+    """Seconds that a call may take as a whole, whatever it waits for, uploads excepted. Default: twice state_timeout."""
+
     wait_resource_poll_interval: Positive = 5.0
     """The longest pause between two looks at a state, in seconds; the first ones are much shorter."""
 
@@ -169,6 +172,11 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
         """Where to log in."""
         url = self.auth_url.rstrip("/")
         return url if url.endswith("/v3") else f"{url.removesuffix('/auth/tokens').removesuffix('/v3')}/v3"
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds that a call may take."""
+        return self.call_timeout or 2 * self.state_timeout
 
     def repeating(self, operation: str) -> Repeating:
         """How calls made for an operation are repeated."""

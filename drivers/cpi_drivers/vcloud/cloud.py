@@ -11,6 +11,7 @@ from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Meta
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB, mib_from_gib
 from cpi.kit import private_files
+from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.vcloud import STEMCELL_FORMATS, settings
 from cpi_drivers.vcloud.api.client import Client
@@ -30,6 +31,7 @@ _MOST_RAM: Final = mib_from_gib(24 << 10)
 _MOST_DISK: Final = mib_from_gib(62 << 10)
 
 
+@timed
 class VcloudCloud(Cloud):
     """One vDC of one organisation."""
 
@@ -60,6 +62,10 @@ class VcloudCloud(Cloud):
     def connect(cls, config: CloudConfig) -> Self:
         """As the contract says; nothing is asked of the cloud before it is needed."""
         return cls(config)
+
+    def deadline(self, _call: str) -> Deadline:
+        """As in Timed."""
+        return Deadline(self._settings.longest_call, "call_timeout")
 
     def close(self) -> None:
         """Let go of connections."""

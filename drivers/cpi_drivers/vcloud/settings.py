@@ -96,6 +96,9 @@ class VcloudSettings(msgspec.Struct, frozen=True):
     control: Control | None = None
     """See the table of control. Default: that of entities."""
 
+    call_timeout: Seconds | None = None
+    """Seconds that a call may take as a whole, whatever it waits for, uploads excepted. Default: twice wait_max."""
+
     api_version: str | None = None
     """The version of the API, such as 39.1. Default: the newest that both sides know."""
 
@@ -127,6 +130,11 @@ class VcloudSettings(msgspec.Struct, frozen=True):
     def patience(self) -> Control:
         """How long things are waited for."""
         return self.control or self.entities.control or Control()
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds that a call may take."""
+        return self.call_timeout or 2 * self.patience.wait_max
 
     @property
     def root(self) -> str:

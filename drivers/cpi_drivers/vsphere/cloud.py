@@ -21,6 +21,7 @@ from cpi.contract.model import (
 )
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
+from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.vsphere import STEMCELL_FORMATS, settings
 from cpi_drivers.vsphere.api.datacenters import Sites
@@ -40,6 +41,7 @@ _MOST_RAM: Final = 24 << 20
 _MOST_DISK: Final = 62 << 20
 
 
+@timed
 class VsphereCloud(Cloud):
     """The datacenters of one vCenter, or of several."""
 
@@ -50,6 +52,7 @@ class VsphereCloud(Cloud):
 
     def __init__(self, config: CloudConfig, vcenters: Sequence[settings.VCenter]) -> None:
         strict = config.strict_properties
+        self._longest_call = max(vcenter.longest_call for vcenter in vcenters)
         self._sites = sites = Sites(vcenters, config.context.director_uuid)
         first_class = FirstClass(sites, config.context)
         self._disks = Disks(sites, first_class, config.context, strict=strict)
@@ -67,6 +70,10 @@ class VsphereCloud(Cloud):
         if not any(vcenter.nsxt for vcenter in vcenters):
             return cls(config, vcenters)
         return NetworkedVsphereCloud(config, vcenters)
+
+    def deadline(self, _call: str) -> Deadline:
+        """As in Timed."""
+        return Deadline(self._longest_call, "call_timeout")
 
     def close(self) -> None:
         """Let go of connections."""
@@ -168,6 +175,7 @@ class VsphereCloud(Cloud):
         return doctor.examine(self._sites)
 
 
+@timed
 class NetworkedVsphereCloud(VsphereCloud):
     """Datacenters of which at least one has an NSX manager."""
 

@@ -212,6 +212,9 @@ class VCenter(msgspec.Struct, frozen=True):
     task_timeout: Positive = 3600.0
     """Seconds to wait for a task of the vCenter."""
 
+    call_timeout: Positive | None = None
+    """Seconds that a call may take as a whole, whatever it waits for, uploads excepted. Default: twice task_timeout."""
+
     request_timeout: Positive = 60.0
     """Seconds without a byte of an answer."""
 
@@ -237,6 +240,11 @@ class VCenter(msgspec.Struct, frozen=True):
                 f"default_disk_type: expected one of {', '.join(DISK_TYPES)}, got {self.default_disk_type!r}",
             ),
         )
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds that a call may take."""
+        return self.call_timeout or 2 * self.task_timeout
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ from cpi.contract import errors
 from cpi.kit import private_files
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
-from cpi.kit.waiting import wait_until
+from cpi.kit.waiting import refuse_late, wait_until
 from cpi_drivers.cloudstack.api.errors import AnswerLost, Failed, NotLetIn, Passing, refusal
 from cpi_drivers.cloudstack.settings import CloudStackSettings
 
@@ -96,6 +96,7 @@ class Client:
         Raises Refused and its kinds for what the cloud will not do; AnswerLost if it may have been done; CpiError for
         credentials; CloudError for what went on failing.
         """
+        refuse_late(command)
         sent = flat({"command": command, **parameters})
         safe = idempotent or command.startswith(_READS)
         return repeated(

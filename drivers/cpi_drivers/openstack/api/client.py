@@ -23,6 +23,7 @@ from cpi.kit import private_files
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import remember, scrubbed
 from cpi.kit.retrying import repeated
+from cpi.kit.waiting import refuse_late
 from cpi_drivers.openstack.api import connection
 from cpi_drivers.openstack.api.answers import BROKEN, NOT_DONE, REDIRECTS, Asked, document, redirect, request_id
 from cpi_drivers.openstack.api.errors import AnswerLost, Passing, refusal
@@ -133,6 +134,7 @@ class Client:
         credentials and catalogue; CloudError for what went on failing.
         """
         asked = f"{method} {service}{path}"
+        refuse_late(asked)
         rule = self._settings.repeating(getattr(self._local, "operation", "default"))
         sent = {**_microversion(service, microversion), **(headers or {})}
         return repeated(

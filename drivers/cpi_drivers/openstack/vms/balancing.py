@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.kit.undo import Undo
+from cpi.kit.waiting import Overdue
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing
+from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Passing
 from cpi_drivers.openstack.api.states import Document, Waits
 from cpi_drivers.openstack.properties import Pool
 
@@ -37,14 +38,22 @@ class Balancing:
         return joined
 
     def leave(self, metadata: Mapping[str, Any]) -> None:
-        """Take the VM out of every pool that its metadata tells of."""
+        """Take the VM out of every pool that its metadata tells of, however one of them fails.
+
+        Raises Overdue, Passing or AnswerLost if a repeat may get further.
+        """
         faults: list[str] = []
+        later: errors.CloudError | None = None
         for key, value in metadata.items():
             if key.startswith(_KEY):
                 try:
                     self._remove(*_ids(value))
+                except (Overdue, Passing, AnswerLost) as error:
+                    later = later or error
                 except errors.CloudError as error:
                     faults.append(error.message)
+        if later is not None:
+            raise later
         if faults:
             raise errors.CloudError("the VM is still a member of load balancers' pools: " + "; ".join(faults))
 

@@ -7,9 +7,10 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
+from cpi.kit.waiting import Overdue
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
+from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Passing, Refused
 from cpi_drivers.openstack.api.servers import Servers, is_going, is_gone
 from cpi_drivers.openstack.api.states import Document, Waits
 from cpi_drivers.openstack.networks.ports import Ports, is_foreign
@@ -41,18 +42,18 @@ class Vms:
         return not is_gone(server)
 
     def delete(self, vm_cid: VmCid) -> None:
-        """All of it is gone when this returns; its disks are free."""
+        """All of it is gone when this returns; its disks are free.
+
+        It leaves its pools first, while its metadata tell which they are: if that takes too long it is not deleted, and a repeat
+        goes on. A pool that refuses keeps no VM.
+        """
         try:
             server: Document = self._client.get("compute", f"/servers/{segment(vm_cid)}")["server"]
         except Missing:
             for port in self._leftovers(vm_cid):
                 self.ports.remove(port["id"])
             return
-        faults: list[str] = []
-        try:
-            self._balancing.leave(server["metadata"])
-        except errors.CloudError as error:
-            faults.append(error.message)
+        faults = self._leave_pools(vm_cid, server)
         ports = self.ports.of(vm_cid)
         if is_going(server):  # by a call before this one, after which Nova may have let go of the ports
             ports += self._leftovers(vm_cid)
@@ -69,6 +70,16 @@ class Vms:
             self._remove_empty_group(server["metadata"][METADATA_KEY])
         if faults:
             raise errors.CloudError(f"the VM {vm_cid} is gone, but not all that was its own: " + "; ".join(faults))
+
+    def _leave_pools(self, vm_cid: VmCid, server: Document) -> list[str]:
+        """What no repeat would mend."""
+        try:
+            self._balancing.leave(server["metadata"])
+        except (Overdue, Passing, AnswerLost) as error:
+            raise errors.CloudError(f"the VM {vm_cid} is there yet; delete it again: {error.message}") from error
+        except errors.CloudError as error:
+            return [error.message]
+        return []
 
     def reboot(self, vm_cid: VmCid) -> None:
         """Softly, else hard; started if it is off. It runs when this returns."""

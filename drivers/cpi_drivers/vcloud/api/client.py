@@ -17,7 +17,7 @@ from cpi.contract import errors
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
-from cpi.kit.waiting import Overdue, wait_until
+from cpi.kit.waiting import Overdue, refuse_late, wait_until
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.documents import Element
 from cpi_drivers.vcloud.api.errors import AnswerLost, Busy, Failed, Passing, Refused, refusal
@@ -161,6 +161,7 @@ class Client:
         asked = f"{method} {urlsplit(href).path}"
         if not urlsplit(href).path.startswith("/"):
             raise errors.CloudError(f"{asked}: an answer before gave no address to go on with; what was asked may have been done")
+        refuse_late(asked)
         extra = {"Content-Type": f"application/vnd.vmware.{kind}+xml"} if kind else {}
 
         def attempts() -> Element:

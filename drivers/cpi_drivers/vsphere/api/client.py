@@ -16,7 +16,7 @@ from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from cpi.contract import errors
 from cpi.kit import private_files
-from cpi.kit.waiting import wait_until
+from cpi.kit.waiting import refuse_late, wait_until
 from cpi_drivers.vsphere.api import connection, questions, session
 from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal, unanswered
 from cpi_drivers.vsphere.api.retries import at_length, briefly, patiently
@@ -97,6 +97,7 @@ class Client:
 
         Raises Refused for a fault, AnswerLost if it may have been done, NotReached if it was not.
         """
+        refuse_late(operation)
         passing = (NotReached, _Passing, AnswerLost) if idempotent else (NotReached, _Passing)
         try:
             return (briefly if hurried else patiently)(lambda: self._answering(target, operation, arguments), passing)

@@ -11,8 +11,10 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
+from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
+from cpi.kit.waiting import refuse_late
 from cpi_drivers.vsphere.api import connection
 from cpi_drivers.vsphere.api.errors import AnswerLost, NotReached
 from cpi_drivers.vsphere.api.nsxt import trust
@@ -130,6 +132,7 @@ class Nsx:
 
     def _asked(self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Document | None = None) -> Any:
         """The answer's document. A session that is over is begun anew, once."""
+        refuse_late(f"{method} {path}")
         target = quote(path, safe="/:") + (f"?{urlencode(parameters)}" if parameters else "")
         headers: dict[str, str] = {"Content-Type": "application/json"} if body is not None else {}
         if self.settings.allow_overwrite and method != "GET":
@@ -162,7 +165,14 @@ class Nsx:
 
     @functools.cached_property
     def _http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, verify=self._trust, timeout=self.settings.request_timeout, trust_env=False)
+        by = Proxies.of_environment().for_url(self.url)  # one rule for all clouds; httpx's own reading is another
+        return httpx.Client(
+            base_url=self.url,
+            verify=self._trust,
+            timeout=self.settings.request_timeout,
+            trust_env=False,
+            proxy=by.url if by is not None else None,
+        )
 
 
 def _again(attempt: Callable[[], T]) -> T:
