@@ -157,7 +157,7 @@ def test_recorded_calls_are_those_of_the_table(aws: Lab, helper: Helper, cloud: 
     cloud.detach_disk(vm.cid, disk_cid)
     assert _made(aws) <= _of("disks")
     cloud.resize_disk(disk_cid, MiB(2048))
-    assert _made(aws) <= _of("disks", "resize_disk, update_disk")
+    assert _made(aws) <= _of("disks", "resize_disk, update_disk, disks grown attached")
     cloud.delete_snapshot(cloud.snapshot_disk(disk_cid, {}))
     assert _made(aws) <= _of("disks", "snapshots")
     cloud.delete_disk(cloud.update_disk(disk_cid, MiB(2048), {"encrypted": True}))

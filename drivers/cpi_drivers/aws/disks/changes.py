@@ -1,12 +1,13 @@
-"""resize_disk and update_disk: in place where EBS can, else through a snapshot."""
+"""Disks that change: in place where EBS can, attached or not; a detached one else through a snapshot."""
 
+import datetime as dt
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
-from cpi.contract.ids import DiskCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, gib_from_mib
-from cpi_drivers.aws.api import errors
+from cpi_drivers.aws.api import errors, inventory
 from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.disks import lifecycle as disks
 from cpi_drivers.aws.disks.lifecycle import volume
@@ -17,7 +18,7 @@ Item = dict[str, Any]
 
 # What EBS refuses to do with this disk at this time: the director copies instead.
 _IMPOSSIBLE: Final = {
-    "VolumeModificationRateExceeded": "EBS changes a disk once in six hours",
+    "VolumeModificationRateExceeded": "EBS changes a disk four times in 24 hours at most, in some regions once in six",
     "IncorrectModificationState": "an earlier change of it is not finished",
     "VolumeModificationSizeLimitExceeded": "the account's limit for changing disks is reached",
     "UnsupportedOperation": "EBS cannot change this disk",
@@ -25,15 +26,41 @@ _IMPOSSIBLE: Final = {
     "InvalidParameterCombination": "EBS does not take these values together",
     "InvalidVolumeModification": "EBS cannot change this disk so",
 }
+# What passes by itself.
+_PASSING: Final = frozenset({"VolumeModificationRateExceeded", "IncorrectModificationState"})
+_WINDOW_HOURS: Final = 24
 _TARGETS: Final = {"Size": "TargetSize", "VolumeType": "TargetVolumeType", "Iops": "TargetIops", "Throughput": "TargetThroughput"}
 
 
 def resize(account: Account, disk_cid: DiskCid, size: MiB) -> None:
     """Grow; the same size in GiB changes nothing."""
     item = disks.describe(account, disk_cid)
-    wanted = _checked_size(item, disk_cid, size)
+    wanted = _checked_size(item, size)
+    _refuse_attached(item)
     if wanted != item["Size"]:
         _modify(account, disk_cid, {"Size": wanted})
+
+
+def grow_attached(account: Account, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+    """Grow it while the VM uses it; the same size in GiB changes nothing."""
+    item = disks.describe(account, disk_cid)
+    _check_holder(account, item, vm_cid)
+    wanted = _checked_size(item, size)
+    if wanted != item["Size"]:
+        _modify(account, disk_cid, {"Size": wanted})
+
+
+def change_attached(account: Account, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+    """Size, type, iops and throughput while the VM uses it; what needs another disk is NotSupported."""
+    properties = disks.read_properties(account, cloud_properties)
+    item = disks.describe(account, disk_cid)
+    _check_holder(account, item, vm_cid)
+    wanted = _checked_size(item, size)
+    if _must_be_encrypted_anew(account, item, properties):
+        raise contract_errors.NotSupported(f"EBS cannot encrypt {disk_cid} in place: copy it to a new disk")
+    changes = _changes(item, properties, wanted)
+    if changes:
+        _modify(account, disk_cid, changes)
 
 
 def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
@@ -46,7 +73,8 @@ def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: Clo
         if found is None:
             raise
         return found
-    wanted = _checked_size(item, disk_cid, size)
+    wanted = _checked_size(item, size)
+    _refuse_attached(item)
     if _must_be_encrypted_anew(account, item, properties):
         keys = _whole(item, properties, wanted)
         kms_key = properties.kms_key_arn or account.settings.kms_key_arn
@@ -57,16 +85,36 @@ def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: Clo
     return disk_cid
 
 
-def _checked_size(item: Item, disk_cid: DiskCid, size: MiB) -> int:
+def _checked_size(item: Item, size: MiB) -> int:
     wanted = gib_from_mib(size)
     if wanted < item["Size"]:
         raise contract_errors.NotSupported(
-            f"EBS cannot shrink {disk_cid} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk"
+            f"EBS cannot shrink {item['VolumeId']} from {item['Size']} GiB to {wanted} GiB: copy it to a new disk"
         )
-    holders = [one["InstanceId"] for one in item.get("Attachments", []) if one.get("State") != "detached"]
-    if holders:
-        raise contract_errors.CloudError(f"the disk {disk_cid} is attached to {holders[0]}: detach it first")
     return wanted
+
+
+def _refuse_attached(item: Item) -> None:
+    holders = _holders(item)
+    if holders:
+        raise contract_errors.CloudError(f"the disk {item['VolumeId']} is attached to {holders[0]}: detach it first")
+
+
+def _check_holder(account: Account, item: Item, vm_cid: VmCid) -> None:
+    """The VM has it, alone: on a filesystem that grows, another VM would write over what it does not know of."""
+    holders = _holders(item)
+    if vm_cid not in holders:
+        inventory.describe_living(account, vm_cid)
+        raise errors.NotAttached(f"the disk {item['VolumeId']} is not attached to {vm_cid}")
+    others = ", ".join(holder for holder in holders if holder != vm_cid)
+    if others:
+        raise contract_errors.NotSupported(
+            f"the disk {item['VolumeId']} is shared: it is attached to {vm_cid} and to {others}; detach it from the others first"
+        )
+
+
+def _holders(item: Item) -> list[str]:
+    return [str(one["InstanceId"]) for one in item.get("Attachments", []) if one.get("State") != "detached"]
 
 
 def _must_be_encrypted_anew(account: Account, item: Item, properties: DiskProperties) -> bool:
@@ -109,8 +157,9 @@ def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
     except errors.Refusal as error:
         if error.code not in _IMPOSSIBLE:
             raise
-        if not _is_under_way(account, disk_cid, changes):
-            reason = _IMPOSSIBLE[error.code]
+        last = _last_change(account, disk_cid)
+        if not _is_under_way(last, changes):
+            reason = f"{_IMPOSSIBLE[error.code]}{_told_of(last) if error.code in _PASSING else ''}"
             raise contract_errors.NotSupported(
                 f"the disk {disk_cid} cannot be changed in place now: {reason}; {error.message}"
             ) from error
@@ -121,9 +170,21 @@ def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
     )
 
 
-def _is_under_way(account: Account, disk_cid: DiskCid, changes: Item) -> bool:
+def _told_of(last: Item) -> str:
+    """When the last change began and how far it is: what has to pass before the next one."""
+    began = last.get("StartTime")
+    if not isinstance(began, dt.datetime):
+        return ""
+    latest = began + dt.timedelta(hours=_WINDOW_HOURS)
+    state = f"is {last.get('ModificationState')}, {last.get('Progress', 0)} % done"
+    return (
+        f"; the last change began at {began:%Y-%m-%d %H:%M} UTC and {state}; once it is complete another one is possible"
+        f" at {latest:%Y-%m-%d %H:%M} UTC at the latest"
+    )
+
+
+def _is_under_way(last: Item, changes: Item) -> bool:
     """An earlier call, killed or without an answer, asked for the same."""
-    last = _last_change(account, disk_cid)
     alive = last.get("ModificationState") in ("modifying", "optimizing")
     return alive and all(last.get(_TARGETS[key]) == value for key, value in changes.items())
 

@@ -55,7 +55,7 @@ CALLS_BY_FEATURE: Final[Mapping[str, tuple[str, ...]]] = {
         "DescribeVolumes",
         "DetachVolume",
     ),
-    "resize_disk, update_disk": ("DescribeVolumesModifications", "ModifyVolume"),
+    "resize_disk, update_disk, disks grown attached": ("DescribeVolumesModifications", "ModifyVolume"),
     "update_disk that encrypts": ("CreateSnapshot", "DeleteSnapshot", "DeleteTags", "DescribeSnapshots"),
     "snapshots": ("CreateSnapshot", "DeleteSnapshot", "DescribeSnapshots"),
     "light stemcells": ("DescribeImages",),
