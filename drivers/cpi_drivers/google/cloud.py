@@ -133,6 +133,18 @@ class GoogleCloud(Cloud):
 
         return disk_changes.update(self._account, disk_cid, size, cloud_properties)
 
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        from cpi_drivers.google.disks import changes as disk_changes
+
+        disk_changes.grow_attached(self._account, vm_cid, disk_cid, size)
+
+    def change_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """As in ChangesAttachedDisks."""
+        from cpi_drivers.google.disks import changes as disk_changes
+
+        disk_changes.change_attached(self._account, vm_cid, disk_cid, size, cloud_properties)
+
     # ------------------------------------------------------------------ snapshots
 
     def snapshot_disk(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:

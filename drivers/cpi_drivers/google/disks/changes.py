@@ -1,13 +1,13 @@
-"""resize_disk and update_disk: in place where Google can, else through a snapshot."""
+"""Disks that change: in place where Google can, attached or not; a detached one else through a snapshot."""
 
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
-from cpi.contract.ids import DiskCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, gib_from_mib
 from cpi_drivers.google import naming
-from cpi_drivers.google.api import errors
+from cpi_drivers.google.api import errors, inventory
 from cpi_drivers.google.api.account import Account
 from cpi_drivers.google.disks import lifecycle as disks
 from cpi_drivers.google.disks import replacement
@@ -16,14 +16,38 @@ from cpi_drivers.google.properties import DiskProperties
 Item = dict[str, Any]
 
 _REFUSED: Final = 400
+_IMPOSSIBLE: Final = frozenset({"INVALID", "UNSUPPORTED_OPERATION"})
 
 
 def resize(account: Account, disk_cid: DiskCid, size: MiB) -> None:
     """Grow; the same size in GiB changes nothing."""
     item = disks.describe(account, disk_cid)
     wanted = _checked_size(item, size)
+    _refuse_attached(item)
     if wanted != int(item["sizeGb"]):
         _grow(account, item, wanted)
+
+
+def grow_attached(account: Account, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+    """Grow it while the VM uses it; the same size in GiB changes nothing."""
+    item = disks.describe(account, disk_cid)
+    _check_holder(account, item, vm_cid)
+    _grow_attached(account, item, _checked_size(item, size))
+
+
+def change_attached(account: Account, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+    """Size and speed while the VM uses it; what needs another disk is NotSupported."""
+    properties = disks.read_properties(account, cloud_properties)
+    item = disks.describe(account, disk_cid)
+    _check_holder(account, item, vm_cid)
+    wanted = _checked_size(item, size)
+    for name, wished in (("zone", properties.zone), ("type", properties.type)):
+        if wished not in (None, naming.last(item[name])):
+            raise contract_errors.NotSupported(
+                f"the disk {disk_cid} has the {name} {naming.last(item[name])} and cannot change it to {wished} in place"
+            )
+    _speed_up(account, item, properties)
+    _grow_attached(account, item, wanted)
 
 
 def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
@@ -37,6 +61,7 @@ def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: Clo
             raise
         return found
     wanted = _checked_size(item, size)
+    _refuse_attached(item)
     zone, here = naming.last(item["zone"]), naming.last(item["type"])
     if properties.zone not in (None, zone):
         raise contract_errors.NotSupported(
@@ -57,10 +82,43 @@ def _checked_size(item: Item, size: MiB) -> int:
         raise contract_errors.NotSupported(
             f"Google cannot shrink {item['name']} from {item['sizeGb']} GiB to {wanted} GiB: copy it to a new disk"
         )
-    users = item.get("users", [])
-    if users:
-        raise contract_errors.CloudError(f"the disk {item['name']} is attached to {naming.last(users[0])}: detach it first")
     return wanted
+
+
+def _refuse_attached(item: Item) -> None:
+    users = _users(item)
+    if users:
+        raise contract_errors.CloudError(f"the disk {item['name']} is attached to {users[0]}: detach it first")
+
+
+def _check_holder(account: Account, item: Item, vm_cid: VmCid) -> None:
+    """The VM has it, alone: on a filesystem that grows, another VM would write over what it does not know of."""
+    users = _users(item)
+    if vm_cid not in users:
+        inventory.describe_living(account, vm_cid)
+        raise errors.NotAttached(f"the disk {item['name']} is not attached to {vm_cid}")
+    others = ", ".join(user for user in users if user != vm_cid)
+    if others:
+        raise contract_errors.NotSupported(
+            f"the disk {item['name']} is shared: it is attached to {vm_cid} and to {others}; detach it from the others first"
+        )
+
+
+def _users(item: Item) -> list[str]:
+    return [naming.last(user) for user in item.get("users", [])]
+
+
+def _grow_attached(account: Account, item: Item, size: int) -> None:
+    if size == int(item["sizeGb"]):
+        return
+    try:
+        _grow(account, item, size)
+    except errors.Refusal as error:
+        if error.code not in _IMPOSSIBLE:
+            raise
+        raise contract_errors.NotSupported(
+            f"the disk {item['name']} of type {naming.last(item['type'])} cannot grow to {size} GiB in place: {error.message}"
+        ) from error
 
 
 def _grow(account: Account, item: Item, size: int) -> None:
@@ -79,7 +137,7 @@ def _speed_up(account: Account, item: Item, properties: DiskProperties) -> None:
     try:
         _change(account, item, "disks.update", changes, paths=",".join(changes))
     except errors.Refusal as error:
-        if error.code not in ("INVALID", "UNSUPPORTED_OPERATION"):
+        if error.code not in _IMPOSSIBLE:
             raise
         raise contract_errors.NotSupported(f"the disk {item['name']} cannot be changed in place: {error.message}") from error
 
