@@ -50,7 +50,7 @@ class OpenStackCloud(Cloud):
             client, self._settings, waits, self._vms, volumes, config.agent, config.context, strict=strict
         )
         self._disks = Disks(client, self._settings, waits, volumes, self._vms.servers, strict=strict)
-        self._changes = DiskChanges(client, self._settings, waits, volumes, strict=strict)
+        self._changes = DiskChanges(client, self._settings, waits, volumes, self._vms.servers, strict=strict)
         self._attachments = Attachments(client, self._settings, waits, volumes, self._vms.servers)
         self._snapshots = Snapshots(client, waits, volumes)
         self._stemcells = Stemcells(client, self._settings, waits, strict=strict)
@@ -181,6 +181,16 @@ class OpenStackCloud(Cloud):
         """Retyped and extended by Cinder."""
         with self._during("update_disk"):
             return self._changes.update(disk_cid, size, cloud_properties)
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        with self._during("grow_attached_disk"):
+            self._changes.grow_attached(vm_cid, disk_cid, size)
+
+    def change_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """As in ChangesAttachedDisks."""
+        with self._during("change_attached_disk"):
+            self._changes.change_attached(vm_cid, disk_cid, size, cloud_properties)
 
     # ------------------------------------------------------------------ snapshots
 

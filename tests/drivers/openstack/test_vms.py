@@ -12,6 +12,7 @@ from cpi.contract.ids import AgentId, StemcellCid, VmCid
 from cpi.contract.model import Network, Vm
 from cpi.contract.units import MiB
 from cpi_drivers.openstack import naming
+from cpi_drivers.openstack.cloud import OpenStackCloud
 from fixtures.clouds.openstack.lab import Lab
 from fixtures.clouds.openstack.octavia import Octavia
 from fixtures.clouds.openstack.watching import watch
@@ -280,6 +281,11 @@ def test_an_attached_disk_grows_where_that_is_asked(project: Lab, folder: str, v
         cloud.attach_disk(vm.cid, disk_cid)
         cloud.resize_disk(disk_cid, MiB(2048))
         assert project.sdk.block_storage.get_volume(disk_cid).size == 2
+        assert isinstance(cloud, OpenStackCloud)
+        cloud.grow_attached_disk(vm.cid, disk_cid, MiB(3072))
+        cloud.change_attached_disk(vm.cid, disk_cid, MiB(3072), {"type": "fast"})
+        volume = project.sdk.block_storage.get_volume(disk_cid)
+        assert (volume.size, volume.volume_type, volume.status) == (3, "fast", "in-use")
         cloud.detach_disk(vm.cid, disk_cid)
         cloud.delete_disk(disk_cid)
 

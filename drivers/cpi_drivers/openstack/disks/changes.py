@@ -1,31 +1,36 @@
-"""Disks that change: larger, or of another type, in place."""
+"""Disks that change: larger, or of another type, in place, attached or not."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from cpi.contract import errors
-from cpi.contract.ids import DiskCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, gib_from_mib
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import AnswerLost, Refused
+from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Waits, failed
-from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, refuse_attached
+from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words, holders, refuse_attached
 from cpi_drivers.openstack.properties import DiskProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
 
 _GROWS_IN_USE: Final = "3.42"
+_FROM: Final = f" (Cinder can from API {_GROWS_IN_USE} on, if the storage driver can)"
 
 
 class DiskChanges:
     """What Cinder can do to a volume without losing its data."""
 
-    def __init__(self, client: Client, settings: OpenStackSettings, waits: Waits, volumes: Volumes, *, strict: bool) -> None:
+    def __init__(
+        self, client: Client, settings: OpenStackSettings, waits: Waits, volumes: Volumes, servers: Servers, *, strict: bool
+    ) -> None:
         self._client = client
         self._settings = settings
         self._waits = waits
         self._volumes = volumes
+        self._servers = servers
         self._strict = strict
 
     def resize(self, disk_cid: DiskCid, size: MiB) -> None:
@@ -46,6 +51,32 @@ class DiskChanges:
             self._retype(volume, self._known_type(wished, volume))
         self._grow(volume, gib)
         return disk_cid
+
+    def grow_attached(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns; the VM uses it all the while."""
+        volume = self._volumes.settled(disk_cid, "grow_attached_disk")
+        self._check_holder(volume, vm_cid)
+        self._grow(volume, _growth(volume, size))
+
+    def change_attached(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """Of the wished size and type when this returns; the VM uses it all the while."""
+        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        volume = self._volumes.settled(disk_cid, "change_attached_disk")
+        self._check_holder(volume, vm_cid)
+        gib = _growth(volume, size)
+        if wish.type and wish.type != volume.get("volume_type"):
+            self._retype(volume, self._known_type(wish.type, volume))
+        self._grow(volume, gib)
+
+    def _check_holder(self, volume: Document, vm_cid: VmCid) -> None:
+        """The VM has it, alone: on a filesystem that grows, another VM would write over what it does not know of."""
+        if vm_cid not in holders(volume):
+            self._servers.existing(vm_cid)
+            raise errors.DiskNotAttached(f"the disk {volume['id']} is not attached to the VM {vm_cid}", ok_to_retry=False)
+        if len(volume["attachments"]) > 1:
+            raise errors.NotSupported(
+                f"the disk {volume['id']} is shared: it is attached to {holder_words(volume)}; detach it from the others first"
+            )
 
     def _grow(self, volume: Document, gib: int) -> None:
         if gib == volume["size"]:
@@ -79,7 +110,8 @@ class DiskChanges:
         except Refused as error:
             if error.is_quota:
                 raise errors.NoDiskSpace(f"{name}: disk {cid}: the project's quota: {error.said}") from error
-            raise errors.NotSupported(f"{name}: the cloud cannot do this to disk {cid}: {error.said}") from error
+            in_use = f" while it is in use{_FROM}" if microversion else ""
+            raise errors.NotSupported(f"{name}: the cloud cannot do this to disk {cid}{in_use}: {error.said}") from error
         now = self._volumes.reached(cid, volume["status"], name)
         if not done(now):
             raise errors.NotSupported(f"{name}: the cloud took the wish for disk {cid} and left the disk as it was")
