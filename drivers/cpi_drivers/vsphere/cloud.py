@@ -28,6 +28,7 @@ from cpi_drivers.vsphere.api.datacenters import Sites
 from cpi_drivers.vsphere.disks.attachments import Attachments
 from cpi_drivers.vsphere.disks.changes import DiskChanges
 from cpi_drivers.vsphere.disks.first_class import FirstClass
+from cpi_drivers.vsphere.disks.growth import AttachedGrowth
 from cpi_drivers.vsphere.disks.lifecycle import Disks
 from cpi_drivers.vsphere.disks.snapshots import Snapshots
 from cpi_drivers.vsphere.doctor import checks as doctor
@@ -57,6 +58,7 @@ class VsphereCloud(Cloud):
         first_class = FirstClass(sites, config.context)
         self._disks = Disks(sites, first_class, config.context, strict=strict)
         self._changes = DiskChanges(self._disks, first_class, strict=strict)
+        self._growth = AttachedGrowth(sites, self._disks)
         self._snapshots = Snapshots(sites, self._disks, first_class, config.context)
         self._attachments = Attachments(sites, self._disks, first_class)
         self._stemcells = Stemcells(sites, config.context)
@@ -155,6 +157,10 @@ class VsphereCloud(Cloud):
 
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         return self._changes.update(disk_cid, size, cloud_properties)
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        self._growth.grow(vm_cid, disk_cid, size)
 
     # ------------------------------------------------------------------ snapshots
 

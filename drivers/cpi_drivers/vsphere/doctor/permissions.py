@@ -19,7 +19,7 @@ NEEDED: Final[Mapping[str, str]] = {
     "VirtualMachine.Config.AddRemoveDevice": "network cards and CD drives",
     "VirtualMachine.Config.AdvancedConfig": "agent settings in guestinfo, vmx_options",
     "VirtualMachine.Config.CPUCount": "cpu",
-    "VirtualMachine.Config.DiskExtend": "root_disk_size_gb",
+    "VirtualMachine.Config.DiskExtend": "root_disk_size_gb, disks grown attached",
     "VirtualMachine.Config.EditDevice": "CD drives",
     "VirtualMachine.Config.Memory": "ram",
     "VirtualMachine.Config.RemoveDisk": "detaching disks",
