@@ -30,6 +30,7 @@ _JOBS: Final[Mapping[str, tuple[str, ...]]] = {
     "attach_disk": ("attach_volume",),
     "detach_disk": ("detach_volume",),
     "resize_disk": ("resize_volume",),
+    "grow_attached_disk": ("resize_volume",),
     "update_disk": ("resize_volume", "resize_volume"),
     "snapshot_disk": ("snapshot_volume",),
     "delete_snapshot": ("delete_snapshot_volume",),

@@ -1,9 +1,9 @@
 """Disks that change: larger, or of another offering, in place."""
 
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors
-from cpi.contract.ids import DiskCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
@@ -13,6 +13,10 @@ from cpi_drivers.cloudstack.api.errors import AnswerLost, QuotaReached, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
 from cpi_drivers.cloudstack.properties import DiskProperties
+
+_GROWS_RUNNING: Final = "kvm"
+_UNKNOWN: Final = frozenset({"None", "Any"})
+"""What a volume says of its hypervisor if it does not know it."""
 
 
 class DiskChanges:
@@ -26,7 +30,26 @@ class DiskChanges:
 
     def resize(self, disk_cid: DiskCid, size: MiB) -> None:
         """Grown when this returns; a disk of a fixed offering gets the custom one."""
-        volume = self._free(disk_cid, size, "resize")
+        self._grow(self._free(disk_cid, size, "resize"), size)
+
+    def grow_attached(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns; the VM uses it all the while."""
+        volume = self._inventory.existing_disk(disk_cid)
+        if vm_cid not in {volume.get("virtualmachineid"), volume.get("vmname")}:
+            self._inventory.existing_vm(vm_cid)
+            raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+        _refuse_shrinking(volume, size)
+        if not _holds(volume, size):
+            hypervisor = str(volume.get("hypervisor", "None"))
+            if hypervisor in _UNKNOWN:
+                hypervisor = str(self._inventory.existing_vm(vm_cid)["hypervisor"])
+            if hypervisor.lower() != _GROWS_RUNNING and volume.get("vmstate") != "Stopped":
+                raise errors.NotSupported(
+                    f"the disk {disk_cid} is used by a running VM on {hypervisor}: CloudStack grows such disks on KVM only"
+                )
+            self._grow(volume, size)
+
+    def _grow(self, volume: Document, size: MiB) -> None:
         if _holds(volume, size):
             return
         present = self._offerings.disk(str(volume["diskofferingid"])) if volume.get("diskofferingid") else {}
@@ -36,7 +59,7 @@ class DiskChanges:
             return
         custom = self._offerings.custom_disk()
         if not custom.get("iscustomized"):
-            raise errors.NotSupported(f"the disk {disk_cid} has a fixed size, and so has the offering {custom['name']!r}")
+            raise errors.NotSupported(f"the disk {volume['name']} has a fixed size, and so has the offering {custom['name']!r}")
         self._change("resizeVolume", volume, {"size": gib, "diskofferingid": custom["id"]})
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
@@ -59,9 +82,7 @@ class DiskChanges:
         volume = self._inventory.existing_disk(disk_cid)
         if volume.get("virtualmachineid"):
             raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to {wish} it")
-        if gib_from_mib(size) < gib_from_mib(mib_from_bytes(volume["size"])):
-            has, wanted = gib_from_mib(mib_from_bytes(volume["size"])), gib_from_mib(size)
-            raise errors.NotSupported(f"the disk {disk_cid} has {has} GiB and cannot shrink to {wanted} GiB")
+        _refuse_shrinking(volume, size)
         return volume
 
     def _change(self, command: str, volume: Document, wish: dict[str, Any]) -> None:
@@ -77,6 +98,12 @@ class DiskChanges:
             raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error
         except Refused as error:
             raise errors.NotSupported(f"{what}: the cloud cannot do this: {error.said}") from error
+
+
+def _refuse_shrinking(volume: Document, size: MiB) -> None:
+    has, wanted = gib_from_mib(mib_from_bytes(volume["size"])), gib_from_mib(size)
+    if wanted < has:
+        raise errors.NotSupported(f"the disk {volume['name']} has {has} GiB and cannot shrink to {wanted} GiB")
 
 
 def _holds(volume: Document, size: MiB) -> bool:
