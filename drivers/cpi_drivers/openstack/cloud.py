@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
-from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
-from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
+from cpi.contract.ids import AgentId, DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
+from cpi.contract.model import (
+    CloudConfig,
+    CloudProperties,
+    CreatedNetwork,
+    DiskHint,
+    Env,
+    Metadata,
+    NetworkDefinition,
+    Networks,
+    Vm,
+    VmResources,
+)
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi.kit.deadline import Deadline, timed
@@ -21,12 +32,11 @@ from cpi_drivers.openstack.disks.changes import DiskChanges
 from cpi_drivers.openstack.disks.lifecycle import Disks
 from cpi_drivers.openstack.disks.snapshots import Snapshots
 from cpi_drivers.openstack.doctor import checks as doctor
+from cpi_drivers.openstack.networks.managed import ManagedNetworks
 from cpi_drivers.openstack.stemcells.lifecycle import Stemcells
 from cpi_drivers.openstack.vms.creation import VmCreation
 from cpi_drivers.openstack.vms.flavors import Flavors
 from cpi_drivers.openstack.vms.lifecycle import Vms
-
-_POWERS: Final = frozenset(Capability) - {Capability.NETWORKS}
 
 
 @timed
@@ -36,7 +46,7 @@ class OpenStackCloud(Cloud):
     name: ClassVar[str] = "openstack"
     beside_block: ClassVar[tuple[str, ...]] = ("retry_config",)  # in the Go CPI's document
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
-    capabilities: ClassVar[frozenset[Capability]] = _POWERS
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
     def __init__(self, config: CloudConfig) -> None:
         self._config = config
@@ -53,6 +63,7 @@ class OpenStackCloud(Cloud):
         self._changes = DiskChanges(client, self._settings, waits, volumes, self._vms.servers, strict=strict)
         self._attachments = Attachments(client, self._settings, waits, volumes, self._vms.servers)
         self._snapshots = Snapshots(client, waits, volumes)
+        self._networks = ManagedNetworks(client, config.context, strict=strict)
         self._stemcells = Stemcells(client, self._settings, waits, strict=strict)
 
     @classmethod
@@ -203,6 +214,18 @@ class OpenStackCloud(Cloud):
         """The snapshot."""
         with self._during("delete_snapshot"):
             self._snapshots.delete(snapshot_cid)
+
+    # ------------------------------------------------------------------ networks
+
+    def create_network(self, definition: NetworkDefinition) -> CreatedNetwork:
+        """A network of its own, with one subnet."""
+        with self._during("create_network"):
+            return self._networks.create(definition)
+
+    def delete_network(self, network_cid: NetworkCid) -> None:
+        """With its subnet."""
+        with self._during("delete_network"):
+            self._networks.delete(network_cid)
 
     # ------------------------------------------------------------------ for people
 

@@ -13,6 +13,8 @@ from cpi.kit.tagging import TOKEN, Limits, birth_tags, fitted
 METADATA: Final = Limits(key=255, value=255, number=128)
 # What both refuse in the name of an item.
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_:. -]")
+NETWORK: Final = "bosh-network"
+_NETWORK_NAME: Final = re.compile(NETWORK + r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PORT_TAG: Final = "multicpi-vm-"
 _NAMES: Final = uuid.UUID("5d2a2b0e-6f0c-4bd3-9d3e-6e1f3f1f3a55")
 
@@ -20,6 +22,11 @@ _NAMES: Final = uuid.UUID("5d2a2b0e-6f0c-4bd3-9d3e-6e1f3f1f3a55")
 def name_of(kind: str, token: str | None) -> str:
     """A name that nothing else has; the same one for the same token."""
     return f"{kind}-{uuid.uuid5(_NAMES, token) if token else uuid.uuid4()}"
+
+
+def is_network(name: str) -> bool:
+    """Whether create_network has made the network of that name."""
+    return bool(_NETWORK_NAME.fullmatch(name))
 
 
 def server_tag(token: str) -> str:

@@ -97,6 +97,9 @@ class NetworkProperties(msgspec.Struct, frozen=True):
     vrrp_port_check: bool | None = None
     """As for VMs, and wins over it."""
 
+    router_id: str | None = None
+    """The router that a network made by create_network is joined to. Default: none; its VMs reach one another only."""
+
 
 class DiskProperties(msgspec.Struct, frozen=True):
     """A disk type's."""
@@ -155,6 +158,24 @@ class StemcellProperties(msgspec.Struct, frozen=True):
 
     hw_vif_multiqueue_enabled: bool | str | None = None
     """Property of the image."""
+
+    hw_firmware_type: str | None = None
+    """Property of the image: uefi or bios. Default: what boot_mode says, else Nova's."""
+
+    hw_machine_type: str | None = None
+    """Property of the image; q35, say, which secure boot takes."""
+
+    os_secure_boot: str | None = None
+    """Property of the image: required, optional or disabled. It takes uefi."""
+
+    hw_tpm_model: str | None = None
+    """Property of the image: tpm-crb or tpm-tis, the model of a virtual TPM. It takes hw_tpm_version."""
+
+    hw_tpm_version: str | float | None = None
+    """Property of the image: 2.0 or 1.2; VMs have a virtual TPM."""
+
+    boot_mode: str | None = None
+    """uefi: as hw_firmware_type."""
 
     hypervisor: str | None = None
     """Property of the image, as hypervisor_type."""

@@ -26,7 +26,7 @@ class DatastoreClusters(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Datastore clusters, of which every datastore is meant."""
 
     clusters: tuple[str | Mapping[str, Any], ...]
-    """Their names, or objects of a name with an empty object, as in an AZ."""
+    """Their names or paths, or objects of one with an empty object, as in an AZ."""
 
     @property
     def names(self) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import StemcellCid
-from cpi.contract.model import Network, Vm
+from cpi.contract.model import Network, NetworkDefinition, Vm
 from cpi.contract.units import MiB
 from fixtures.clouds.openstack.lab import Lab
 from fixtures.proxy import Rule, effects
@@ -165,3 +165,19 @@ def test_whichever_call_of_create_disk_or_snapshot_disk_fails_nothing_is_left(
         assert rule.met == 1
     create()
     brittle_cloud.delete_disk(disk_cid)
+
+
+def test_whichever_call_of_create_network_fails_nothing_is_left(project: Lab, brittle_cloud: Cloud) -> None:
+    """Networks that nobody knows of use up the quota."""
+    before, made = project.census(), []
+    router = project.sdk.network.create_router(name="for faults")
+    definition = NetworkDefinition(range="10.79.0.0/24", cloud_properties={"router_id": router.id})
+
+    def create() -> None:
+        assert project.census() == before
+        made.append(brittle_cloud.create_network(definition).cid)
+
+    interface = "neutron PUT /v2.0/routers/{id}/add_router_interface"
+    each_fails(project, ("neutron POST /v2.0/networks", "neutron POST /v2.0/subnets", interface), create)
+    brittle_cloud.delete_network(made[-1])
+    project.sdk.network.delete_router(router.id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cpi.contract import errors
-from cpi.kit.settings import read_cloud_properties
+from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi_drivers.openstack.properties import StemcellProperties
 from cpi_drivers.openstack.stemcells.image import Reading, check_format, mismatch, properties_of
 
@@ -48,6 +48,30 @@ def test_image_properties_are_those_of_the_official_cpis() -> None:
         "team": "blue",
         "tags": ["team:blue"],
     }
+
+
+def _strictly(document: dict[str, Any]) -> StemcellProperties:
+    return read_cloud_properties(StemcellProperties, document, strict=True, ignored_keys=STEMCELL_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"boot_mode": "uefi"}, {"hw_firmware_type": "uefi"}),
+        ({"boot_mode": "uefi", "hw_firmware_type": "bios"}, {"hw_firmware_type": "bios"}),
+        ({"boot_mode": "legacy-bios"}, {}),
+        (
+            {"hw_firmware_type": "uefi", "hw_machine_type": "q35", "os_secure_boot": "required"},
+            {"hw_firmware_type": "uefi", "hw_machine_type": "q35", "os_secure_boot": "required"},
+        ),
+        ({"hw_tpm_model": "tpm-crb", "hw_tpm_version": 2.0}, {"hw_tpm_model": "tpm-crb", "hw_tpm_version": "2.0"}),
+    ],
+)
+def test_firmware_and_virtual_tpms_are_properties_of_the_image(given: dict[str, Any], told: dict[str, str]) -> None:
+    """Under Glance's names; the manifest's own word for UEFI is taken too."""
+    without = properties_of(read_cloud_properties(StemcellProperties, MANIFEST), {}, public=False)
+    properties = properties_of(_strictly({**MANIFEST, **given}), {}, public=False)
+    assert {name: value for name, value in properties.items() if name not in {*without, "multicpi-call"}} == told
 
 
 def test_tags_can_not_change_what_the_image_is() -> None:

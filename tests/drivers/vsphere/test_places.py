@@ -12,9 +12,10 @@ from cpi.contract import errors
 from cpi.contract.units import MiB
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import inventory, placement
-from cpi_drivers.vsphere.api.datastores import Choice, Store
+from cpi_drivers.vsphere.api.datastores import Choice, Store, names_of
 from cpi_drivers.vsphere.api.inventory import Cluster, Host, Inventory
 from cpi_drivers.vsphere.api.placement import Need, Place
+from cpi_drivers.vsphere.properties import DatastoreClusters
 from cpi_drivers.vsphere.settings import ClusterOptions
 from cpi_drivers.vsphere.vms import device_groups
 from fixtures.clouds.vcsim.answers import fault
@@ -120,7 +121,7 @@ def test_storage_drs_chooses_the_datastore(tmp_path: Path, image_path: Path) -> 
     """In a datastore cluster where it is on; where it answers nothing, the datastore with most room is taken."""
     with lab() as vcenter:
         [datacenter] = vcenter.all(vim.Datacenter)
-        pod = datacenter.datastoreFolder.CreateStoragePod(name="gold")
+        pod = datacenter.datastoreFolder.CreateFolder(name="tier/1").CreateStoragePod(name="gold")
         stores = sorted(vcenter.all(vim.Datastore), key=lambda store: store.name)
         vcenter.end(pod.MoveIntoFolder_Task(stores))
         manager = vcenter.content.storageResourceManager
@@ -142,10 +143,32 @@ def test_storage_drs_chooses_the_datastore(tmp_path: Path, image_path: Path) -> 
                 cid = cloud.create_disk(MiB(10), {**wish, "fcd": kind})
                 assert cloud.update_disk(cid, MiB(20), wish) == cid
             assert naming.disk_name(cloud.create_disk(MiB(10), wish)).pattern == "^(LocalDS_0|LocalDS_1)$"
-            with pytest.raises(errors.CloudError, match="whose cluster matches"):
-                cloud.create_disk(MiB(10), {"datastores": [{"clusters": ["silver"]}]})
+            for way in ("tier/1/gold", "tier%2f1/gold", "DC0/datastore/tier/1/gold"):
+                cid = cloud.create_disk(MiB(10), {"datastores": [{"clusters": [way]}]})
+                assert naming.disk_name(cid).pattern == "^(LocalDS_0|LocalDS_1)$"
+            for way in ("silver", "tier/2/gold"):
+                with pytest.raises(errors.CloudError, match=f"whose cluster is '{way}'"):
+                    cloud.create_disk(MiB(10), {"datastores": [{"clusters": [way]}]})
             vcenter.proxy.inject(Rule("RecommendDatastores", effects.answer(500, fault("InvalidState").body)))
             assert vcenter.vm(helper.vm().cid).datastore[0].name in STORES
+
+
+def _store(name: str, cluster: str) -> Store:
+    path = f"{cluster}/gold"
+    return Store(
+        reference=None, name=name, browser=None, free=1, reachable=True, usable=True, cluster="gold", cluster_path=path.strip("/")
+    )
+
+
+def test_a_datastore_cluster_is_named_by_its_path_where_several_have_its_name() -> None:
+    """Its name alone is refused, with the paths; so a disk never goes where nobody meant it to."""
+    stores = [_store("one", ""), _store("two", "north"), _store("three", "north/east")]
+    for way, names in (("north/gold", ["two"]), ("east/gold", ["three"]), ("/north/east/gold", ["three"])):
+        assert [store.name for store in Choice(clusters=(way,)).of(stores)] == names
+    with pytest.raises(errors.CloudError, match="'gold' means several datastore clusters: gold, north/east/gold, north"):
+        Choice(clusters=("gold",)).of(stores)
+    assert [store.name for store in Choice(clusters=("DC0/datastore/gold",)).of(stores)] == ["one"]
+    assert names_of((DatastoreClusters(("north/gold",)), "five"), lambda: stores) == ["two"]
 
 
 def _first(vcenter: Lab, pod: Any) -> str:

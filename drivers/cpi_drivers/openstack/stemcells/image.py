@@ -18,7 +18,7 @@ from cpi_drivers.openstack.properties import StemcellProperties
 _MAGIC: Final = {"qcow2": b"QFI\xfb", "vmdk": b"KDMV"}
 _TELL_EVERY_SECONDS: Final = 5.0
 _NOT_PROPERTIES: Final = frozenset(
-    {"image_id", "source_url", "name", "version", "disk_format", "container_format", "hypervisor", "tags"}
+    {"image_id", "source_url", "name", "version", "disk_format", "container_format", "hypervisor", "tags", "boot_mode"}
 )
 _SECTOR: Final = 512
 
@@ -47,6 +47,8 @@ def properties_of(wish: StemcellProperties, tags: Mapping[str, Any], *, public: 
     }
     if wish.hypervisor:
         given["hypervisor_type"] = wish.hypervisor
+    if wish.boot_mode == "uefi":
+        given.setdefault("hw_firmware_type", "uefi")
     plain = {name: _text(value) for name, value in {**given, "version": wish.version or None}.items() if value is not None}
     return {
         **{str(key)[:255]: _text(value)[:255] for key, value in tags.items() if value is not None},

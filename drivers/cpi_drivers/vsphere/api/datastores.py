@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.kit.ruby_patterns import compiled
+from cpi_drivers.vsphere.api import paths
 from cpi_drivers.vsphere.api.client import Client, Reference, Step, vim
 from cpi_drivers.vsphere.naming import pattern_of
 from cpi_drivers.vsphere.properties import Datastores
@@ -21,10 +22,21 @@ PATHS: Final = (
     "summary.maintenanceMode",
 )
 _DRS: Final = "podStorageDrsEntry.storageDrsConfig.podConfig.enabled"
-CLUSTER_STEP: Final = {"cluster of a datastore": Step(vim.Datastore, "parent")}
-"""From datastores to the datastore clusters that they are in."""
+_FOLDER: Final = "datastore"
+"""What a datacenter's folder of datastores is called in paths."""
 
-WANTED: Final[Mapping[Any, Sequence[str]]] = {vim.Datastore: PATHS, vim.StoragePod: ("name", _DRS)}
+CLUSTER_STEP: Final = {
+    "cluster of a datastore": Step(vim.Datastore, "parent", ("folder of a cluster",)),
+    "folder of a cluster": Step(vim.StoragePod, "parent", ("folders of clusters",)),
+    "folders of clusters": Step(vim.Folder, "parent", ("folders of clusters",)),
+}
+"""From datastores to the datastore clusters that they are in, and the folders of those."""
+
+WANTED: Final[Mapping[Any, Sequence[str]]] = {
+    vim.Datastore: PATHS,
+    vim.StoragePod: ("name", "parent", _DRS),
+    vim.Folder: ("name", "parent"),
+}
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -44,6 +56,9 @@ class Store(msgspec.Struct, frozen=True):
 
     cluster: str | None
     """The name of its datastore cluster."""
+
+    cluster_path: str | None = None
+    """That cluster's path below the datacenter's folder of datastores."""
 
     pod: Any = None
     """The datastore cluster itself, if Storage DRS is on there."""
@@ -74,8 +89,18 @@ def _store(reference: Reference, seen: Mapping[str, Any], found: Mapping[Referen
         reachable=reachable,
         usable=usable,
         cluster=cluster.get("name"),
+        cluster_path=_path(pod, found) if cluster else None,
         pod=pod if cluster.get(_DRS) else None,
     )
+
+
+def _path(pod: Reference, found: Mapping[Reference, Mapping[str, Any]]) -> str:
+    """Without the uppermost folder, which is the datacenter's."""
+    names: list[str] = []
+    while isinstance(pod, vim.Folder) and "name" in found.get(pod, {}):
+        names.append(str(found[pod]["name"]))
+        pod = found[pod].get("parent")
+    return "/".join(reversed(names[:-1] or names))
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -83,10 +108,14 @@ class Choice(msgspec.Struct, frozen=True):
 
     pattern: str | None = None
     cluster_pattern: str | None = None
+    clusters: tuple[str, ...] = ()
+    """Names or paths of datastore clusters."""
 
     def fits(self, store: Store) -> bool:
         """Whether a datastore is meant."""
         if self.pattern is not None and compiled(self.pattern).search(store.name):
+            return True
+        if store.cluster_path is not None and any(paths.is_end_of(name, store.cluster_path, _FOLDER) for name in self.clusters):
             return True
         return (
             self.cluster_pattern is not None
@@ -95,25 +124,36 @@ class Choice(msgspec.Struct, frozen=True):
         )
 
     def of(self, stores: Iterable[Store]) -> list[Store]:
-        """Those that are meant and usable."""
-        return [store for store in stores if store.usable and self.fits(store)]
+        """Those that are meant and usable. Raises CloudError for a name that several datastore clusters have."""
+        known = list(stores)
+        for name in self.clusters:
+            every = {store.cluster_path for store in known if store.cluster_path}
+            several = sorted(path for path in every if paths.is_end_of(name, path, _FOLDER))
+            if len(several) > 1:
+                raise errors.CloudError(f"{name!r} means several datastore clusters: {', '.join(several)}: say the path of one")
+        return [store for store in known if store.usable and self.fits(store)]
 
     def __str__(self) -> str:
         told = (("name", self.pattern), ("cluster", self.cluster_pattern))
-        return " or ".join(f"{what} matches {pattern!r}" for what, pattern in told if pattern is not None)
+        said = [f"{what} matches {pattern!r}" for what, pattern in told if pattern is not None]
+        return " or ".join([*said, *(f"cluster is {name!r}" for name in self.clusters)])
 
 
 def wished(datastores: Datastores) -> Choice:
     """Datastores as a manifest names them: by their names, or by those of their clusters."""
     names = [one for one in datastores if isinstance(one, str)]
-    clusters = [name for one in datastores if not isinstance(one, str) for name in one.names]
-    return Choice(pattern_of(names) if names else None, pattern_of(clusters) if clusters else None)
+    clusters = tuple(name for one in datastores if not isinstance(one, str) for name in one.names)
+    return Choice(pattern_of(names) if names else None, clusters=clusters)
 
 
 def names_of(datastores: Datastores, stores: Callable[[], Iterable[Store]]) -> list[str]:
     """Their names; stores are asked for where clusters are named."""
     names = [one for one in datastores if isinstance(one, str)]
-    return names if len(names) == len(datastores) else [store.name for store in stores() if wished(datastores).fits(store)]
+    if len(names) == len(datastores):
+        return names
+    known, choice = list(stores()), wished(datastores)
+    choice.of(known)  # an ambiguous name is refused
+    return [store.name for store in known if choice.fits(store)]
 
 
 def roomiest(stores: Sequence[Store], needed: int, what: str, choice: Choice) -> Store:

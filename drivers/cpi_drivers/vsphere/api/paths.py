@@ -34,6 +34,16 @@ def meant(wished: str, things: Mapping[str, T], called: str) -> T | None:
     return None
 
 
+def is_end_of(wished: str, path: str, folder: str) -> bool:
+    """Whether a name or a path, as people write them, is the end of a path below a datacenter's folder, or the whole of it.
+
+    With the folder in it (`DC0/datastore/gold`) it is the whole.
+    """
+    plain, known = f"/{_plain(wished).strip('/')}", f"/{_plain(path)}"
+    above, _, whole = plain.partition(f"/{folder}/")
+    return known == f"/{whole}" if whole else known.endswith(above)
+
+
 def path_of(thing: Any, top: Any, found: Mapping[Any, Mapping[str, Any]]) -> str | None:
     """The names from below top down to a thing, among what was read (`name` and `parent`); None if it is not below it."""
     names: list[str] = []
