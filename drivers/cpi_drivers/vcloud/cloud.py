@@ -149,6 +149,10 @@ class VcloudCloud(Cloud):
     def update_disk(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         return self._changes.update(disk_cid, size, cloud_properties)
 
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        self._changes.grow_attached(vm_cid, disk_cid, size)
+
     # ------------------------------------------------------------------ for people
 
     def examine(self) -> Iterator[Finding]:

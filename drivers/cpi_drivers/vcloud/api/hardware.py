@@ -96,6 +96,17 @@ def resized(vm: Element, cpu: int | None, cores: int | None, ram: int | None, ep
     return section, unit
 
 
+def with_size(vm: Element, path: str, mib: int) -> Element:
+    """The section that lets one of the VM's independent disks have this size; everything else is as it is."""
+    section = copy.deepcopy(_section(vm))
+    section.set("Modified", "true")
+    for settings in documents.every(section, "DiskSection/DiskSettings"):
+        disk, size = documents.one(settings, "Disk"), documents.one(settings, "SizeMb")
+        if disk is not None and size is not None and path_of(str(disk.get("href"))) == path:
+            size.text = str(mib)
+    return section
+
+
 def _section(vm: Element) -> Element:
     found = documents.one(vm, "VmSpecSection")
     if found is None:  # disks() has looked

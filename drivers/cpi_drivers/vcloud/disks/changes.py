@@ -1,19 +1,26 @@
-"""Disks that change: larger, or on another storage profile, in place."""
+"""Disks that change: larger, or on another storage profile, in place; larger also while a VM uses them."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from cpi.contract import errors
-from cpi.contract.ids import DiskCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, mib_from_bytes
+from cpi.kit import private_files
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
-from cpi_drivers.vcloud.api import documents
+from cpi_drivers.vcloud import naming
+from cpi_drivers.vcloud.api import documents, hardware
 from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.documents import Element, make
 from cpi_drivers.vcloud.api.errors import Failed, Missing, NoCapacity, QuotaReached, Refused
 from cpi_drivers.vcloud.api.inventory import Inventory
 from cpi_drivers.vcloud.disks.lifecycle import DISK, set_size
 from cpi_drivers.vcloud.properties import DiskProperties
+
+_VM: Final = "vcloud.vm"
 
 
 class DiskChanges:
@@ -41,6 +48,29 @@ class DiskChanges:
             self._change(disk, max(size, _size(disk)), profile, f"update_disk: disk {disk_cid}")
         return disk_cid
 
+    def grow_attached(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """Grown when this returns, by the VM's hardware: the cloud does not change an attached disk itself."""
+        path = naming.path_of(disk_cid, "disk")
+        with private_files.one_at_a_time(self._client.folder, "vcloud-vm", vm_cid):
+            vm = self._inventory.existing_vm(vm_cid)
+            settings = hardware.independent_disks(vm).get(str(path))
+            disk = self._inventory.existing_disk(disk_cid)
+            if path is None or settings is None:
+                raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+            present = MiB(int(documents.text(settings, "SizeMb")))
+            if size < present:
+                raise errors.NotSupported(f"the disk {disk_cid} has {present} MiB and cannot shrink to {size} MiB")
+            if disk.get("sharingType", "None") != "None":
+                raise errors.NotSupported(f"the disk {disk_cid} may be shared by VMs: it cannot grow while they use it")
+            if size > present:
+                self._reconfigure(vm, path, size, f"grow_attached_disk: disk {disk_cid}")
+
+    def _reconfigure(self, vm: Element, path: str, size: MiB, what: str) -> None:
+        told = make("Description", documents.text(vm, "Description"))
+        body = make("Vm", told, hardware.with_size(vm, path, size), name=vm.get("name"))
+        with _named_refusals(what, "while a VM uses it"):
+            self._client.run(f"{vm.get('href')}/action/reconfigureVm", what, body, _VM, idempotent=True)
+
     def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Element:
         disk = self._inventory.existing_disk(disk_cid)
         if size < _size(disk):
@@ -61,14 +91,21 @@ class DiskChanges:
             name=disk.get("name"),
         )
         set_size(self._client, body, size)
-        try:
+        with _named_refusals(what, "in place"):
             self._client.put(str(disk.get("href")), what, body, DISK)
-        except (QuotaReached, NoCapacity) as error:
-            raise errors.NoDiskSpace(f"{what}: {error.message}") from error
-        except (Failed, Missing):
-            raise
-        except Refused as error:
-            raise errors.NotSupported(f"{what}: the cloud cannot do this: {error.message}") from error
+
+
+@contextmanager
+def _named_refusals(what: str, how: str) -> Iterator[None]:
+    """What the cloud refuses in the block is NoDiskSpace or NotSupported; what it tried and failed at stays what it is."""
+    try:
+        yield
+    except (QuotaReached, NoCapacity) as error:
+        raise errors.NoDiskSpace(f"{what}: {error.message}") from error
+    except (Failed, Missing):
+        raise
+    except Refused as error:
+        raise errors.NotSupported(f"{what}: the cloud cannot do this {how}: {error.message}") from error
 
 
 def _size(disk: Element) -> MiB:
