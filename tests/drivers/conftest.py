@@ -2,12 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Final
 
 import pytest
 
+from cpi.testing.clause_table import clause_of
 from cpi.testing.fork_server import ForkServer, fork_server
 
 ForkServers = Callable[[str], ForkServer]
+
+_WHERE_PROCESSES_DIFFER: Final = ("_again_", "_token_", "callers_at_once", "secret", "added_to_what_is_there", "reboot_vm_raises")
+"""The words of clauses that a driver may keep in one process and break when each call has its own: what one call remembers for
+the next, what two of them do at once, what a process shows; and one error."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make nightly` what the executable only passes on: in this process the same clause has just been proven.
+
+    On the local cloud the whole table goes through the executable in every run, so the passing on of each argument, answer and
+    error is proven too, once for all drivers. Clauses that are not the contract's (wire, recreating) stay.
+    """
+    for item in items:
+        face = getattr(item, "callspec", None) and item.callspec.params.get("face")  # type: ignore[attr-defined]  # of those that have one
+        if face != "executable" or "local" in item.path.parent.name or item.path.name != "test_conformance.py":
+            continue
+        name = item.name.partition("[")[0]
+        if clause_of(name) and not any(words in name for words in _WHERE_PROCESSES_DIFFER):
+            item.add_marker(pytest.mark.nightly)
 
 
 @pytest.fixture(scope="session")
