@@ -1,7 +1,7 @@
 """What manifests may say: cloud_properties of VMs, disks, networks and stemcells."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -124,6 +124,18 @@ class VmProperties(msgspec.Struct, frozen=True):
     root_disk_size_gb: Positive | None = None
     """GiB of the root disk, if it shall be larger than the stemcell's: the VM is then a full clone."""
 
+    firmware: Literal["bios", "efi"] | None = None
+    """bios or efi. Default: the stemcell's."""
+
+    secure_boot: bool | None = None
+    """It boots what is signed alone; it takes the firmware efi. Default: the stemcell's."""
+
+    vtpm: bool = False
+    """It has a virtual TPM; it takes the firmware efi and a key provider: key_provider, or the vCenter's default one."""
+
+    key_provider: str | None = None
+    """The key provider by whose keys its home, root and ephemeral disk are encrypted: the VM is then a full clone."""
+
     vmx_options: Mapping[str, Any] = {}
     """Options of its extraConfig; they win over those of the settings."""
 
@@ -151,6 +163,14 @@ class VmProperties(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.nsx is not None:
             raise errors.CpiError("nsx: NSX-V has come to its end and is not supported: use distributed port groups")
+
+        if self.firmware == "bios" and (self.secure_boot or self.vtpm):
+            raise errors.CpiError(f"{'vtpm' if self.vtpm else 'secure_boot'}: needs firmware: efi, got 'bios'")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a full clone: a linked one has the size and the encryption of its stemcell."""
+        return self.root_disk_size_gb is not None or self.key_provider is not None
 
     @property
     def has_devices(self) -> bool:

@@ -44,6 +44,7 @@ _MANAGERS: Final = (
     "sessionManager",
     "storageResourceManager",
     "vStorageObjectManager",
+    "cryptoManager",
 )
 
 

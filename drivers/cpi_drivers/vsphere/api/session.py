@@ -10,7 +10,7 @@ from typing import Any, Final
 from cpi.kit import private_files
 from cpi.kit.redaction import remember
 
-_FORM: Final = "2"
+_FORM: Final = "3"
 """Of what a file holds: a file of another form is left alone."""
 
 

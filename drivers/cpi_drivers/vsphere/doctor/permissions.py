@@ -39,6 +39,9 @@ NEEDED: Final[Mapping[str, str]] = {
 }
 
 WHERE_USED: Final[Mapping[str, str]] = {
+    "Cryptographer.Encrypt": "key_provider",
+    "Cryptographer.EncryptNew": "vtpm, key_provider",
+    "Cryptographer.ManageKeys": "key_provider",
     "Host.Inventory.EditCluster": "DRS rules, VM groups, disable_drs",
     "InventoryService.Tagging.AttachTag": "tags",
     "StorageProfile.View": "storage policies",

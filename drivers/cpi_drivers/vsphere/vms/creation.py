@@ -32,7 +32,7 @@ from cpi_drivers.vsphere.networks.conflicts import refuse_taken
 from cpi_drivers.vsphere.properties import VmProperties
 from cpi_drivers.vsphere.settings import ClusterOptions, clusters_by_name
 from cpi_drivers.vsphere.stemcells.lifecycle import Stemcells
-from cpi_drivers.vsphere.vms import agent_settings, device_groups, drs, launch, storage_drs
+from cpi_drivers.vsphere.vms import agent_settings, device_groups, drs, launch, storage_drs, trust
 from cpi_drivers.vsphere.vms.lifecycle import Vms, folder_of
 from cpi_drivers.vsphere.vms.nsxt import memberships, memory
 from cpi_drivers.vsphere.vms.tags import Tags
@@ -188,6 +188,7 @@ class VmCreation:
         wanted = site.vcenter.default_hw_version or 0
         if newest or present < wanted:
             self._upgrade(site, vm, None if newest else f"vmx-{wanted}")
+        trust.secure(site.client, vm, wish.name, wish.properties)
         self._vms.switch_on(site, vm)
         memberships.settle(site, vm, wish.joined)
 

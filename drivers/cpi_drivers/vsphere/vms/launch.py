@@ -11,6 +11,7 @@ from cpi_drivers.vsphere.api.placement import Place
 from cpi_drivers.vsphere.networks import requested
 from cpi_drivers.vsphere.properties import VmProperties
 from cpi_drivers.vsphere.settings import VCenter
+from cpi_drivers.vsphere.vms import trust
 
 _CONTROLLERS: Final = {
     "paravirtual": "ParaVirtualSCSIController",
@@ -30,8 +31,8 @@ def clone(
     options: Mapping[str, str],
     policy: str | None = None,
 ) -> Any:
-    """A clone of a stemcell: linked, unless its root disk shall be larger."""
-    whole = wish.root_disk_size_gb is not None
+    """A clone of a stemcell: linked, unless its root disk shall be larger, or encrypted."""
+    whole = wish.is_whole
     location = vim.vm.RelocateSpec(
         datastore=place.store.reference,
         pool=place.pool,
@@ -65,6 +66,7 @@ def _config(wish: VmProperties, vcenter: VCenter, place: Place, options: Mapping
         config.cpuAllocation = vim.ResourceAllocationInfo(reservation=_clock(place) * wish.cpu)
     if wish.has_devices or _or(wish.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
         config.memoryReservationLockedToMax = True
+    trust.boot(config, wish)
     return config
 
 

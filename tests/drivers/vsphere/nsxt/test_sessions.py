@@ -18,7 +18,8 @@ from cpi_drivers.vsphere.nsxt_settings import Nsxt
 from fixtures.certificates import Authority
 from fixtures.clouds.nsxt.lab import Lab, lab, secure
 from fixtures.clouds.nsxt.seed import PASSWORD, REMOTE, USER
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Answer, Request, Rule, effects
+from fixtures.web_server import web_server
 from tests.drivers.vsphere.nsxt.conftest import client
 
 pytestmark = pytest.mark.slow
@@ -191,6 +192,30 @@ def test_an_nsx_is_trusted_by_its_authority_or_because_the_operator_says_so(tls:
         with pytest.raises(NotReached, match=r"see nsxt\.ca_cert"):
             manager.get(_GROUP)
         manager.close()
+
+
+@pytest.mark.parametrize(("bypassed", "by_proxy"), [("", True), ("127.0.0.0/8", False)])
+def test_the_environment_names_the_proxy(
+    nsx: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypassed: str, *, by_proxy: bool
+) -> None:
+    """As for the vCenter, by the one rule of all clouds; a login for the proxy is the proxy's alone."""
+    asked: list[str | None] = []
+
+    def refusing(request: Request) -> Answer:
+        asked.append({name.lower(): value for name, value in request.headers.items()}.get("proxy-authorization"))
+        return Answer(407, b"")
+
+    with web_server(refusing) as url:
+        monkeypatch.setenv("http_proxy", url.replace("http://", "http://me:word@"))
+        monkeypatch.setenv("no_proxy", bypassed)
+        manager = client(nsx, tmp_path)
+        if by_proxy:
+            with pytest.raises(errors.CloudError, match="407"):
+                manager.get(_GROUP)
+        else:
+            assert manager.get(_GROUP)["id"] == "dmz"
+        manager.close()
+    assert asked == (["Basic bWU6d29yZA=="] if by_proxy else [])
 
 
 def test_closing_is_harmless_before_anything_was_asked(tmp_path: Path) -> None:
