@@ -5,6 +5,9 @@ from typing import Any, get_args
 
 import pytest
 
+from cpi.contract.units import MiB
+from cpi.migration.extent import shortfall
+from cpi.migration.guest import Guest
 from fixtures.qemu import AttachedDisk, QemuGuest
 from fixtures.qemu.guest import Bus
 from tests.guests.written_disk import STORE, WrittenDisks
@@ -39,5 +42,39 @@ def test_a_mounted_filesystem_grows_under_a_writer(
     _look(guest, made.disk, _AFTER)
     _use(guest, made.disk)
     made.wait_for_rows()
+    extent = Guest(guest.shell, "move").extent(STORE)
+    assert extent is not None
+    assert shortfall(extent, MiB(_AFTER)) == ""
     guest.run("fallocate", "-l", f"{_BEFORE}MiB", f"{STORE}/more")
+    made.assert_nothing_lost()
+
+
+def test_a_guest_is_fit_for_a_live_copy(guest: QemuGuest) -> None:
+    """It has the tools of a stemcell, so that what moves do in guests runs in it as it is."""
+    assert Guest(guest.shell, "move").unfit() == ""
+
+
+@pytest.mark.nightly
+def test_an_ext4_with_errors_does_not_grow_mounted(guest: QemuGuest, disks: WrittenDisks) -> None:
+    """The kernel forbids it, and the partition is grown by then: so it has to be known before."""
+    made = disks.make("virtio-scsi", "ext4", "gpt", _BEFORE, faulty=True)
+    assert Guest(guest.shell, "move").faults()
+    guest.resize(made.disk, _AFTER)
+    _look(guest, made.disk, _AFTER)
+    guest.run("growpart", f"/dev/{made.disk.name}", "1")
+    done = guest.tried("resize2fs", made.disk.device)
+    assert b"Permission denied to resize filesystem" in done.stderr
+    made.assert_nothing_lost()
+
+
+@pytest.mark.nightly
+def test_an_msdos_label_does_not_take_a_disk_past_2_tib(guest: QemuGuest, disks: WrittenDisks) -> None:
+    """growpart fails there, and has written the table and taken that back: so it must not be tried."""
+    made = disks.make("virtio-scsi", "ext4", "dos", _BEFORE)
+    guest.resize(made.disk, 3 << 20)
+    _look(guest, made.disk, 3 << 20)
+    done = guest.tried("growpart", f"/dev/{made.disk.name}", "1")
+    assert done.status != 0
+    assert b"larger than 2TB" in done.stderr
+    made.wait_for_rows()
     made.assert_nothing_lost()
