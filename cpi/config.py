@@ -185,8 +185,8 @@ def _agent_defaults(properties: Mapping[str, Any], faults: list[str]) -> "AgentD
         agent = {}
     wanted: dict[str, tuple[str, Any, Any]] = {
         "mbus": ("agent.mbus", agent.get("mbus"), str | None),
-        "ntp": ("ntp", _given(properties, "ntp", _given(agent, "ntp", [])), tuple[str, ...]),
-        "blobstore": ("blobstore", _given(properties, "blobstore", agent.get("blobstore")), Mapping[str, Any] | None),
+        "ntp": ("ntp", _given(properties, "ntp", _given(agent, "ntp", [])) or [], tuple[str, ...]),
+        "blobstore": ("blobstore", _given(properties, "blobstore", agent.get("blobstore")) or None, Mapping[str, Any] | None),
     }
     told: dict[str, Any] = {}
     for name, (where, value, kind) in wanted.items():

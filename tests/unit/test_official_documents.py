@@ -18,25 +18,14 @@ from cpi_drivers.aws import properties as aws_properties
 from cpi_drivers.aws import settings as aws_settings
 from cpi_drivers.google import properties as google_properties
 from cpi_drivers.google import settings as google_settings
+from tests.unit.rendered import FLAG, LIST, NUMBER, rendered
 
-_ABSENT: Final = object()
 _TEXT: Final = st.sampled_from(["a", "bosh-1", "arn:aws:iam::1:role/x", 12345])
-_LIST: Final = st.lists(st.sampled_from(["bosh", "sg-1", 7]), max_size=3)
-_FLAG: Final = st.sampled_from([True, False, "true", "false"])
-_NUMBER: Final = st.sampled_from([1, 8, "8", 100, "4000", 8.0])
 _TAGS: Final = st.dictionaries(st.sampled_from(["team", "cost-center"]), st.sampled_from(["x", 1234]), max_size=2)
-_METADATA: Final = {"http_tokens": st.sampled_from(["required", "optional"]), "http_put_response_hop_limit": _NUMBER}
+_METADATA: Final = {"http_tokens": st.sampled_from(["required", "optional"]), "http_put_response_hop_limit": NUMBER}
 
 
-def _rendered(keys: dict[str, st.SearchStrategy[Any]], *, always: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
-    """A block with each key in one of its states."""
-    states = {
-        key: kind if key in always else st.one_of(kind, st.none(), st.just(_ABSENT), st.just("")) for key, kind in keys.items()
-    }
-    return st.fixed_dictionaries(states).map(lambda block: {key: value for key, value in block.items() if value is not _ABSENT})
-
-
-_AWS: Final = _rendered(
+_AWS: Final = rendered(
     {
         "credentials_source": st.sampled_from(["static", "env_or_profile"]),
         "access_key_id": _TEXT,
@@ -46,29 +35,29 @@ _AWS: Final = _rendered(
         "region": st.sampled_from(["eu-west-1", "cn-north-1"]),
         "ec2_endpoint": st.just("ec2.eu-west-1.amazonaws.com"),
         "elb_endpoint": st.just("elasticloadbalancing.eu-west-1.amazonaws.com"),
-        "dualstack": _FLAG,
-        "max_retries": _NUMBER,
+        "dualstack": FLAG,
+        "max_retries": NUMBER,
         "default_key_name": _TEXT,
-        "default_security_groups": _LIST,
+        "default_security_groups": LIST,
         "default_iam_instance_profile": _TEXT,
-        "encrypted": _FLAG,
+        "encrypted": FLAG,
         "kms_key_arn": _TEXT,
-        "metadata_options": _rendered(_METADATA),
-        "enable_describe_instance_types": _FLAG,
-        "fast_path_delete": _FLAG,
-        "connection_options": _rendered({"ca_cert": st.just("-----BEGIN CERTIFICATE-----")}),
-        "stemcell": _rendered({"kernel_id": _TEXT}),
-        "registry": _rendered({"endpoint": _TEXT, "user": _TEXT, "password": _TEXT}),
+        "metadata_options": rendered(_METADATA),
+        "enable_describe_instance_types": FLAG,
+        "fast_path_delete": FLAG,
+        "connection_options": rendered({"ca_cert": st.just("-----BEGIN CERTIFICATE-----")}),
+        "stemcell": rendered({"kernel_id": _TEXT}),
+        "registry": rendered({"endpoint": _TEXT, "user": _TEXT, "password": _TEXT}),
     }
 )
-_GOOGLE: Final = _rendered(
+_GOOGLE: Final = rendered(
     {
         "project": st.sampled_from(["a-project", 12345]),
         "user_agent_prefix": _TEXT,
         "json_key": st.sampled_from(
             ["", '{"type": "service_account", "client_email": "a", "private_key": "k", "token_uri": "u"}']
         ),
-        "default_root_disk_size_gb": _NUMBER,
+        "default_root_disk_size_gb": NUMBER,
         "default_root_disk_type": _TEXT,
     },
     always=("project",),
@@ -117,7 +106,7 @@ def test_every_document_of_the_google_job_is_taken(caplog: pytest.LogCaptureFixt
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-_VOLUME: Final = {"size": _NUMBER, "type": st.sampled_from(["gp2", "gp3", "io1"]), "iops": _NUMBER, "throughput": _NUMBER}
+_VOLUME: Final = {"size": NUMBER, "type": st.sampled_from(["gp2", "gp3", "io1"]), "iops": NUMBER, "throughput": NUMBER}
 _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st.SearchStrategy[Any]]]]] = {
     "VM of AWS": (
         aws_properties.VmProperties,
@@ -125,22 +114,22 @@ _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st
         {
             "instance_type": st.just("m5.large"),
             "availability_zone": _TEXT,
-            "security_groups": _LIST,
+            "security_groups": LIST,
             "key_name": _TEXT,
             "spot_bid_price": st.sampled_from([0.25, "0.25", 1]),
-            "spot_ondemand_fallback": _FLAG,
-            "elbs": _LIST,
-            "lb_target_groups": _LIST,
+            "spot_ondemand_fallback": FLAG,
+            "elbs": LIST,
+            "lb_target_groups": LIST,
             "iam_instance_profile": _TEXT,
             "placement_group": _TEXT,
             "tenancy": st.sampled_from(["default", "dedicated"]),
-            "auto_assign_public_ip": _FLAG,
+            "auto_assign_public_ip": FLAG,
             "advertised_routes": st.just([{"table_id": "rtb-1", "destination": "10.0.0.0/24"}]),
-            "source_dest_check": _FLAG,
-            "raw_instance_storage": _FLAG,
-            "ephemeral_disk": _rendered({**_VOLUME, "encrypted": _FLAG, "kms_key_arn": _TEXT, "use_root_disk": _FLAG}),
-            "root_disk": _rendered(_VOLUME),
-            "metadata_options": _rendered(_METADATA),
+            "source_dest_check": FLAG,
+            "raw_instance_storage": FLAG,
+            "ephemeral_disk": rendered({**_VOLUME, "encrypted": FLAG, "kms_key_arn": _TEXT, "use_root_disk": FLAG}),
+            "root_disk": rendered(_VOLUME),
+            "metadata_options": rendered(_METADATA),
             "tags": _TAGS,
         },
     ),
@@ -149,12 +138,12 @@ _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st
         DISK_KEYS,
         {
             **{key: kind for key, kind in _VOLUME.items() if key != "size"},
-            "encrypted": _FLAG,
+            "encrypted": FLAG,
             "kms_key_arn": _TEXT,
             "name": _TEXT,
         },
     ),
-    "network of AWS": (aws_properties.NetworkProperties, frozenset[str](), {"subnet": _TEXT, "security_groups": _LIST}),
+    "network of AWS": (aws_properties.NetworkProperties, frozenset[str](), {"subnet": _TEXT, "security_groups": LIST}),
     "stemcell of AWS": (
         aws_properties.StemcellProperties,
         STEMCELL_KEYS,
@@ -162,14 +151,14 @@ _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st
             "ami": st.just({"eu-west-1": "ami-1"}),
             "name": _TEXT,
             "version": st.sampled_from(["1.10", 621]),
-            "disk": _NUMBER,
+            "disk": NUMBER,
             "disk_format": _TEXT,
             "hypervisor": _TEXT,
             "infrastructure": _TEXT,
             "os_type": _TEXT,
             "root_device_name": _TEXT,
             "boot_mode": st.just("uefi"),
-            "encrypted": _FLAG,
+            "encrypted": FLAG,
         },
     ),
     "VM of Google": (
@@ -178,23 +167,23 @@ _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st
         {
             "zone": _TEXT,
             "machine_type": _TEXT,
-            "cpu": _NUMBER,
-            "ram": _NUMBER,
-            "root_disk_size_gb": _NUMBER,
+            "cpu": NUMBER,
+            "ram": NUMBER,
+            "root_disk_size_gb": NUMBER,
             "root_disk_type": _TEXT,
-            "automatic_restart": _FLAG,
+            "automatic_restart": FLAG,
             "on_host_maintenance": st.sampled_from(["MIGRATE", "TERMINATE"]),
-            "preemptible": _FLAG,
+            "preemptible": FLAG,
             "service_account": _TEXT,
-            "service_scopes": _LIST,
+            "service_scopes": LIST,
             "accelerators": st.just([{"type": "nvidia-tesla-t4", "count": "1"}]),
             "target_pool": _TEXT,
             "backend_service": st.sampled_from(
                 ["a", {"name": "a"}, {"name": "a", "scheme": "INTERNAL"}, {"name": "a", "scheme": None}]
             ),
-            "ephemeral_external_ip": _FLAG,
-            "ip_forwarding": _FLAG,
-            "tags": _LIST,
+            "ephemeral_external_ip": FLAG,
+            "ip_forwarding": FLAG,
+            "tags": LIST,
             "labels": _TAGS,
         },
     ),
@@ -205,9 +194,9 @@ _KINDS: Final[dict[str, tuple[type[msgspec.Struct], frozenset[str], dict[str, st
             "network_name": _TEXT,
             "subnetwork_name": _TEXT,
             "xpn_host_project_id": _TEXT,
-            "ephemeral_external_ip": _FLAG,
-            "ip_forwarding": _FLAG,
-            "tags": _LIST,
+            "ephemeral_external_ip": FLAG,
+            "ip_forwarding": FLAG,
+            "tags": LIST,
         },
     ),
 }
@@ -219,7 +208,7 @@ def test_every_cloud_config_is_taken_also_when_strict(name: str) -> None:
     kind, ignored, keys = _KINDS[name]
 
     @settings(max_examples=50, deadline=None)
-    @given(document=_rendered(keys))
+    @given(document=rendered(keys))
     def taken(document: dict[str, Any]) -> None:
         read = read_cloud_properties(kind, document, strict=True, ignored_keys=ignored)
         nothing = read_cloud_properties(kind, {})
