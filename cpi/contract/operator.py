@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
+from cpi.contract.units import MiB
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,3 +57,33 @@ class ShowsDiskTags(Protocol):
 
     def disk_tags(self, disk_cid: DiskCid) -> Mapping[str, str]:
         """Names and values. Raises DiskNotFound."""
+
+
+@runtime_checkable
+class GrowsAttachedDisks(Protocol):
+    """A cloud that can grow a disk while a VM uses it."""
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """Grow an attached disk in place.
+
+        Given:   the disk is attached to this VM and to no other, and may be in use; size in MiB, at least the current size.
+        Then:    the disk is at least size large and still attached; its data is unchanged; the guest may have to rescan it.
+        Again:   changes nothing, and calls no API that costs money; after a killed call it finishes the growth.
+        Raises:  VMNotFound; DiskNotFound; DiskNotAttached; NotSupported if smaller, shared or impossible here or now, raised
+                 before the disk is touched: the message says why and, where the cloud tells, when it will be possible.
+        """
+
+
+@runtime_checkable
+class ChangesAttachedDisks(Protocol):
+    """A cloud that can change the kind of a disk while a VM uses it."""
+
+    def change_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """Change the size or kind of an attached disk in place.
+
+        Given:   the disk is attached to this VM and to no other, and may be in use; size in MiB, at least the current size.
+        Then:    the disk has size and cloud_properties and is still attached; its data is unchanged.
+        Again:   changes nothing, and calls no API that costs money; after a killed call it finishes the change.
+        Raises:  VMNotFound; DiskNotFound; DiskNotAttached; NotSupported if smaller, shared or impossible here or now, raised
+                 before the disk is touched: the message says why and, where the cloud tells, when it will be possible.
+        """

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from cpi.contract.cloud import Cloud
 from cpi.contract.errors import TEN
+from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks
 from cpi.testing.conformance import CloudContract
 
 CLAUSES: Final = ("Given", "Then", "Again", "Raises")
@@ -19,6 +20,8 @@ OWED: Final[Mapping[str, str]] = {
     "calculate_vm_cloud_properties": "a unit cannot be checked",
     "detach_disk": "a cloud cannot see what an agent uses",
     "get_disks": "see Raises: VMNotFound",
+    "grow_attached_disk": "see Raises: DiskNotAttached",
+    "change_attached_disk": "see Raises: DiskNotAttached",
 }
 """Methods whose Given cannot be refused, and why: the caller owes it."""
 
@@ -46,8 +49,10 @@ class Clause(NamedTuple):
 
 
 def methods() -> Mapping[str, Callable[..., Any]]:
-    """The methods of the contract, in its order."""
-    found = {name: getattr(member, "__func__", member) for name, member in vars(Cloud).items() if not name.startswith("_")}
+    """The methods of the contract, in its order; then those beyond the CPI that have clauses."""
+    kinds = (Cloud, GrowsAttachedDisks, ChangesAttachedDisks)
+    members = ((name, member) for kind in kinds for name, member in vars(kind).items() if not name.startswith("_"))
+    found = {name: getattr(member, "__func__", member) for name, member in members}
     return {name: member for name, member in found.items() if inspect.isfunction(member)}
 
 

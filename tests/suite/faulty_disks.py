@@ -227,6 +227,8 @@ class ListsNothingForMissingVms(MemoryCloud):
 
 
 @found_by(
+    "grow_attached_disk_raises_disk_not_found",
+    "change_attached_disk_raises_disk_not_found",
     "set_disk_metadata_raises_disk_not_found",
     "snapshot_disk_raises_disk_not_found",
     "resize_disk_raises_disk_not_found",
@@ -241,3 +243,61 @@ class CallsMissingDisksCloudErrors(MemoryCloud):
         if disk_cid not in self.memory.disks:
             raise errors.CloudError(f"the disk {disk_cid} does not exist")
         return super()._disk(disk_cid)
+
+
+@found_by(
+    "grow_attached_disk_then_it_has_the_size_and_stays_attached",
+    "grow_attached_disk_again_changes_nothing",
+    "change_attached_disk_then_it_has_the_size_and_stays_attached",
+    "change_attached_disk_again_changes_nothing",
+)
+class DetachesToGrow(MemoryCloud):
+    """An attached disk is taken from its VM to grow, and not given back."""
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        super().grow_attached_disk(vm_cid, disk_cid, size)
+        self.detach_disk(vm_cid, disk_cid)
+
+
+@found_by(
+    "grow_attached_disk_raises_vm_not_found",
+    "grow_attached_disk_raises_disk_not_attached",
+    "change_attached_disk_raises_vm_not_found",
+    "change_attached_disk_raises_disk_not_attached",
+)
+class GrowsWhoeverHasIt(MemoryCloud):
+    """An attached disk grows whatever VM is named."""
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        disk = self._disk(disk_cid)
+        if size < disk.size:
+            raise errors.NotSupported(f"{disk_cid} has {disk.size} MiB and cannot become smaller")
+        disk.size = self._rounded(size)
+
+
+@found_by(
+    "grow_attached_disk_again_changes_nothing",
+    "change_attached_disk_again_changes_nothing",
+)
+class GrowsEachTime(MemoryCloud):
+    """An attached disk grows by the difference again when it is asked to again."""
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        before = self._disk(disk_cid).size
+        super().grow_attached_disk(vm_cid, disk_cid, size)
+        self._disk(disk_cid).size = MiB(before + size)
+
+
+@found_by(
+    "grow_attached_disk_raises_disk_not_found",
+    "change_attached_disk_raises_disk_not_found",
+    "grow_attached_disk_raises_not_supported_if_smaller",
+    "change_attached_disk_raises_not_supported_if_smaller",
+)
+class TakesWhatItIsGiven(MemoryCloud):
+    """A disk that there is none of counts as grown, and one that is to shrink as well."""
+
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        self._vm(vm_cid)
+        if disk_cid in self.memory.disks and size >= self._disk(disk_cid).size:
+            super().grow_attached_disk(vm_cid, disk_cid, size)

@@ -288,6 +288,21 @@ class MemoryCloud(Cloud):
         self.resize_disk(disk_cid, size)
         return disk_cid
 
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        with self.memory.lock:
+            self._vm(vm_cid)
+            disk = self._disk(disk_cid)
+            if disk.vm_cid != vm_cid:
+                raise errors.DiskNotAttached(f"{disk_cid} is not attached to {vm_cid}")
+            if size < disk.size:
+                raise errors.NotSupported(f"{disk_cid} has {disk.size} MiB and cannot become smaller")
+            disk.size = self._rounded(size)
+
+    def change_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """As in ChangesAttachedDisks."""
+        self.grow_attached_disk(vm_cid, disk_cid, size)
+
     # ------------------------------------------------------------------ snapshots and networks
 
     def snapshot_disk(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:

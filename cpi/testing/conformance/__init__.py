@@ -1,5 +1,6 @@
 """Every clause of the contract as tests. A test is named test_<method>_<clause>_<words>."""
 
+from cpi.testing.conformance.attached_changes import AttachedChangeClauses
 from cpi.testing.conformance.attachments import AttachmentClauses
 from cpi.testing.conformance.connecting import ConnectingClauses
 from cpi.testing.conformance.disk_changes import DiskChangeClauses
@@ -24,6 +25,7 @@ class _FromOutside(
     DiskClauses,
     AttachmentClauses,
     DiskChangeClauses,
+    AttachedChangeClauses,
     SnapshotClauses,
     NetworkClauses,
     MetadataClauses,
