@@ -10,7 +10,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
 from fixtures.clouds.cloudstack.lab import Lab
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Effect, Rule, effects
 from tests.drivers.cloudstack.conftest import Connect, Helper
 
 _CALLS: dict[str, Callable[[Cloud, VmCid, DiskCid], object]] = {
@@ -74,3 +74,21 @@ def test_a_stray_401_at_a_job_is_looked_past(cloudstack: Lab, cloud: Cloud, *, s
                 cloud.resize_disk(disk, MiB(2048))
     assert rule.met == strays
     cloud.delete_disk(disk)
+
+
+def _told(**answer: object) -> Effect:
+    return effects.answer(200, json.dumps({"response": answer}).encode(), {"Content-Type": "application/json"})
+
+
+def test_keys_that_may_not_expunge_are_told_what_to_set(cloudstack: Lab, cloud: Cloud, helper: Helper) -> None:
+    """The job says so; the VM is there yet, and goes with the right."""
+    vm = helper.vm(cloud).cid
+    said = {"errorcode": 530, "errortext": "Parameter expunge can be passed by Admin only"}
+    with (
+        cloudstack.rule(Rule("destroyVirtualMachine", _told(jobid="job"))),
+        cloudstack.rule(Rule("queryAsyncJobResult", _told(jobstatus=2, jobresultcode=530, jobresult=said))),
+        pytest.raises(errors.CloudError, match=r"Admin only; these keys may not expunge VMs: set allow"),
+    ):
+        cloud.delete_vm(vm)
+    assert cloud.has_vm(vm)
+    cloud.delete_vm(vm)

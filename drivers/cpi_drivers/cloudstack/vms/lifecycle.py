@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
@@ -17,7 +17,10 @@ from cpi_drivers.cloudstack.vms import agent_settings
 from cpi_drivers.cloudstack.vms.affinity import AffinityGroups
 from cpi_drivers.cloudstack.vms.balancing import Balancing
 
-"""The tag of a VM that names the disks which came with it."""
+_ON_EXPUNGING: Final = (
+    "; these keys may not expunge VMs: set allow.user.expunge.recover.vm in CloudStack, or expunge_vm: false, with which the "
+    "VM's address is taken until CloudStack expunges the VM (expunge.delay)"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +116,8 @@ class Vms:
             self._client.run("destroyVirtualMachine", what, "delete_vm", idempotent=True, **wish)
         except Refused as error:
             if self._inventory.vm(str(vm["id"])) is not None:
-                raise errors.CloudError(f"the VM {vm['name']} cannot be deleted: {error.said}") from error
+                advice = _ON_EXPUNGING if self._settings.expunges and "expunge" in error.said.lower() else ""
+                raise errors.CloudError(f"the VM {vm['name']} cannot be deleted: {error.said}{advice}") from error
 
     def _remove(self, own: Sequence[str]) -> None:
         """A CloudStack before 4.12 passes over volumeids; and what the job of a VM cannot delete it leaves without a word."""

@@ -63,6 +63,28 @@ class Volumes:
 
         return self._waits.until(f"{what}: disk {disk_cid} is not {status}", look)
 
+    def let_go(self, volume: Document, what: str) -> Document:
+        """The disk without attachments to VMs that are gone: Nova may fail to take them away when it deletes a VM."""
+        dead = [one for one in volume.get("attachments", ()) if one.get("server_id") and not self._is_there(one["server_id"])]
+        for one in dead:
+            _log.warning("the disk %s is attached to the VM %s, which is gone: it is freed", volume["id"], one["server_id"])
+            try:
+                self._remove_attachment(one.get("attachment_id") or one["id"])
+            except Refused as error:
+                told = f"the disk {volume['id']} is attached to the VM {one['server_id']}, which is gone, and cannot be freed"
+                raise errors.CloudError(f"{told}: {error.said}") from error
+        return self.settled(DiskCid(volume["id"]), what) if dead else volume
+
+    def free(self, volume: Document, wish: str) -> Document:
+        """Raises CloudError, naming the VM or the host, if the disk is attached."""
+        if volume["status"] == IN_USE:
+            volume = self.let_go(volume, f"to {wish}")
+        if holder_words(volume):
+            raise errors.CloudError(f"the disk {volume['id']} is attached to {holder_words(volume)}: detach it to {wish}")
+        if volume["status"] != AVAILABLE:
+            raise failed(f"to {wish}, the disk {volume['id']} must be available; it", volume)
+        return volume
+
     def _reserved(self, volume: Document) -> Pending:
         """A disk that an attachment holds, which may have been left over: that of a VM that is gone is removed."""
         found = []
@@ -109,11 +131,3 @@ def holder_words(volume: Document) -> str:
         f"the host {one.get('host_name') or '(unknown)'}" for one in volume.get("attachments", ()) if not one.get("server_id")
     ]
     return ", ".join([*(f"the VM {vm}" for vm in holders(volume)), *hosts])
-
-
-def refuse_attached(volume: Document, wish: str) -> None:
-    """Raises CloudError, naming the VM or the host, if the disk is attached."""
-    if holder_words(volume):
-        raise errors.CloudError(f"the disk {volume['id']} is attached to {holder_words(volume)}: detach it to {wish}")
-    if volume["status"] != AVAILABLE:
-        raise failed(f"to {wish}, the disk {volume['id']} must be available; it", volume)

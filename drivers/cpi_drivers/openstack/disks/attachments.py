@@ -82,7 +82,7 @@ class Attachments:
             return found[0]
         except Refused as error:
             # A disk that is just being detached, or was a moment ago, will be free.
-            volume = self._volumes.settled(disk_cid, "attach_disk")
+            volume = self._volumes.let_go(self._volumes.settled(disk_cid, "attach_disk"), "attach_disk")
             if vm_cid in holders(volume):  # by a call before this one, whose answer was lost
                 return {"device": holders(volume)[vm_cid]}
             if holder_words(volume):

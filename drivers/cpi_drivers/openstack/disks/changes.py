@@ -12,7 +12,7 @@ from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import AnswerLost, Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Waits, failed
-from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words, holders, refuse_attached
+from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words, holders
 from cpi_drivers.openstack.properties import DiskProperties
 from cpi_drivers.openstack.settings import OpenStackSettings
 
@@ -37,14 +37,14 @@ class DiskChanges:
         """Grown when this returns."""
         volume = self._volumes.settled(disk_cid, "resize_disk")
         if not self._settings.online_resize or volume["status"] != IN_USE:
-            refuse_attached(volume, "resize it")
+            volume = self._volumes.free(volume, "resize it")
         self._grow(volume, _growth(volume, size))
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
         """Of the wished size and type when this returns; the same disk."""
         wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         volume = self._volumes.settled(disk_cid, "update_disk")
-        refuse_attached(volume, "update it")
+        volume = self._volumes.free(volume, "update it")
         gib = _growth(volume, size)
         wished = wish.type or self._settings.default_volume_type
         if wished and wished != volume.get("volume_type"):

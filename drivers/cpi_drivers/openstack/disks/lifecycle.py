@@ -58,9 +58,20 @@ class Disks:
         except Missing:
             return
         except Refused as error:
+            if self._is_freed(disk_cid):
+                self.delete(disk_cid)
+                return
             if self.has(disk_cid):
                 raise errors.CloudError(f"the disk {disk_cid} cannot be deleted{self._why(disk_cid)}: {error.said}") from error
         self._waits.gone(f"delete_disk: disk {disk_cid} is still there", lambda: self._not_failed(disk_cid))
+
+    def _is_freed(self, disk_cid: DiskCid) -> bool:
+        """Whether it was only a VM that is gone that had it."""
+        try:
+            volume = self._volumes.look(disk_cid)
+        except Missing:
+            return False
+        return volume["status"] == IN_USE and bool(self._volumes.let_go(volume, "delete_disk")["status"] == AVAILABLE)
 
     def _why(self, disk_cid: DiskCid) -> str:
         """The reason, where it can be seen: Cinder names every one that there might be."""
