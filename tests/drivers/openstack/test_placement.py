@@ -1,5 +1,6 @@
 """In which zones a VM is tried."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from cpi.contract import errors
 from cpi_drivers.openstack.properties import VmProperties
 from cpi_drivers.openstack.vms.placement import zones
+from cpi_drivers.openstack.vms.server_groups import ServerGroups
 
 
 def wish(**properties: Any) -> VmProperties:
@@ -64,3 +66,16 @@ def test_one_word_or_the_list_but_not_both(properties: dict[str, Any]) -> None:
     """It would be a guess which wins."""
     with pytest.raises(errors.CpiError):
         VmProperties(**properties)
+
+
+def test_the_name_of_a_server_group_is_as_long_as_nova_takes() -> None:
+    """255 characters: one more, and Nova refuses the group, and the VMs go without anti-affinity."""
+    made: list[str] = []
+
+    def post(_service: str, _path: str, body: Any, **_: Any) -> Any:
+        made.append(body["server_group"]["name"])
+        return {"server_group": {"id": "g"}}
+
+    client: Any = SimpleNamespace(get=lambda *_, **__: {"server_groups": []}, post=post)
+    assert ServerGroups(client).for_instance_group({"bosh": {"group": "g" * 300}}) == "g"
+    assert made == ["multicpi-" + "g" * 246]
