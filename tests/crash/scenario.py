@@ -41,10 +41,10 @@ class CrashScenario:
         self._config = config
         self._size = _SIZES[0]
 
-    def hurt_along(self, strategy: Strategy, parts: Sequence[tuple[str, str]], hurt: str) -> None:
+    def hurt_along(self, strategy: Strategy, parts: Sequence[tuple[str, str, str]]) -> None:
         """Hurt one try after the other, each at its part: the next takes up what one leaves. No row is lost."""
         left: str | None = None
-        for name, when in parts:
+        for name, when, hurt in parts:
             there = f"{strategy.value}: {hurt} {when} {name}"
             outcome = self._hurt(strategy, left, there, at=name, when=when, hurt=hurt)
             if not outcome["struck"]:
@@ -61,7 +61,7 @@ class CrashScenario:
                 self._wait_for_the_job(there)
                 self.assert_well(outcome, there)
         if left is not None:
-            self._assert_moved(self._run(move_id=left, again=True)["outcome"], f"{strategy.value}: after the last {hurt}")
+            self._assert_moved(self._run(move_id=left, again=True)["outcome"], f"{strategy.value}: after the last of {parts}")
 
     def _hurt(self, strategy: Strategy, left: str | None, there: str, **request: Any) -> dict[str, Any]:
         how = {"move_id": left, "again": True} if left else {"move_id": uuid.uuid4().hex[:12], "entry": self._entry(strategy)}

@@ -139,13 +139,21 @@ _SHARES = 11
 """The calls of a move are shared out over so many tests."""
 
 
-def _shares(often: int) -> list[Any]:
-    """One share of often in every run, all of them in `make nightly`: the crash suite kills at every boundary in every run."""
-    return [pytest.param(share, marks=() if share % often == 0 else pytest.mark.nightly) for share in range(_SHARES)]
+def _shares(often: int) -> pytest.MarkDecorator:
+    """One share of often in every run, another one on each backing; all of them in `make nightly`.
+
+    The crash suite kills at every boundary in every run.
+    """
+    cases = [
+        pytest.param(kind, share, marks=[*marks, *(() if share % often == turn else [pytest.mark.nightly])])
+        for turn, (kind, marks) in enumerate((("folder", ()), ("loop", [pytest.mark.root])))
+        for share in range(_SHARES)
+    ]
+    return pytest.mark.parametrize(("backing", "share"), cases, indirect=["backing"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", _shares(2))
+@_shares(3)
 def test_whichever_call_fails_in_a_live_copy_the_job_runs_and_no_row_is_lost(vm: DatabaseVm, backing: str, share: int) -> None:
     """Every call to the cloud, the agent and the guest: before the swap the move is undone, after it the move is finished.
 
@@ -172,7 +180,7 @@ class _Dying(Faults):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", _shares(3))
+@_shares(5)
 def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(vm: DatabaseVm, backing: str, share: int) -> None:
     """What it had made and copied is found again: after every second call on folders, after the others on loop devices."""
     turns = range(share, calls_of("live_copy", functools.partial(_live, vm)), _SHARES)

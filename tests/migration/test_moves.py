@@ -71,8 +71,16 @@ def test_a_copy_that_finds_no_room_is_undone(make_vm: MakeVm) -> None:
 _SHARES = 6
 
 
+_CASES = [
+    pytest.param(kind, share, marks=[*marks, *(() if share % 2 == turn else [pytest.mark.nightly])])
+    for turn, (kind, marks) in enumerate((("folder", ()), ("loop", [pytest.mark.root])))
+    for share in range(_SHARES)
+]
+"""Each call fails in one of the two ways in every run, in both in `make nightly`; and on a cloud in memory, in unit tests."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("share", range(_SHARES))
+@pytest.mark.parametrize(("backing", "share"), _CASES, indirect=["backing"])
 def test_whichever_call_fails_the_job_runs_and_no_row_is_lost(vm: DatabaseVm, backing: str, share: int) -> None:
     """Before the swap the move is undone with no disk left over; after it the move gets to its end.
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,10 +21,14 @@ from tests.migration.guest_shells import FolderShell
 from tests.migration.trees import CHANGES, MEGA, plant, told
 
 _KINDS = [
-    pytest.param("folder", id="folder", marks=pytest.mark.root),
-    pytest.param("ext4", id="ext4", marks=pytest.mark.root),
-    pytest.param("xfs", id="xfs", marks=pytest.mark.root),
+    pytest.param("folder", marks=pytest.mark.root),
+    pytest.param("ext4", marks=pytest.mark.root),
+    pytest.param("xfs", marks=pytest.mark.root),
 ]
+_AT_NIGHT = [pytest.param(kind, marks=[pytest.mark.root, pytest.mark.nightly]) for kind in ("folder", "xfs")]
+_AT_ANY_KIND = pytest.mark.parametrize("kind", [pytest.param("ext4", marks=pytest.mark.root), *_AT_NIGHT], indirect=True)
+"""For what goes by files and not by filesystems: on one of them in every run."""
+
 _OLD_MIB, _NEW_MIB = 320, 384
 
 
@@ -85,26 +89,42 @@ def test_everything_a_file_has_is_kept_and_sockets_are_told_of(guest: Guest) -> 
     assert (target / "pipe").is_fifo()
 
 
-@pytest.mark.parametrize("limit", [0, 500_000], ids=["cp", "rsync"])
-@pytest.mark.parametrize("live", [False, True], ids=["last pass", "live passes"])
-@pytest.mark.parametrize("change", CHANGES)
-def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, change: str, live: bool, limit: int) -> None:  # noqa: FBT001 - a case
-    """A pass looks only at what changed, and must miss nothing."""
-    if kind == "folder" and limit:
-        return
+def _is_found(guest: Guest, names: Iterable[str], *, live: bool, limit: int) -> None:
     store, target = Path(guest.store), Path(guest.target)
     plant(store)
     _copied(guest, Limits(bandwidth_kib=limit))
     if live:
-        CHANGES[change](store)
+        for name in names:
+            CHANGES[name](store)
         copying.copy_changes(guest, _LIMITS, 2, _nobody)
         assert told(target) == told(store)
     verifying.verify_all(guest)
     if not live:
-        CHANGES[change](store)
+        for name in names:
+            CHANGES[name](store)
     copying.copy_last(guest, 3)
     assert verifying.verify_changes(guest).differing == 0
     assert told(target) == told(store)
+
+
+_WHEN = pytest.mark.parametrize("live", [False, True], ids=["last pass", "live passes"])
+
+
+@pytest.mark.parametrize("limit", [0, 500_000], ids=["cp", "rsync"])
+@_WHEN
+def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, live: bool, limit: int) -> None:  # noqa: FBT001 - a case
+    """Everything at once, none of it in the same place, on each filesystem, whatever made the first copy."""
+    if kind == "folder" and limit:
+        return
+    _is_found(guest, CHANGES, live=live, limit=limit)
+
+
+@_AT_ANY_KIND
+@pytest.mark.parametrize("change", CHANGES)
+@_WHEN
+def test_a_single_change_is_found(guest: Guest, change: str, live: bool) -> None:  # noqa: FBT001 - a case
+    """A pass looks only at what changed: here nothing else does beside it that would lead there."""
+    _is_found(guest, [change], live=live, limit=0)
 
 
 def test_what_came_and_went_while_a_pass_looked_at_it_is_no_fault(guest: Guest) -> None:
@@ -189,6 +209,7 @@ def _rotten(path: Path, at: int) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@_AT_ANY_KIND
 def test_a_full_comparison_reads_every_byte(guest: Guest) -> None:
     """What the new disk gives back otherwise than it was written is found with the jobs down, though nothing had changed."""
     store, target = Path(guest.store), Path(guest.target)
@@ -228,8 +249,9 @@ def test_a_disk_that_is_too_small_is_told_with_the_figures(guest: Guest, kind: s
         return
     store = Path(guest.store)
     filler = Path(guest.target) / "filler"
-    filler.write_bytes(bytes(250 * MEGA))
-    (store / "much").write_bytes(os.urandom(200 * MEGA))
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 290 * MEGA)
+    (store / "much").write_bytes(os.urandom(100 * MEGA))
     with pytest.raises(NoRoom, match=r"No space left on device: the new disk has \d+ bytes used, \d+ bytes.* free"):
         guest.run('cp "$S/much" "$T/"')
     filler.unlink()
