@@ -88,6 +88,12 @@ class Helper:
         self.made.append((cloud, made.cid))
         return made
 
+    def passing_vm(self, cloud: Cloud, token: str) -> VmCid:
+        """One that the test deletes itself."""
+        cid = self.vm(cloud, token=token).cid
+        self.made.pop()
+        return cid
+
     def seen(self, vm: Vm) -> dict[str, Any]:
         """As the cloud tells it."""
         return self.cloudstack.one("listVirtualMachines", vm.cid)

@@ -1,18 +1,24 @@
 """Several processes at once: one copies a stemcell and the others wait, each disk gets a unit of its own."""
 
+import asyncio
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyVmomi import vim
 
 import cpi
+from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId
 from cpi.contract.units import MiB
 from cpi.testing.maker import at_once
+from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
-from fixtures.proxy import Rule, effects
+from fixtures.proxy import Answer, Effect, Request, Rule, effects
+from fixtures.proxy.exchange import Forward
 from tests.drivers.vsphere.conftest import Helper
 
 pytestmark = pytest.mark.slow
@@ -96,3 +102,51 @@ def test_two_machines_with_one_token_make_one_first_class_disk(vcenter: Lab, tmp
         cloud.close()
     assert len(set(made)) == 1
     assert vcenter.census()["files .vmdk"] == 2
+
+
+def _refused_after(vcenter: Lab) -> Effect:
+    """The vCenter has done as much for a call before this one, and finds fault with this one's words."""
+
+    async def effect(request: Request, forward: Forward) -> Answer:
+        await forward(request)
+        tasks = vcenter.content.taskManager
+        await asyncio.to_thread(lambda: [vcenter.end(task) for task in tasks.recentTask])
+        return fault("InvalidArgument")
+
+    return effect
+
+
+def test_a_disk_that_is_attached_already_when_its_property_is_refused_is_attached(vcenter: Lab, helper: Helper) -> None:
+    """A newer simulator, at least, looks at the VM's properties before it looks at its units."""
+    vm, disk = helper.vm().cid, helper.cloud.create_disk(MiB(10), {})
+    with _rule(vcenter, Rule("ReconfigVM_Task", _refused_after(vcenter), times=1)) as rule:
+        hint = helper.cloud.attach_disk(vm, disk)
+    assert (rule.met, helper.cloud.attach_disk(vm, disk)) == (1, hint)
+
+
+def test_a_disk_that_is_refused_for_another_reason_is_not_attached_again_and_again(vcenter: Lab, helper: Helper) -> None:
+    """The unit is free as before: it is not that."""
+    vm, disk = helper.vm().cid, helper.cloud.create_disk(MiB(10), {})
+    refused = Rule("ReconfigVM_Task", effects.answer(500, fault("InvalidArgument").body))
+    with _rule(vcenter, refused) as rule, pytest.raises(errors.CloudError, match=r"cannot be attached: .*InvalidArgument"):
+        helper.cloud.attach_disk(vm, disk)
+    assert rule.met == 1
+
+
+@pytest.mark.parametrize("method", ["detach_disk", "delete_vm"])
+def test_a_disk_that_a_killed_call_has_just_taken_away_is_detached(vcenter: Lab, helper: Helper, method: str) -> None:
+    """Its change was under way when this call looked: "a specified parameter was not correct" says no more than that."""
+    vm, disk = helper.vm().cid, helper.cloud.create_disk(MiB(10), {})
+    helper.cloud.attach_disk(vm, disk)
+    with _rule(vcenter, Rule("ReconfigVM_Task", _refused_after(vcenter), times=1)) as rule:
+        helper.cloud.detach_disk(vm, disk) if method == "detach_disk" else helper.cloud.delete_vm(vm)
+    assert rule.met == 1
+    assert helper.cloud.has_disk(disk)
+    assert helper.cloud.has_vm(vm) is (method == "detach_disk")
+
+
+@contextlib.contextmanager
+def _rule(vcenter: Lab, rule: Rule) -> Iterator[Rule]:
+    vcenter.proxy.inject(rule)
+    yield rule
+    vcenter.proxy.withdraw(rule)

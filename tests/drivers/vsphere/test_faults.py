@@ -205,3 +205,24 @@ def test_polls_are_told_from_looks(vcenter: Lab, cloud: Cloud) -> None:
     looks = [call for call in vcenter.proxy.calls if call.action == "RetrievePropertiesEx"]
     assert any(is_poll(call.request) for call in looks)
     assert any(not is_poll(call.request) for call in looks)
+
+
+@pytest.mark.parametrize("kind", ["disk", "snapshot"])
+def test_the_record_of_what_is_gone_goes_with_a_repeat(vcenter: Lab, cloud: Cloud, kind: str) -> None:
+    """The VMDK went first, and the call failed at its record."""
+    disk = cloud.create_disk(_SIZE, {})
+    before = _whole(vcenter.census())
+    snapshot = cloud.snapshot_disk(disk, {})
+    rule = Rule("DeleteDatastoreFile_Task", effects.answer(500, fault("SystemError").body), times=1)
+    vcenter.proxy.inject(rule)
+
+    def delete() -> None:
+        cloud.delete_snapshot(snapshot) if kind == "snapshot" else cloud.delete_disk(disk)
+
+    with pytest.raises(errors.CloudError, match="SystemError"):
+        delete()
+    vcenter.proxy.withdraw(rule)
+    delete()
+    if kind == "snapshot":
+        assert _whole(vcenter.census()) == before
+    assert not [path for folder in vcenter.folders().values() for path in folder.rglob(f"{disk}.json") if kind == "disk"]

@@ -35,6 +35,11 @@ _REACHED: Final = {
 # Another process was faster: the unit was free when we looked.
 _UNIT_TAKEN: Final = frozenset({"InvalidDeviceSpec", "InvalidController", "ConcurrentAccess"})
 
+_UNCLEAR: Final = "InvalidArgument"
+"""As much, where the vCenter looks at the VM's properties first, of which each unit has one; or something else is wrong."""
+
+_NOT_THERE: Final = frozenset({"InvalidDeviceSpec", "InvalidArgument"})
+"""What a disk or a VM's property is not there any more is refused with."""
 
 _Begin = Callable[[Mapping[str, Any], Any, int], Reference]
 """Begins to attach, by what was seen of the VM, its controller and a free unit; answers the task."""
@@ -99,9 +104,21 @@ class Attachments:
         vmdks = Vmdks(site)
         for disk in attached:
             self._remember(vmdks, disk)
-        site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=("InvalidDeviceSpec", "InvalidArgument"), spec=spec)
+        try:
+            site.client.done(vm, "ReconfigVM_Task", "detaching disks", if_lost=tuple(_NOT_THERE), spec=spec)
+        except Refused as error:
+            left = self._left(site, vm, attached)
+            if error.fault not in _NOT_THERE or len(left) == len(attached):
+                raise
+            if left:
+                self._release_vmdks(site, vm, left)
         for disk in attached:
             self._settle(vmdks, disk)
+
+    def _left(self, site: Site, vm: Reference, attached: Sequence[Attached]) -> list[Attached]:
+        """Those that are there yet: a call before this one, killed in the middle of it, may have taken some away meanwhile."""
+        wanted = {disk.cid for disk in attached}
+        return [disk for disk in devices.persistent(self._seen(site, vm), Vmdks(site).folder) if disk.cid in wanted]
 
     def _remember(self, vmdks: Vmdks, disk: Attached) -> None:
         """Where a disk is that Storage vMotion moved: the VM forgets it, and its new name says nothing."""
@@ -189,13 +206,15 @@ class Attachments:
         for _ in range(_ATTEMPTS):
             controller = devices.controller_of(now["config.hardware.device"])
             unit = devices.free_unit(now["config.hardware.device"], controller)
+            unclear: Refused | None = None
             try:
                 site.client.carried_out(functools.partial(begin, now, controller, unit), f"attaching the disk {disk_cid}")
             except AnswerLost:
                 _log.info("attaching the disk %s: the answer was lost, looked again", disk_cid)
             except Refused as error:
-                if error.fault not in _UNIT_TAKEN:
+                if error.fault not in _UNIT_TAKEN | {_UNCLEAR}:
                     raise _told(disk_cid, error) from error
+                unclear = error if error.fault == _UNCLEAR else None
             else:
                 if not seen.get("config.flags.diskUuidEnabled"):  # the UUID is known to the vCenter alone
                     return Attached(disk_cid, vim.vm.device.VirtualDisk(key=-1, unitNumber=unit), "", "", None)
@@ -203,6 +222,8 @@ class Attachments:
             present = _on(now, name, folder)
             if present is not None:
                 return present
+            if unclear is not None and devices.free_unit(now["config.hardware.device"], controller) == unit:
+                raise _told(disk_cid, unclear) from unclear
         raise errors.CloudError(f"the disk {disk_cid} could not be attached: other calls took each unit that was free")
 
 

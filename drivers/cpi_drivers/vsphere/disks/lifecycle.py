@@ -82,6 +82,9 @@ class Disks:
             return
         found = self.find(disk_cid)
         if found is None:
+            name = naming.disk_name(disk_cid)
+            for site in self._sites if name.is_possible else ():
+                Vmdks(site).forget(name.file)
             return
         vmdks, vmdk = found
         vmdks.refuse_attached(vmdk, "delete it")

@@ -51,11 +51,13 @@ class Snapshots:
             self._first_class.delete_snapshot(*of_first_class)
             return
         name = naming.disk_name(snapshot_cid)
-        for site in self._sites:
+        for site in self._sites if name.is_possible and name.file.startswith(_PREFIX) else ():
             vmdks = Vmdks(site)
-            found = vmdks.find_named(snapshot_cid) if name.is_possible and name.file.startswith(_PREFIX) else None
+            found = vmdks.find_named(snapshot_cid)
             if found is not None:
                 vmdks.remove(found)
+            else:
+                vmdks.forget(name.file)
 
     def _copy(self, vmdks: Vmdks, vmdk: Vmdk, name: str) -> None:
         try:

@@ -204,6 +204,12 @@ class Vmdks:
                 raise
         self.files.remove(f"[{vmdk.store.name}] {records.path_of(self.folder, vmdk.name)}")
 
+    def forget(self, name: str) -> None:
+        """The record of a VMDK that is gone: the call that removed the VMDK may have failed at it."""
+        for store, _ in self.files.search([one for one in self.stores() if one.reachable], self.folder, [f"{name}.json"]):
+            if self.record_at(store, name).moved_to is None:
+                self.files.remove(f"[{store.name}] {records.path_of(self.folder, name)}")
+
     def copy(self, vmdk: Vmdk, name: str) -> None:
         """On the same datastore. Raises CloudError if a running VM has it."""
         there = self.site.reference
