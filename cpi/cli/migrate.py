@@ -211,7 +211,9 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
         out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
     for holder in told.held_by:
         out.print(Text(f"in use by a process that is not a job: {holder}"), soft_wrap=True)
-    if told.expected_down_seconds is None:
+    if told.strategy is Strategy.ONLINE:
+        out.print("expected downtime: 0 s (the jobs are not stopped)")
+    elif told.expected_down_seconds is None:
         out.print(f"expected downtime: unknown ({_why_unknown(told)})", soft_wrap=True)
     else:
         out.print(

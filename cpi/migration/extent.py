@@ -6,6 +6,7 @@ from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
 from cpi.migration.guest import Extent, Guest
 
+MBR_LABEL: Final = "the disk has an MBR label, which ends at 2 TiB"
 _MBR_ENDS: Final = 2 << 40
 # Labels keep their place and clouds round. A filesystem keeps room for its inodes and its log: of a small disk, much.
 _OF_A_DISK: Final = 0.95

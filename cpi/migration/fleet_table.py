@@ -9,7 +9,7 @@ from cpi.migration.durable.records import MoveRecord
 from cpi.migration.picture import words
 from cpi.migration.report import Report, Strategy
 
-_IN_PLACE = frozenset({Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE, Strategy.NOTHING})
+_IN_PLACE = frozenset({Strategy.NATIVE_RESIZE, Strategy.NATIVE_UPDATE, Strategy.ONLINE, Strategy.NOTHING})
 
 
 class FleetRow(msgspec.Struct, frozen=True):

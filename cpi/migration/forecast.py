@@ -30,7 +30,8 @@ def dry_run(order: Order, site: Site) -> Forecast:
     """The way the move would go, and how long it would keep the jobs down. Raises MoveRefused as the move would."""
     facts = look(order, site, again=False)
     course = plan(order, facts)
-    sample = facts.sample or (None if facts.no_live_copy else take_sample(site, order))
+    stays = course.strategy is Strategy.ONLINE  # nothing is copied, and nothing is unmounted
+    sample = facts.sample or (None if facts.no_live_copy or stays else take_sample(site, order))
     return Forecast(
         strategy=course.strategy,
         reason=course.reason,
@@ -39,7 +40,7 @@ def dry_run(order: Order, site: Site) -> Forecast:
         sample=sample,
         expected_seconds=expected_seconds(course.strategy, sample),
         expected_down_seconds=expected_down_seconds(course.strategy, sample),
-        held_by=_held_by(facts, site, order),
+        held_by=() if stays else _held_by(facts, site, order),
     )
 
 

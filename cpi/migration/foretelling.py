@@ -57,7 +57,7 @@ def sample_from(said: bytes) -> Sample:
 
 def expected_down_seconds(strategy: Strategy, sample: Sample | None) -> float | None:
     """While the jobs are down, without stopping and starting them; None if that cannot be told."""
-    if strategy is Strategy.NOTHING:
+    if strategy in {Strategy.NOTHING, Strategy.ONLINE}:
         return 0.0
     if sample is None or sample.rate is None:
         return None

@@ -126,6 +126,13 @@ class Guest:
             raise errors.CloudError(f"in the guest: exit status {done.status}: {done.complaint}")
         return done
 
+    def ask(self, script: str, *words: str) -> Output:
+        """Run a short script. Raises CloudError with what it complained of."""
+        done = self._shell.run(scripts.alone(script, *words), deadline_seconds=_SHORT_SECONDS)
+        if done.status != 0:
+            raise errors.CloudError(f"in the guest: exit status {done.status}: {done.complaint}")
+        return done
+
     def _figures(self) -> str:
         room = self.room(self.target)
         inodes = "" if room.free_inodes is None else f" and {room.free_inodes} inodes"

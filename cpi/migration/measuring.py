@@ -11,6 +11,8 @@ from cpi.contract.units import MiB, bytes_from_mib
 from cpi.migration import scripts
 from cpi.migration.disks import Site
 from cpi.migration.foretelling import Sample, sample_from
+from cpi.migration.growing import why_not_mounted
+from cpi.migration.guest import Guest
 from cpi.migration.plan import Facts, Order, has_to_choose
 
 # Agents round percentages, and the filesystem is somewhat smaller than its disk: what is told from them is never too much.
@@ -46,7 +48,7 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
     guest = site.guest(order.move_id)
     unfit = guest.unfit()
     if unfit or order.old_disk_cid not in facts.mounted:
-        return msgspec.structs.replace(facts, no_live_copy=unfit)
+        return msgspec.structs.replace(facts, no_live_copy=unfit, no_growth=unfit or f"{order.old_disk_cid} is not mounted")
     room = guest.room(guest.store)
     if room.used_bytes > bytes_from_mib(order.size):
         room = guest.room(guest.store, exact=True)
@@ -57,8 +59,15 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
         used_inodes=room.used_inodes,
         filesystem=room.filesystem,
         filesystem_faults=guest.faults(),
+        no_growth=_why_not_mounted(facts, guest, order),
     )
     return msgspec.structs.replace(facts, sample=take_sample(site, order)) if has_to_choose(order, facts) else facts
+
+
+def _why_not_mounted(facts: Facts, guest: Guest, order: Order) -> str:
+    if not (facts.grows_attached or facts.changes_attached):
+        return "the cloud cannot grow a disk that is attached"
+    return why_not_mounted(guest, order.size)
 
 
 def take_sample(site: Site, order: Order) -> Sample:

@@ -8,6 +8,7 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.migration.extent import MBR_LABEL
 from cpi.migration.foretelling import Sample, expected_down_seconds
 from cpi.migration.guest import REPAIR
 from cpi.migration.report import MoveRefused, Strategy, Verify
@@ -82,6 +83,13 @@ class Facts(msgspec.Struct, frozen=True):
     no_live_copy: str = "no shell in the guest was provided"
     """Why the guest cannot copy its disk while the jobs run; empty if it can."""
 
+    grows_attached: bool = False
+    changes_attached: bool = False
+    """Whether the cloud can do so to a disk that a VM uses."""
+
+    no_growth: str = "no shell in the guest was provided"
+    """Why the guest cannot use what its disk gains while it is mounted; empty if it can."""
+
 
 class Plan(msgspec.Struct, frozen=True):
     """The steps of a move. Until the last of `before` has ended all can be undone; then there is only forward."""
@@ -103,6 +111,7 @@ _STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
     Strategy.NOTHING: ((), ()),
     Strategy.NATIVE_RESIZE: (("stop_jobs", "detach_old_disk", "resize_disk"), ("attach_disk", "start_jobs")),
     Strategy.NATIVE_UPDATE: (("stop_jobs", "detach_old_disk", "update_disk"), ("attach_disk", "start_jobs")),
+    Strategy.ONLINE: (("grow_attached_disk",), ("grow_in_guest",)),
     Strategy.LIVE_COPY: (
         (
             "attach_old_disk",
@@ -152,7 +161,7 @@ def plan(order: Order, facts: Facts) -> Plan:
     before, after = _STEPS[strategy]
     if order.snapshot and strategy is not Strategy.NOTHING:
         before = ("snapshot_disk", *before)
-    return Plan(strategy, reason, before, after, fallback=_fallback(strategy, order))
+    return Plan(strategy, reason, before, after, fallback=_fallback(strategy, order, facts))
 
 
 def _chosen(order: Order, facts: Facts) -> tuple[Strategy, str]:
@@ -188,11 +197,29 @@ def _without_copying(order: Order, facts: Facts) -> tuple[Strategy | None, str]:
         return Strategy.NOTHING, "the disk has this size and these properties"
     if order.size < order.old_size:
         return None, f"smaller, from {order.old_size} to {order.size} MiB: no cloud shrinks a disk"
+    return _in_place(order, facts, same_kind=same_kind)
+
+
+def _in_place(order: Order, facts: Facts, *, same_kind: bool) -> tuple[Strategy | None, str]:
+    wish, offline = _difference(order, same_kind=same_kind), no_online(order, facts)
+    if not offline:
+        return Strategy.ONLINE, f"{wish}, which the cloud and the guest do while the jobs run"
+    if offline == MBR_LABEL:
+        return None, f"{wish}; {offline}, and that of a new disk does not"
     if same_kind and Capability.RESIZE_DISK in facts.capabilities:
-        return Strategy.NATIVE_RESIZE, f"only larger, from {order.old_size} to {order.size} MiB, and the cloud can resize"
+        return Strategy.NATIVE_RESIZE, f"{wish}, and the cloud can resize"
     if Capability.UPDATE_DISK in facts.capabilities:
-        return Strategy.NATIVE_UPDATE, f"{_difference(order, same_kind=same_kind)}, and the cloud can update a disk"
-    return None, f"{_difference(order, same_kind=same_kind)}, and the cloud cannot change a disk in this way"
+        return Strategy.NATIVE_UPDATE, f"{wish}, and the cloud can update a disk"
+    return None, f"{wish}, and the cloud cannot change a disk in this way"
+
+
+def no_online(order: Order, facts: Facts) -> str:
+    """Why the disk cannot be grown, or changed, while it is in use; empty if it can."""
+    if order.old_cloud_properties is None or order.old_cloud_properties == order.cloud_properties:
+        able, wish = facts.grows_attached, "grow"
+    else:
+        able, wish = facts.changes_attached, "change"
+    return facts.no_growth if able else f"the cloud cannot {wish} a disk that is attached"
 
 
 def _difference(order: Order, *, same_kind: bool) -> str:
@@ -201,7 +228,9 @@ def _difference(order: Order, *, same_kind: bool) -> str:
     return "other properties" if order.size == order.old_size else f"other properties and {order.size} MiB"
 
 
-def _fallback(strategy: Strategy, order: Order) -> Plan | None:
+def _fallback(strategy: Strategy, order: Order, facts: Facts) -> Plan | None:
+    if strategy is Strategy.ONLINE:
+        return None if order.strategy else _instead_of_growing(order, facts)
     if strategy is Strategy.LIVE_COPY and order.strategy is None:
         reason = "a live copy was tried, and would have kept the jobs down for longer"
         return Plan(Strategy.COPY, reason, _COPY_AFTER_ALL, _STEPS[Strategy.COPY][1])
@@ -209,6 +238,17 @@ def _fallback(strategy: Strategy, order: Order) -> Plan | None:
         return None
     reason = f"the cloud refused to {_NEEDS[strategy].value.replace('_disk', '')} the disk"
     return Plan(Strategy.COPY, reason, _COPY_INSTEAD, _STEPS[Strategy.COPY][1])
+
+
+def _instead_of_growing(order: Order, facts: Facts) -> Plan | None:
+    """What the cloud refuses for a disk in use, it would refuse with the jobs down as well: where they can run on, they do."""
+    natives = frozenset() if not facts.no_live_copy else facts.capabilities & {Capability.RESIZE_DISK, Capability.UPDATE_DISK}
+    others = facts.capabilities - {Capability.RESIZE_DISK, Capability.UPDATE_DISK}
+    less = msgspec.structs.replace(facts, grows_attached=False, changes_attached=False, capabilities=others | natives)
+    try:
+        return plan(msgspec.structs.replace(order, snapshot=False), less)
+    except MoveRefused:
+        return None
 
 
 def _check_size(order: Order) -> None:
@@ -237,7 +277,11 @@ def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
         raise MoveRefused("a snapshot was requested, but the cloud does not support snapshots")
     if needed is not None and needed not in facts.capabilities:
         raise MoveRefused(f"{strategy.value} was requested, but the cloud does not support {needed.value}")
+    if strategy is Strategy.ONLINE and no_online(order, facts):
+        raise MoveRefused(f"online was requested, but it is not possible: {no_online(order, facts)}")
     smaller = order.old_size is not None and order.size < order.old_size
+    if strategy is Strategy.ONLINE and smaller:
+        raise MoveRefused(f"online was requested, but no cloud shrinks a disk: from {order.old_size} to {order.size} MiB")
     if needed is not None and smaller:
         raise MoveRefused(
             f"{strategy.value} was requested, but no cloud shrinks a disk: from {order.old_size} to {order.size} MiB"

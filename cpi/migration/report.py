@@ -18,6 +18,7 @@ class Strategy(Enum):
     NOTHING = "nothing"
     NATIVE_RESIZE = "native_resize"
     NATIVE_UPDATE = "native_update"
+    ONLINE = "online"
     LIVE_COPY = "live_copy"
     COPY = "copy"
 

@@ -12,6 +12,7 @@ from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
+from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks
 from cpi.contract.units import MiB
 from cpi.kit.retrying import repeated
 from cpi.kit.undo import Undo
@@ -118,6 +119,8 @@ def look(order: Order, site: Site, *, again: bool) -> Facts:
         jobs_run=state.job_state != jobs.STOPPED,
         new_disk_cid=_made_before(order, site, mounted) if again else None,
         used_bytes_at_least=used_bytes_at_least(state, order.old_size),
+        grows_attached=isinstance(site.cloud, GrowsAttachedDisks),
+        changes_attached=isinstance(site.cloud, ChangesAttachedDisks),
     )
     return measured(facts, order, site)
 

@@ -159,7 +159,7 @@ echo "$kind $used $inodes $free $ifree"
 """
 
 # The block device that the working folder lies on, by its number; a folder of the host has none.
-_DEVICE: Final = """
+DEVICE: Final = """
 number=$(stat -c %d .)
 if [ "$number" = "$(stat -c %d ..)" ]; then exit 0; fi
 device=/sys/dev/block/$(((number >> 8) & 4095)):$(((number & 255) | ((number >> 12) & 1048320)))
@@ -168,7 +168,7 @@ device=/sys/dev/block/$(((number >> 8) & 4095)):$(((number & 255) | ((number >> 
 # What an ext4 knows of its own errors, for people; nothing if it is well.
 HEALTH: Final = f"""
 cd "$1/."
-{_DEVICE}
+{DEVICE}
 name=$(basename "$(readlink -f "$device")")
 errors=/sys/fs/ext4/$name
 if [ ! -d "$errors" ]; then exit 0; fi
@@ -185,7 +185,7 @@ fi
 # How many bytes the disk has there, its partition (itself, if there is none), and the filesystem on it; nothing of a folder.
 EXTENT: Final = f"""
 cd "$1/."
-{_DEVICE}
+{DEVICE}
 if [ ! -e "$device/size" ]; then exit 0; fi
 own=$(cat "$device/size") whole=$own
 if [ -e "$device/partition" ]; then whole=$(cat "$device/../size"); fi

@@ -10,8 +10,10 @@ import msgspec
 from cpi.agent import jobs
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks
 from cpi.migration import verifying
 from cpi.migration.extent import check_extent
+from cpi.migration.growing import grow_in_guest
 from cpi.migration.guest import advice
 from cpi.migration.live_steps import LIVE_STEPS
 from cpi.migration.moving import Move, State, Step
@@ -78,6 +80,25 @@ def _update_disk(move: Move) -> State:
         # The old disk has been replaced already: a repeat finishes that and tells by what.
         updated = cloud.update_disk(order.old_disk_cid, order.size, order.cloud_properties)
     return msgspec.structs.replace(move.state, disk_cid=updated)
+
+
+def _grow_attached_disk(move: Move) -> State:
+    cloud, order = move.site.cloud, move.order
+    if order.old_cloud_properties is None or order.old_cloud_properties == order.cloud_properties:
+        if not isinstance(cloud, GrowsAttachedDisks):
+            raise errors.NotSupported("the cloud cannot grow a disk that is attached")
+        cloud.grow_attached_disk(order.vm_cid, order.old_disk_cid, order.size)
+    else:
+        if not isinstance(cloud, ChangesAttachedDisks):
+            raise errors.NotSupported("the cloud cannot change a disk that is attached")
+        cloud.change_attached_disk(order.vm_cid, order.old_disk_cid, order.size, order.cloud_properties)
+    return msgspec.structs.replace(move.state, disk_cid=order.old_disk_cid)
+
+
+def _grow_in_guest(move: Move) -> State:
+    grow_in_guest(move.site.guest(move.order.move_id), move.order.size)
+    move.site.tag(move.disk_cid, move.tags)
+    return move.state
 
 
 def _attach_disk(move: Move) -> State:
@@ -220,6 +241,8 @@ STEPS: Final[dict[str, Step]] = {
     "resize_disk": Step("let the cloud resize the disk", _resize_disk),
     "update_disk": Step("let the cloud update the disk", _update_disk),
     "attach_disk": Step("attach the disk", _attach_disk),
+    "grow_attached_disk": Step("let the cloud grow the disk while it is in use", _grow_attached_disk),
+    "grow_in_guest": Step("grow the partition and the filesystem while the jobs run", _grow_in_guest),
     "create_disk": Step("create the new disk", _create_disk, _delete_new_disk, "delete the new disk"),
     "attach_new_disk": Step("attach the new disk", _attach_new_disk, _take_new_disk_away, "detach the new disk"),
     "copy_data": Step("copy the data and mount the new disk in the old one's place", _copy_data),

@@ -5,30 +5,21 @@ from typing import Any, get_args
 
 import pytest
 
+from cpi.agent.protocol import Agent, Deadlines
+from cpi.contract import errors
 from cpi.contract.units import MiB
-from cpi.migration.extent import shortfall
+from cpi.migration import Strategy, migrate_disk
+from cpi.migration.growing import grow_in_guest, why_not_mounted
 from cpi.migration.guest import Guest
-from fixtures.qemu import AttachedDisk, QemuGuest
+from fixtures.qemu import QemuGuest
 from fixtures.qemu.guest import Bus
 from tests.guests.written_disk import STORE, WrittenDisks
+from tests.unit.migration.growing import GrowingCloud
+from tests.unit.migration.world import OLD, VM, MemoryAgent, World
 
 _BEFORE, _AFTER = 320, 512
-_QUICK: list[Any] = [("virtio-blk", "ext4", ""), ("silent-scsi", "ext4", "dos"), ("virtio-scsi", "xfs", "gpt")]
+_QUICK: list[Any] = [("virtio-blk", "ext4", ""), ("virtio-scsi", "xfs", "gpt")]
 _LONG = sorted(set(itertools.product(get_args(Bus), ("ext4", "xfs"), ("", "dos", "gpt"))) - set(_QUICK))
-
-
-def _look(guest: QemuGuest, disk: AttachedDisk, size: int) -> None:
-    """Until the kernel knows the new size; a SCSI disk is looked at anew."""
-    rescan = f"/sys/class/block/{disk.name}/device/rescan"
-    guest.run("sh", "-c", f"if [ -e {rescan} ]; then echo 1 >{rescan}; fi")
-    guest.wait_until(f"[ $(cat /sys/class/block/{disk.name}/size) = {size * 2048} ]", "the guest does not see the size")
-
-
-def _use(guest: QemuGuest, disk: AttachedDisk) -> None:
-    """The partition and the filesystem as large as the disk."""
-    if disk.image.table:
-        guest.run("growpart", f"/dev/{disk.name}", "1")
-    guest.run(*(("xfs_growfs", STORE) if disk.image.kind == "xfs" else ("resize2fs", disk.device)))
 
 
 @pytest.mark.parametrize(("bus", "kind", "table"), _QUICK + [pytest.param(*one, marks=pytest.mark.nightly) for one in _LONG])
@@ -37,14 +28,28 @@ def test_a_mounted_filesystem_grows_under_a_writer(
 ) -> None:
     """The writer goes on, no acknowledged row is lost, and there is room for more than the whole disk had."""
     made = disks.make(bus, kind, table, _BEFORE)
+    inside = Guest(guest.shell, "move")
+    assert why_not_mounted(inside, MiB(_AFTER)) == ""
     guest.resize(made.disk, _AFTER)
     assert bus != "silent-scsi" or guest.size(made.disk) == _BEFORE  # it has to look
-    _look(guest, made.disk, _AFTER)
-    _use(guest, made.disk)
+    for _ in range(2 if bus == "virtio-blk" else 1):  # what a killed move has done is found done
+        grow_in_guest(inside, MiB(_AFTER))
     made.wait_for_rows()
-    extent = Guest(guest.shell, "move").extent(STORE)
-    assert extent is not None
-    assert shortfall(extent, MiB(_AFTER)) == ""
+    guest.run("fallocate", "-l", f"{_BEFORE}MiB", f"{STORE}/more")
+    made.assert_nothing_lost()
+
+
+def test_a_move_grows_a_disk_that_the_guest_has_to_look_for(guest: QemuGuest, disks: WrittenDisks) -> None:
+    """The whole move: `auto` takes the strategy online by what this guest says, and the jobs are never stopped."""
+    made = disks.make("silent-scsi", "ext4", "dos", _BEFORE)
+    world = World.with_disk(size=_BEFORE)
+    cloud, transport = GrowingCloud(world, lambda size: guest.resize(made.disk, size)), MemoryAgent(world)
+    agent = Agent(transport, Deadlines(ready=0.01, start=0.01))
+    record: dict[str, Any] = {"old_size": MiB(_BEFORE), "old_cloud_properties": {}}
+    report = migrate_disk(cloud, agent, VM, OLD, MiB(_AFTER), shell=guest.shell, **record)
+    assert (report.strategy, report.jobs_down_seconds) == (Strategy.ONLINE, 0.0)
+    assert "stop" not in transport.calls
+    made.wait_for_rows()
     guest.run("fallocate", "-l", f"{_BEFORE}MiB", f"{STORE}/more")
     made.assert_nothing_lost()
 
@@ -56,25 +61,34 @@ def test_a_guest_is_fit_for_a_live_copy(guest: QemuGuest) -> None:
 
 @pytest.mark.nightly
 def test_an_ext4_with_errors_does_not_grow_mounted(guest: QemuGuest, disks: WrittenDisks) -> None:
-    """The kernel forbids it, and the partition is grown by then: so it has to be known before."""
+    """The kernel forbids it, and the partition is grown by then: the fault is known before, and its message says what is left."""
     made = disks.make("virtio-scsi", "ext4", "gpt", _BEFORE, faulty=True)
-    assert Guest(guest.shell, "move").faults()
+    inside = Guest(guest.shell, "move")
+    assert inside.faults()
     guest.resize(made.disk, _AFTER)
-    _look(guest, made.disk, _AFTER)
-    guest.run("growpart", f"/dev/{made.disk.name}", "1")
-    done = guest.tried("resize2fs", made.disk.device)
-    assert b"Permission denied to resize filesystem" in done.stderr
+    with pytest.raises(errors.CloudError, match="Permission denied to resize filesystem"):
+        grow_in_guest(inside, MiB(_AFTER))
     made.assert_nothing_lost()
 
 
 @pytest.mark.nightly
-def test_an_msdos_label_does_not_take_a_disk_past_2_tib(guest: QemuGuest, disks: WrittenDisks) -> None:
-    """growpart fails there, and has written the table and taken that back: so it must not be tried."""
+def test_an_msdos_label_past_2_tib_is_refused_before_it_is_touched(guest: QemuGuest, disks: WrittenDisks) -> None:
+    """growpart would write the table, fail, and take it back."""
     made = disks.make("virtio-scsi", "ext4", "dos", _BEFORE)
-    guest.resize(made.disk, 3 << 20)
-    _look(guest, made.disk, 3 << 20)
-    done = guest.tried("growpart", f"/dev/{made.disk.name}", "1")
-    assert done.status != 0
-    assert b"larger than 2TB" in done.stderr
-    made.wait_for_rows()
+    inside = Guest(guest.shell, "move")
+    assert why_not_mounted(inside, MiB(1 << 17)) == ""
+    assert why_not_mounted(inside, MiB(3 << 20)) != ""
+    made.assert_nothing_lost()
+
+
+@pytest.mark.nightly
+def test_without_growpart_sfdisk_and_partx_do_it(guest: QemuGuest, disks: WrittenDisks) -> None:
+    """As on a stemcell that has no cloud-utils."""
+    made = disks.make("virtio-blk", "ext4", "gpt", _BEFORE)
+    guest.resize(made.disk, _AFTER)
+    guest.run("chmod", "a-x", "/usr/bin/growpart")
+    try:
+        grow_in_guest(Guest(guest.shell, "move"), MiB(_AFTER))
+    finally:
+        guest.run("chmod", "a+x", "/usr/bin/growpart")
     made.assert_nothing_lost()
