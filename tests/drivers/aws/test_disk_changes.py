@@ -9,6 +9,7 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import VmResources
 from cpi.contract.units import MiB
+from cpi_drivers.aws.disks import lifecycle
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.proxy import Answer, Request, Rule, effects
@@ -213,3 +214,24 @@ def test_a_disk_larger_than_the_largest_is_refused_before_it_is_asked_for(aws: L
     with pytest.raises(errors.NoDiskSpace, match="the largest is 65536 GiB"):
         cloud.create_disk(MiB(65536 * 1024 + 1), {})
     assert [call for call in aws.proxy.calls if "CreateVolume" in str(call)] == []
+    largest = cloud.create_disk(MiB(65536 * 1024), {})
+    assert [volume["Size"] for volume in aws.volumes() if volume["VolumeId"] == largest] == [65536]
+    cloud.delete_disk(largest)
+
+
+def test_a_disk_that_was_made_and_is_not_seen_ready_is_removed(aws: Lab, cloud: Cloud) -> None:
+    """The call fails after the disk was made, so nobody has its id."""
+    before = len(aws.volumes())
+    aws.proxy.inject(Rule("DescribeVolumes", effects.decided(lambda _: refusal("InjectedFault")), times=1))
+    with pytest.raises(errors.CloudError, match="InjectedFault"):
+        cloud.create_disk(MiB(1024), {}, None, "a-token-of-its-own")
+    assert len(aws.volumes()) == before
+
+
+@pytest.mark.parametrize(
+    ("iops", "throughput", "sent"),
+    [(3000, 125, {}), (3001, 125, {"Iops": 3001}), (3000, 126, {"Throughput": 126})],
+)
+def test_what_a_gp3_disk_has_for_nothing_is_not_sent(iops: int, throughput: int, sent: dict[str, int]) -> None:
+    """Anything above it is."""
+    assert lifecycle.volume("gp3", iops, throughput, encrypted=False, kms_key=None) == {"VolumeType": "gp3", **sent}

@@ -14,6 +14,7 @@ from cpi.contract.operator import Examines, ExaminesVmTypes
 from cpi_drivers.aws.api import errors
 from cpi_drivers.aws.api.operations import OPERATIONS
 from cpi_drivers.aws.doctor import permissions, policy
+from cpi_drivers.aws.vms import creation
 from fixtures.clouds.aws.answers import refusal
 from fixtures.clouds.aws.lab import ZONES, Lab
 from fixtures.clouds.aws.least import only_what_is_permitted
@@ -190,3 +191,21 @@ def test_doctor_names_what_a_vm_type_names_wrongly(
     assert isinstance(cloud, ExaminesVmTypes)
     findings = cloud.examine_vm_type(vm_type, [{"subnet": aws.subnets()[ZONES[0]], **network}])
     assert told in "\n".join(finding.detail for finding in findings if finding.verdict == "fault")
+
+
+def _not_yet() -> errors.Refusal:
+    refused = errors.NetworkMissing("the subnet is not there yet")
+    refused.not_yet = True
+    return refused
+
+
+@pytest.mark.parametrize("clean", [False, True], ids=["something is left", "nothing is left"])
+@pytest.mark.parametrize(
+    "why", [_not_yet(), errors.NoCapacity("none"), errors.Unreached("no connection"), contract.CloudError("late")]
+)
+def test_what_may_pass_is_tried_again_only_if_nothing_is_left(why: contract.CloudError, *, clean: bool) -> None:
+    """A second VM beside what is left of the first would take its address."""
+    failed = creation._failed(why, clean=clean)
+    assert isinstance(failed, contract.VMCreationFailed)
+    assert failed.ok_to_retry is clean
+    assert ("could not all be removed" in failed.message) is not clean
