@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.migration.writers import KINDS, Writing, text_of
+from tests.migration.writers import KINDS
+from tests.migration.writing import Writing, text_of
 
 pytestmark = pytest.mark.root  # O_DIRECT
 
@@ -27,6 +28,7 @@ def test_a_row_that_is_hurt_is_missed(tmp_path: Path, kind: str) -> None:
     writing.begin()
     for number in range(1, _ROWS + 1):
         writing.write(number)
+    writing.end()
     assert writing.rows() == set(range(1, _ROWS + 1))
     word = text_of(_HURT)[:32].encode()
     for path in tmp_path.rglob("*"):

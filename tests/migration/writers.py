@@ -1,9 +1,10 @@
 """Jobs that write as databases do. Each syncs a row, then acknowledges it in a ledger that lies on no disk of the VM.
 
-    python writers.py write KIND SCALE LEDGER
-    python writers.py read KIND SCALE FOLDER
+    python -m tests.migration.writers write KIND SCALE LEDGER
+    python -m tests.migration.writers read KIND SCALE FOLDER
 
-What a kind has on its disk it can read again and prove whole by itself. Nothing but the standard library is used.
+What a kind has on its disk it can read again and prove whole by itself. Nothing but the standard library is used, and for
+PostgreSQL its server and psycopg.
 """
 
 import contextlib
@@ -14,18 +15,15 @@ import os
 import sqlite3
 import sys
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.migration.postgresql_writer import Postgresql
+from tests.migration.writing import Writing, text_of
+
 _PAUSE_SECONDS: Final = 0.004
 _BLOCK: Final = 4096
-
-
-def text_of(number: int) -> str:
-    """What a row holds."""
-    return hashlib.sha256(f"row {number}".encode()).hexdigest()
 
 
 def _block_of(number: int) -> bytes:
@@ -60,26 +58,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Writing(ABC):
-    """One kind of database, in a folder of its own."""
-
-    def __init__(self, folder: Path, scale: int) -> None:
-        self.folder = folder
-        self.scale = scale
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Make what is not there yet."""
-
-    @abstractmethod
-    def write(self, number: int) -> None:
-        """Returns when the row is on the disk."""
-
-    @abstractmethod
-    def rows(self) -> set[int]:
-        """The rows that are on the disk, each as it was written. Raises ValueError if anything is not whole."""
 
 
 class Sqlite(Writing):
@@ -320,6 +298,7 @@ KINDS: Final[dict[str, tuple[type[Writing], int]]] = {
     "lsm": (Lsm, 0),
     "small": (SmallFiles, 2000),
     "large": (Large, 8),
+    "postgresql": (Postgresql, 0),
 }
 """Each with its scale in `make test`."""
 
