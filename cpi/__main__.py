@@ -1,7 +1,7 @@
 """The executable: the CPI protocol on a pipe, commands for people otherwise."""
 
+import _signal  # type: ignore[import-not-found]  # built in, and known to no stub: signal itself takes its time
 import os
-import signal
 import sys
 
 
@@ -10,13 +10,9 @@ def main() -> None:
     _end_quietly_when_interrupted()
     arguments = sys.argv[1:]
     if arguments[:1] == ["rpc"]:
-        from cpi.rpc import process
-
-        process.run(arguments[1:])
+        _serve(arguments[1:])
     if not arguments and not _at_a_terminal() and not _completing():
-        from cpi.rpc import process
-
-        process.run([])
+        _serve([])
     if not arguments and not _completing():
         sys.argv.append("--help")
     from cpi.cli import main as command
@@ -24,10 +20,20 @@ def main() -> None:
     command()
 
 
+def _serve(arguments: list[str]) -> None:
+    """By a process that is ready, or here."""
+    from cpi.rpc.warm import launcher
+
+    launcher.hand_over(arguments)
+    from cpi.rpc import process
+
+    process.run(arguments)
+
+
 def _end_quietly_when_interrupted() -> None:
     """Nothing was done yet: a Ctrl-C while this is loaded ends the process, with no trace of what was being loaded."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 def _at_a_terminal() -> bool:

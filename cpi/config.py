@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cpi.contract.model import AgentDefaults, CallContext, CloudConfig
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_DURATION = re.compile(r"([1-9]\d{0,5})([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _HEAD = "the configuration has faults:"
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -95,6 +97,20 @@ def api_version_of(document: Mapping[str, Any]) -> int | None:
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise faulty([f"cloud.properties.debug.cpi.api_version: expected 1, 2 or 3, got {found!r}"])
     return found
+
+
+def warm_idle_of(document: Mapping[str, Any]) -> float | None:
+    """Seconds without a call after which `cpi serve` ends (`warm: {idle: 10m}`); None where calls are to be made cold."""
+    cloud = document.get("cloud")
+    properties = cloud.get("properties") if isinstance(cloud, Mapping) else None
+    warm = properties.get("warm") if isinstance(properties, Mapping) else None
+    if warm is None:
+        return None
+    idle = warm.get("idle") if isinstance(warm, Mapping) else None
+    found = _DURATION.fullmatch(idle) if isinstance(idle, str) else None
+    if found is None:
+        raise faulty([f"cloud.properties.warm: expected {{idle: 10m}} (s, m or h), got {warm!r}"])
+    return float(found[1]) * _SECONDS[found[2]]
 
 
 class Block(NamedTuple):

@@ -21,6 +21,7 @@ from cpi.cli.migrate import migrate
 from cpi.cli.migrations import migrations
 from cpi.cli.new_driver import new_driver
 from cpi.cli.orphans import orphans
+from cpi.cli.serve import serve
 from cpi.cli.watching import resurrect, watch
 from cpi.cli.worker import worker
 from cpi.contract import errors
@@ -40,6 +41,7 @@ _CHECKS: Final = "Checks"
 app.command(rich_help_panel=_CPI, no_args_is_help=True)(call)
 app.command(rich_help_panel=_CPI, name="agent-settings")(agent_settings)
 app.command(rich_help_panel=_CPI)(drivers)
+app.command(rich_help_panel=_CPI, no_args_is_help=True)(serve)
 app.command(rich_help_panel=_CPI, name="new-driver", no_args_is_help=True)(new_driver)
 app.command(rich_help_panel=_DISKS, no_args_is_help=True)(migrate)
 app.add_typer(migrations, name="migrations", rich_help_panel=_DISKS)

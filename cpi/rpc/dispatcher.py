@@ -48,6 +48,7 @@ def _perform(request: Request, source: config.Source, armed: Armed, log: CallLog
     if request.method == "info" and not request.arguments:
         formats, newest = registry.stemcell_formats(plugin), Info(()).api_version
         return to_plain(Info(formats, min(config.api_version_of(document) or newest, newest)))
+    config.warm_idle_of(document)  # a fault in it is reported, as any other
     context = binding.read_context(request.context)
     call = binding.bind(request, context.token)
     if _wants_debug(document):

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from cpi import config, registry
 from cpi.contract import errors
 from cpi.rpc.messages import Request, Response, encode_response, failure_of, parse_request
+from cpi.rpc.warm import launcher
 
 _LARGEST_REQUEST: Final = 4 * 2**20
 _CHUNK: Final = 2**20
@@ -25,12 +26,21 @@ Without --config the configuration is $CPI_CONFIG, or ../config/cpi.json relativ
 def run(arguments: list[str]) -> NoReturn:
     """Serve one call and end the process, at once: a thread that a library left running must not keep the caller waiting."""
     status = serve(arguments)
+    flush()
+    if "cpi.rpc.dispatcher" in sys.modules:  # more than `info`
+        from cpi.rpc.warm import starting
+
+        starting.start_if_wished(arguments)
+    os._exit(status)
+
+
+def flush() -> None:
+    """Write what is buffered for stdout and stderr."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):  # closed, or absent: nobody listens there
             continue
-    os._exit(status)
 
 
 def serve(arguments: list[str]) -> int:
@@ -96,25 +106,13 @@ def _dispatch(request: Request, path: str) -> Response:
 
 
 def _config_path(arguments: list[str]) -> str:
-    match arguments:
-        case ["--config", path]:
-            return path
-        case [argument] if argument.startswith("--config="):
-            return argument.removeprefix("--config=")
-        case [_, *_]:
-            raise errors.CpiError(f"cpi rpc accepts only --config FILE, got: {' '.join(arguments)}")
-    return os.environ.get("CPI_CONFIG") or _beside(sys.argv[0])
-
-
-def _beside(executable: str) -> str:
-    places = [
-        os.path.normpath(os.path.join(os.path.dirname(path), "..", "config", "cpi.json"))  # noqa: PTH118, PTH120 - as in config
-        for path in (os.path.abspath(executable), os.path.realpath(executable))  # noqa: PTH100 - as in config
-    ]
-    for place in places:
-        if os.path.exists(place):  # noqa: PTH110 - as in config
-            return place
-    raise errors.CpiError(f"no configuration found: use --config FILE, set CPI_CONFIG, or create {places[0]}")
+    path = launcher.config_path(arguments)
+    if path is not None:
+        return path
+    if arguments:
+        raise errors.CpiError(f"cpi rpc accepts only --config FILE, got: {' '.join(arguments)}")
+    missing = launcher.beside(sys.argv[0])[0]
+    raise errors.CpiError(f"no configuration found: use --config FILE, set CPI_CONFIG, or create {missing}")
 
 
 def _guard_stdout() -> int | None:

@@ -17,6 +17,7 @@ _MAY_USE_STREAMS = (
     "cpi/__main__.py",
     "cpi/rpc/process.py",
     "cpi/rpc/log.py",
+    "cpi/rpc/warm/call.py",
     "cpi/testing/fork_server_process.py",
 )
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/[\w.]")

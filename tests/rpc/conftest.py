@@ -1,12 +1,12 @@
 """The executable with a driver from outside the repository, found by a real entry point."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rpc.executable import Executable
+from tests.rpc.executable import Executable, ServedExecutable
 
 HEAD = """#!{python}
 import json, os, sys, time
@@ -29,6 +29,16 @@ Script = Callable[..., str]
 def executable(tmp_path: Path) -> Executable:
     """The executable, its configuration and the folder of its driver."""
     return Executable.in_folder(tmp_path)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedExecutable]:
+    """The same, its calls made by a process that is ready."""
+    executable = ServedExecutable.in_folder(tmp_path)
+    try:
+        yield executable
+    finally:
+        executable.close()
 
 
 @pytest.fixture

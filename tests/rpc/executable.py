@@ -2,12 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
+
+from cpi.rpc.warm import launcher, starting
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = 'quite"secret\\word'  # noqa: S105 - a secret made to be looked for
@@ -74,6 +77,49 @@ class Executable(NamedTuple):
         while not (self.folder / name).exists():
             assert time.monotonic() < deadline, f"{name} was never made"
             time.sleep(0.01)
+
+
+class ServedExecutable(Executable):
+    """The same, its calls made by `cpi serve`. close ends that."""
+
+    servers: ClassVar[dict[Path, subprocess.Popen[bytes]]] = {}
+
+    def configure(self, *, misbehave: Mapping[str, str] | None = None, properties: Mapping[str, Any] | None = None) -> None:
+        """Write the configuration, and have a process ready for it."""
+        super().configure(misbehave=misbehave, properties=properties)
+        self.close()
+        self.serve()
+
+    def serve(self, *, idle_seconds: float = 600) -> "subprocess.Popen[bytes]":
+        """Have a process ready for the configuration as it is."""
+        variables = {**os.environ, "PYTHONPATH": f"{self.plugins}{os.pathsep}{ROOT}"}
+        server = subprocess.Popen(starting.command(str(self.config), idle_seconds), env=variables)
+        self.servers[self.folder] = server
+        where = launcher.socket_path(str(self.config))
+        deadline = time.monotonic() + 60
+        while not (where and can_connect(where)):
+            assert server.poll() is None, "it ended"
+            assert time.monotonic() < deadline, "it never listened"
+            time.sleep(0.01)
+        return server
+
+    def close(self) -> None:
+        """End it, and wait for the calls that it makes."""
+        server = self.servers.pop(self.folder, None)
+        if server is not None:
+            server.terminate()
+            server.wait(60)
+
+    def warm_calls(self) -> int:
+        """How often the driver was called in a child of the present server."""
+        parents = self.folder / "parents"
+        return parents.read_text().split().count(str(self.servers[self.folder].pid)) if parents.exists() else 0
+
+
+def can_connect(where: str) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        return connection.connect_ex(where) == 0
 
 
 def request(method: str, *arguments: object, version: int | None = 3, context: Mapping[str, Any] | None = None) -> bytes:

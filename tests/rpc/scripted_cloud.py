@@ -7,6 +7,8 @@ import functools
 import json
 import logging
 import os
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -171,6 +173,8 @@ class ScriptedCloud(Cloud):
         line = json.dumps({"method": method, "arguments": to_plain(arguments), "context": to_plain(self._config.context)})
         with (self._folder / "calls.jsonl").open("a") as file:
             file.write(line + "\n")
+        with (self._folder / "parents").open("a") as file:
+            file.write(f"{os.getppid()}\n")
         misbehaviour = self._settings.misbehave.get(method)
         if misbehaviour:
             MISBEHAVIOURS[misbehaviour](self._folder, self._settings.password.reveal())
@@ -210,6 +214,32 @@ def _speak_much(_folder: Path, _password: str) -> None:
 
 def _leave_a_thread(_folder: Path, _password: str) -> None:
     threading.Thread(target=time.sleep, args=(3600,)).start()
+
+
+def _look_around(folder: Path, _password: str) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    limits = {str(number): resource.getrlimit(number) for number in range(16)}
+    own = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    found = {
+        "cwd": str(Path.cwd()),
+        "environment": {repr(name): repr(value) for name, value in sorted(os.environ.items())},
+        "limits": limits,
+        "umask": mask,
+        "zone": time.tzname[0],
+        "argv": sys.argv,
+        "streams": [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)],
+        "inherited": [number for number in own if number > 2 and _is_inherited(number)],
+        "signals": [str(signal.getsignal(number)).partition(" at ")[0] for number in sorted(signal.valid_signals())],
+    }
+    (folder / "surroundings.json").write_text(json.dumps(found))
+
+
+def _is_inherited(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
 
 
 def _wait(folder: Path, _password: str) -> None:
@@ -252,6 +282,7 @@ MISBEHAVIOURS: dict[str, Callable[[Path, str], None]] = {
     "speak": _speak,
     "speak much": _speak_much,
     "leave a thread": _leave_a_thread,
+    "look around": _look_around,
     "wait": _wait,
     "undo slowly": _undo_slowly,
     "fail and undo slowly": _fail_and_undo_slowly,

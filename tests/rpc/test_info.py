@@ -34,6 +34,8 @@ def test_a_cold_info_imports_nothing_heavy(tmp_path: Path) -> None:
         "cpi.rpc",
         "cpi.rpc.messages",
         "cpi.rpc.process",
+        "cpi.rpc.warm",
+        "cpi.rpc.warm.launcher",
         "cpi_drivers",
         "cpi_drivers.local",
     }

@@ -2,10 +2,20 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from tests.rpc.executable import Executable, request, valid
+from tests.rpc.executable import Executable, ServedExecutable, request, valid
+
+
+@pytest.fixture(params=["executable", "served"])
+def executable(request: pytest.FixtureRequest) -> Iterator[Executable]:
+    """Started for the call, or its calls made by a process that is ready."""
+    found: Executable = request.getfixturevalue(request.param)
+    yield found
+    if isinstance(found, ServedExecutable):
+        assert found.warm_calls()
 
 
 def _started(executable: Executable, data: bytes) -> subprocess.Popen[bytes]:

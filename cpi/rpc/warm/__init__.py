@@ -1,0 +1,1 @@
+"""Calls made by a process that is ready: `cpi serve`, and the way to it."""
