@@ -37,6 +37,11 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _restrict() -> None:
+    os.umask(0o027)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (99, 199))
+
+
 def test_a_call_finds_what_a_start_finds(served: ServedExecutable, tmp_path: Path) -> None:
     """Folder, environment, limits, umask, time zone, arguments and descriptors."""
     served.configure(misbehave={"ping": "look around"})
@@ -49,7 +54,7 @@ def test_a_call_finds_what_a_start_finds(served: ServedExecutable, tmp_path: Pat
             input=request("ping"),
             env=variables,
             cwd=tmp_path / "elsewhere",
-            preexec_fn=lambda: (os.umask(0o027), resource.setrlimit(resource.RLIMIT_NOFILE, (99, 199))),
+            preexec_fn=_restrict,
             capture_output=True,
             check=True,
             timeout=120,
