@@ -1,9 +1,15 @@
 """From Google's words to the director's errors."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from cpi.contract import errors as contract
 from cpi_drivers.google.api import errors
+from cpi_drivers.google.properties import VmProperties
+from cpi_drivers.google.vms import creation
+from cpi_drivers.google.vms.agent_settings import LARGEST, initial_metadata
 
 _PLACE = "projects/p/zones/z"
 
@@ -60,3 +66,23 @@ def test_every_kind_is_one_of_the_ten() -> None:
     kinds: set[type[contract.Error]] = {kind for _, kind, _ in errors.TABLE}
     kinds |= {errors.VmMissing, errors.DiskMissing, errors.NetworkMissing, errors.NoRoom, errors.NotAttached}
     assert {kind.wire_name for kind in kinds} <= {error.wire_name for error in contract.TEN}
+
+
+@pytest.mark.parametrize("clean", [False, True], ids=["something is left", "nothing is left"])
+@pytest.mark.parametrize("why", [errors.NoCapacity("none"), errors.Unreached("no connection"), contract.CloudError("late")])
+def test_what_may_pass_is_tried_again_only_if_nothing_is_left(why: contract.CloudError, *, clean: bool) -> None:
+    """A second VM beside what is left of the first would take its address."""
+    wish: Any = SimpleNamespace(properties=VmProperties())
+    failed = creation._failed(wish, why, clean=clean)
+    assert isinstance(failed, contract.VMCreationFailed)
+    assert failed.ok_to_retry is clean
+    assert ("could not all be removed" in failed.message) is not clean
+
+
+def test_settings_of_just_256_kib_are_taken() -> None:
+    """One byte more, and Google would refuse the VM."""
+    room = LARGEST - len('{"k":""}')
+    settings, _ = initial_metadata({"k": "x" * room}, "vm", [])
+    assert len(settings["value"]) == LARGEST
+    with pytest.raises(contract.CpiError, match="Google takes 262144"):
+        initial_metadata({"k": "x" * (room + 1)}, "vm", [])

@@ -40,6 +40,10 @@ def test_more_than_there_is_is_not_supported() -> None:
     """A larger series may have it."""
     with pytest.raises(errors.NotSupported, match="larger series"):
         smallest(VmResources(cpu=97, ram=MiB(1), ephemeral_disk_size=MiB(1)))
+    largest = (65536 - 5) * 1024
+    assert smallest(VmResources(cpu=1, ram=MiB(1), ephemeral_disk_size=MiB(largest)))["root_disk_size_gb"] == 65536
+    with pytest.raises(errors.NotSupported, match="larger series"):
+        smallest(VmResources(cpu=1, ram=MiB(1), ephemeral_disk_size=MiB(largest + 1)))
 
 
 @given(
