@@ -37,8 +37,8 @@ nightly: ready-to-test ## what chance finds, at length: the long forms of tests,
 	NIGHTLY=1 $(BIN)/pytest -n $(WORKERS) -m nightly $(ARGS)
 	@$(MAKE) chaos TIMES=$(or $(TIMES),500)
 
-bench: ready-to-test ## figures, beside those of a bare Python in the same run
-	@for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
+bench: ready-to-test ## figures, beside what else does it in the same run; those of moves are kept in docs/benchmarks
+	@for bench in tests/bench/bench_*.py; do CPI_BENCH_KEEP=1 $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
 
 format: ready-to-test ## put the code in the house's form
 	$(BIN)/ruff format .

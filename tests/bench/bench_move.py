@@ -1,8 +1,9 @@
 """A disk moved in five ways while its job keeps writing: for how long the job is down, and how fast the data goes.
 
-    python -m tests.bench.bench_move [small|large] [live|beside|copy|tar|cp|rsync ...]
+    python -m tests.bench.bench_move [small|large|many|sparse] [live|beside|copy|tar|cp|rsync ...]
 
-CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, and 10 GB in few files. Each way moves what the
+CPI_BENCH_SCALE is the share of the whole: at 1, 20,000 small files and 1 GB, 10 GB in few files, 100,000 tiny files, and a
+file of 20 GB of which a 64th is data. CPI_BENCH_KEEP=1 keeps the figures in docs/benchmarks. Each way moves what the
 one before it has moved; before each the data is synced, and as root thrown out of memory. The job writes and syncs a row
 every few milliseconds, which whatever copies while it runs has to bear: `beside` is a plain cp -a that does, and moves nothing.
 """
@@ -25,11 +26,13 @@ from cpi.agent import jobs
 from cpi.contract.units import MiB
 from cpi.migration.disks import Site
 from fixtures.local_cloud import local_config
+from tests.bench.keeping import Row, compared, keep, last_kept
 from tests.bench.measuring import show
 from tests.migration.database_vm import DatabaseVm, database_vms
 
 _SCALE = float(os.environ.get("CPI_BENCH_SCALE", "0.1"))
 _SMALL_FILES, _SMALL_BYTES, _MEGA, _SAMPLE_SECONDS = 20_000, 4_000, 1 << 20, 0.05
+_TINY_FILES, _TINY_BYTES, _APPARENT, _STRIDE = 100_000, 200, 20_480, 64
 _CP = 'cp -a "$0/." "$1/"'
 _PIPE = 'tar -C "$0" --xattrs --sparse -cf - . | tar -C "$1" -xpf -'
 _NAMES = frozenset({"tar", "cp", "rsync", "find", "sort", "comm", "xargs", "awk"})
@@ -55,23 +58,32 @@ def main(words: list[str]) -> None:
             vm = make(size * 5 // 4 + 128, 1)
             copied = fill(Path(f"{vm.seen}/var/vcap/store"))
             _beside(vm, size * 5 // 4 + 128, copied)  # who comes first finds the machine's own disk cold
-            _show(title, {way: _measured(vm, size * 5 // 4 + 128, copied, way) for way in ways})
+            _show(kind, title, {way: _measured(vm, size * 5 // 4 + 128, copied, way) for way in ways})
 
 
-def _show(title: str, measured: dict[str, Figures]) -> None:
-    pipe = measured["tar"].total if "tar" in measured else None
+def _show(kind: str, title: str, measured: dict[str, Figures]) -> None:
+    pipe, kept = measured["tar"].total if "tar" in measured else None, last_kept("move").get(kind)
+    made = {way: Row(msgspec.to_builtins(one), _shares(one, pipe)) for way, one in measured.items()}
     rows = [
         (
             _WAYS[way][0],
             f"{one.down:.1f}",
-            f"{one.down / pipe:.0%}" if pipe else "?",
+            compared(made[way].shares["down"], kept, way, "down") if pipe else "?",
             f"{one.total:.1f}",
+            compared(made[way].shares["total"], kept, way, "total") if pipe else "?",
             f"{one.rate:.0f}",
             f"{one.memory / _MEGA:.0f}",
         )
         for way, one in measured.items()
     ]
-    show(title, ("", "s down", "of the pipe's time", "s in all", "MiB/s copied", "MiB of memory"), rows)
+    show(title, ("", "s down", "of the pipe's", "s in all", "of the pipe's", "MiB/s copied", "MiB of memory"), rows)
+    if pipe:
+        keep("move", kind, title, made)
+
+
+def _shares(one: Figures, pipe: float | None) -> dict[str, float]:
+    """Of what the agent's own pipe of tar takes in the same run."""
+    return {"down": round(one.down / pipe, 3), "total": round(one.total / pipe, 3)} if pipe else {}
 
 
 def _count(whole: int) -> int:
@@ -91,6 +103,25 @@ def _large(store: Path) -> int:
     for number in range(4):
         _write(store / f"large-{number}", _count(10_240) // 4)
     return _count(10_240)
+
+
+def _many(store: Path) -> int:
+    count = _count(_TINY_FILES)
+    for number in range(count):
+        folder = store / "many" / f"{number % 300}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}").write_bytes(os.urandom(_TINY_BYTES))
+    return max(count * _TINY_BYTES // _MEGA, 1)
+
+
+def _sparse(store: Path) -> int:
+    megas = _count(_APPARENT)
+    with (store / "sparse").open("wb") as file:
+        for at in range(0, megas, _STRIDE):
+            file.seek(at * _MEGA)
+            file.write(os.urandom(_MEGA))
+        file.truncate(megas * _MEGA)
+    return -(-megas // _STRIDE)
 
 
 def _write(path: Path, size: int) -> None:
@@ -199,6 +230,12 @@ def _resident(process: psutil.Process) -> int:
 _KINDS: dict[str, tuple[str, int, Callable[[Path], int]]] = {
     "small": (f"{_count(_SMALL_FILES)} small files and {_count(1024)} MiB", _count(1024) + 200, _small),
     "large": (f"{_count(10_240)} MiB in few files", _count(10_240), _large),
+    "many": (f"{_count(_TINY_FILES)} tiny files", _count(2048) + 100, _many),
+    "sparse": (
+        f"a file of {_count(_APPARENT)} MiB with {-(-_count(_APPARENT) // _STRIDE)} MiB of data",
+        _count(512) + 100,
+        _sparse,
+    ),
 }
 _WAYS: dict[str, tuple[str, Callable[[DatabaseVm, int, int], Figures]]] = {
     "live": ("live copy", _moved("live_copy")),
