@@ -5,8 +5,19 @@ from typing import Any, Self
 
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
-from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
-from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
+from cpi.contract.ids import AgentId, DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
+from cpi.contract.model import (
+    CloudConfig,
+    CloudProperties,
+    CreatedNetwork,
+    DiskHint,
+    Env,
+    Metadata,
+    NetworkDefinition,
+    Networks,
+    Vm,
+    VmResources,
+)
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi_drivers.aws import STEMCELL_FORMATS, settings
@@ -24,15 +35,7 @@ class AwsCloud(Cloud):
 
     name = "aws"
     stemcell_formats = STEMCELL_FORMATS
-    capabilities = frozenset(
-        {
-            Capability.RESIZE_DISK,
-            Capability.UPDATE_DISK,
-            Capability.SNAPSHOTS,
-            Capability.DISK_METADATA,
-            Capability.VM_RESOURCES,
-        }
-    )
+    capabilities = frozenset(Capability)
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -156,6 +159,18 @@ class AwsCloud(Cloud):
         from cpi_drivers.aws.disks import snapshots
 
         snapshots.delete(self._account, snapshot_cid)
+
+    # ------------------------------------------------------------------ networks
+
+    def create_network(self, definition: NetworkDefinition) -> CreatedNetwork:
+        from cpi_drivers.aws.networks import managed as subnets
+
+        return subnets.create(self._account, definition)
+
+    def delete_network(self, network_cid: NetworkCid) -> None:
+        from cpi_drivers.aws.networks import managed as subnets
+
+        subnets.delete(self._account, network_cid)
 
     # ------------------------------------------------------------------ for people
 

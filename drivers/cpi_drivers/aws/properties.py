@@ -114,6 +114,15 @@ class NetworkProperties(msgspec.Struct, frozen=True):
         str | None, Described(description="subnet id, for manual networks; without it a dynamic one takes the default")
     ] = None
     security_groups: Annotated[tuple[str, ...], Described(description="ids or names, for VMs that name none")] = ()
+    vpc: Annotated[
+        str | None, Described(description="VPC of a network to be made by create_network; else the default (ours)")
+    ] = None
+    availability_zone: Annotated[
+        str | None, Described(description="zone of a network to be made by create_network; else EC2 chooses (ours)")
+    ] = None
+    route_table: Annotated[
+        str | None, Described(description="route table of a network to be made by create_network; else the VPC's main one (ours)")
+    ] = None
 
 
 class StemcellProperties(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cpi.contract.ids import DiskCid, SnapshotCid, StemcellCid, VmCid
-from cpi.contract.model import Network, Networks, VmResources
+from cpi.contract.ids import DiskCid, NetworkCid, SnapshotCid, StemcellCid, VmCid
+from cpi.contract.model import Network, NetworkDefinition, Networks, VmResources
 from cpi.contract.units import MiB, mib_from_gib
 from cpi.rpc.child import Start
 from cpi.testing.conformance import GuestlessContract
@@ -22,6 +22,7 @@ _ABSENT = Absent(
     vm=VmCid("i-00000000000000000"),
     disk=DiskCid("vol-00000000000000000"),
     snapshot=SnapshotCid("snap-00000000000000000"),
+    network=NetworkCid("subnet-00000000000000000"),
 )
 
 
@@ -62,6 +63,10 @@ def _harness(aws: Lab, start: Start, image: Path) -> Harness:
         larger_disk_size=MiB(1100),
         other_disk_cloud_properties={"type": "io1", "iops": 300},
         vm_resources=VmResources(cpu=2, ram=MiB(4096), ephemeral_disk_size=MiB(10240)),
+        network_definition=NetworkDefinition(
+            range="172.31.99.0/24", gateway="172.31.99.1", cloud_properties={"availability_zone": zone}
+        ),
+        sized_network_definition=NetworkDefinition(netmask_bits=26, cloud_properties={"availability_zone": zone}),
         absent=_ABSENT,
         unreachable=aws.config("http://127.0.0.1:9", max_retries=0),
         disk_size_of=functools.partial(_size_of, aws),

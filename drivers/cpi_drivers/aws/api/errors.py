@@ -151,7 +151,7 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     ),
     (
         (
-            r"(Instance|Vcpu|Address|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
+            r"(Instance|Vcpu|Address|Subnet|NetworkInterface|SecurityGroupsPerInterface|SecurityGroupsPerInstance|PendingSnapshot"
             r"|ConcurrentSnapshot|Snapshot)LimitExceeded|MaxSpot(Instance|FleetRequest)CountExceeded"
             r"|MaxScheduledInstanceCapacityExceeded|AMI(Limit|Quota)Exceeded|ResourceLimitExceeded|PrivateIpAddressLimitExceeded"
             r"|ServiceQuotaExceededException|ResourceCountExceeded"

@@ -17,6 +17,8 @@ _DISK: Final = "vol-00000000000000000"
 _NIC: Final = "eni-00000000000000000"
 _AMI: Final = "ami-00000000000000000"
 _SNAPSHOT: Final = "snap-00000000000000000"
+_SUBNET: Final = "subnet-00000000000000000"
+_VPC: Final = "vpc-00000000000000000"
 _TABLE: Final = "rtb-00000000000000000"
 _BLOCK: Final = bytes(512 * 1024)
 _CHECKSUM: Final = base64.b64encode(hashlib.sha256(_BLOCK).digest()).decode()
@@ -24,15 +26,18 @@ _CHECKSUM: Final = base64.b64encode(hashlib.sha256(_BLOCK).digest()).decode()
 # Arguments with which a dry run of each call can be asked; what needs none is asked without.
 SAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "AssociateAddress": {"AllocationId": "eipalloc-00000000000000000", "NetworkInterfaceId": _NIC},
+    "AssociateRouteTable": {"RouteTableId": _TABLE, "SubnetId": _SUBNET},
     "AttachVolume": {"VolumeId": _DISK, "InstanceId": _VM, "Device": "/dev/sdf"},
     "CopyImage": {"Name": "multicpi", "SourceImageId": _AMI, "SourceRegion": "us-east-1"},
-    "CreateNetworkInterface": {"SubnetId": "subnet-00000000000000000"},
+    "CreateNetworkInterface": {"SubnetId": _SUBNET},
     "CreateRoute": {"RouteTableId": _TABLE, "DestinationCidrBlock": "192.0.2.0/24", "NetworkInterfaceId": _NIC},
     "CreateSnapshot": {"VolumeId": _DISK},
+    "CreateSubnet": {"VpcId": _VPC, "CidrBlock": "192.0.2.0/24"},
     "CreateTags": {"Resources": [_DISK], "Tags": [{"Key": "multicpi", "Value": "1"}]},
     "DeleteNetworkInterface": {"NetworkInterfaceId": _NIC},
     "DeleteRoute": {"RouteTableId": _TABLE, "DestinationCidrBlock": "192.0.2.0/24"},
     "DeleteSnapshot": {"SnapshotId": _SNAPSHOT},
+    "DeleteSubnet": {"SubnetId": _SUBNET},
     "DeleteTags": {"Resources": [_DISK], "Tags": [{"Key": "multicpi"}]},
     "DeleteVolume": {"VolumeId": _DISK},
     "DeregisterImage": {"ImageId": _AMI},
