@@ -52,6 +52,14 @@ class ShowsAgentSettings(Protocol):
 
 
 @runtime_checkable
+class LoadsAhead(Protocol):
+    """A cloud whose calls need more than its modules: descriptions of an API, say, that a process reads once."""
+
+    def load_ahead(self) -> None:
+        """Load it, for the processes that `cpi serve` forks. Asks the cloud nothing, opens no connection and starts no thread."""
+
+
+@runtime_checkable
 class ShowsDiskTags(Protocol):
     """A cloud that can read what set_disk_metadata wrote to a disk."""
 

@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 
 from cpi import config, connecting, registry
 from cpi.contract import errors
+from cpi.contract.operator import LoadsAhead
 from cpi.rpc import dispatcher, interruption, process
 from cpi.rpc.warm import call, launcher, likeness
 from cpi.rpc.warm.freshness import Freshness
@@ -198,7 +199,9 @@ def _load(path: str) -> None:
     """Import what calls need, and check the configuration. Asks the cloud nothing."""
     document = config.read_document(path)
     registry.load(config.plugin_of(document))
-    connecting.connect(document).close()
+    with connecting.connect(document) as cloud:
+        if isinstance(cloud, LoadsAhead):
+            cloud.load_ahead()
 
 
 def _is_the_file(descriptor: int, path: str) -> bool:

@@ -21,7 +21,7 @@ from cpi.contract.model import (
 from cpi.contract.operator import Finding
 from cpi.contract.units import MiB
 from cpi_drivers.aws import STEMCELL_FORMATS, settings
-from cpi_drivers.aws.api import inventory
+from cpi_drivers.aws.api import inventory, session
 from cpi_drivers.aws.api.account import Account, Patience
 from cpi_drivers.aws.api.client import Client
 from cpi_drivers.aws.api.facts import Facts
@@ -173,6 +173,10 @@ class AwsCloud(Cloud):
         subnets.delete(self._account, network_cid)
 
     # ------------------------------------------------------------------ for people
+
+    def load_ahead(self) -> None:
+        """As in LoadsAhead."""
+        session.load_descriptions(self._account.settings.signing_region)
 
     def examine(self) -> Iterable[Finding]:
         """Look at identity, region, permissions and quotas."""

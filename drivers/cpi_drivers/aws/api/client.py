@@ -20,7 +20,7 @@ import botocore.utils
 from cpi.contract import errors as contract_errors
 from cpi_drivers.aws.api import connection, errors
 from cpi_drivers.aws.api.operations import OPERATIONS, Repeat
-from cpi_drivers.aws.api.session import KeptCredentials
+from cpi_drivers.aws.api.session import KeptCredentials, new_session
 from cpi_drivers.aws.api.visibility import Visibility
 from cpi_drivers.aws.settings import AwsSettings
 
@@ -218,7 +218,7 @@ class Client:
 
     def _identify(self) -> None:
         """Give the session its credentials: fixed ones, or what the SDK finds; and a role on top of either."""
-        own, self._session = self._settings, _new_session()
+        own, self._session = self._settings, new_session()
         if own.credentials_source == "env_or_profile":
             _ask_instance_metadata_patiently(self._session)
         if own.access_key_id and own.secret_access_key:
@@ -226,7 +226,7 @@ class Client:
             self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
         if own.role_arn:
             self._role = _AssumedRole(own, self._session, functools.partial(self._new_service, "sts", self._session))
-            self._session = _new_session()
+            self._session = new_session()
             self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([self._role]))
 
     def _service(self, name: str) -> Any:
@@ -391,9 +391,3 @@ class _AssumedRole:
         keys = caller.get_frozen_credentials() if caller else None
         who = [keys.access_key, keys.secret_key] if keys else []
         return KeptCredentials([own.role_arn or "", own.sts_endpoint or own.signing_region, *who])
-
-
-def _new_session() -> Any:
-    session = botocore.session.Session()
-    session.set_config_variable("data_path", connection.SHORT_MODELS)
-    return session

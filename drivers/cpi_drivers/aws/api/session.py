@@ -1,14 +1,20 @@
-"""What STS gave for a role, kept between processes: each CPI call is a process, and would assume the role anew.
+"""The SDK's session, and what STS gave for a role, kept between processes: each CPI call is a process, and would assume it anew.
 
-One file for each role, caller and endpoint.
+One file for each role, caller and endpoint. The SDK's descriptions of services are read once in a process: reading them is the
+longest part of making a connection.
 """
 
 import datetime as dt
+import functools
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+import botocore.loaders
+import botocore.session
 
 from cpi.kit import private_files
 from cpi.kit.redaction import remember
+from cpi_drivers.aws.api import connection
 
 # The SDK renews credentials a quarter of an hour before their end.
 LEAST_SECONDS_LEFT: Final = 16 * 60
@@ -40,3 +46,23 @@ class KeptCredentials:
     def drop(self) -> None:
         """Forget them: they were refused."""
         private_files.forget(self._path)
+
+
+def new_session() -> Any:
+    """A session of the SDK without credentials, with the descriptions that this process has read."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _descriptions())
+    return session
+
+
+def load_descriptions(region: str) -> None:
+    """Read those of the services that calls use, for all connections of this process and of the processes that it forks."""
+    session = new_session()
+    session.set_credentials("of", "nobody")  # without them, instance metadata would be asked
+    for name in connection.ENDPOINTS:
+        session.create_client(name, region_name=region).close()
+
+
+@functools.cache
+def _descriptions() -> Any:
+    return botocore.loaders.create_loader(connection.SHORT_MODELS)
