@@ -62,6 +62,7 @@ _BLOBSTORE: Final = {"blobstore.address": "10.0.0.6", "blobstore.agent.user": "u
 _NATS: Final = {"nats.address": "10.0.0.6"}
 
 WISHES: Final[dict[str, dict[str, Any]]] = {
+    "warm.idle": {"warm.idle": "10m"},
     "aws.credentials_source": {
         "aws.credentials_source": "env_or_profile",
         "aws.access_key_id": None,

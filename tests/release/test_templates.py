@@ -52,7 +52,7 @@ def _read(document: dict[str, Any]) -> tuple[Any, ...]:
     assert faults == []
     settings = import_module(f"cpi_drivers.{plugin}.settings")
     own = settings.read(read) if hasattr(settings, "read") else dict(read.properties)
-    return own, read.agent, read.strict_properties
+    return own, read.agent, read.strict_properties, config.warm_idle_of(document)
 
 
 def _learned(job: Job) -> tuple[Any, ...]:
