@@ -15,7 +15,7 @@ import cpi
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, DiskCid, StemcellCid, VmCid
-from cpi.contract.model import Network
+from cpi.contract.model import Network, NetworkDefinition
 from cpi.contract.units import MiB
 from cpi_drivers.aws.api.operations import OPERATIONS
 from fixtures.clouds.aws.answers import json_refusal, refusal
@@ -27,7 +27,7 @@ from tests.drivers.aws.conftest import Helper
 
 pytestmark = pytest.mark.slow
 
-_ID: Final = re.compile(r"\b(i|vol|snap|ami|eni|eipalloc)-[0-9a-f]{8,}|arn:[^&/\s]*:(targetgroup)/[^&\s<]+")
+_ID: Final = re.compile(r"\b(i|vol|snap|ami|eni|eipalloc|subnet)-[0-9a-f]{8,}|arn:[^&/\s]*:(targetgroup)/[^&\s<]+")
 _NOT_FOUND: Final = {
     "i": "InvalidInstanceID.NotFound",
     "vol": "InvalidVolume.NotFound",
@@ -35,16 +35,19 @@ _NOT_FOUND: Final = {
     "ami": "InvalidAMIID.NotFound",
     "eni": "InvalidNetworkInterfaceID.NotFound",
     "eipalloc": "InvalidAllocationID.NotFound",
+    "subnet": "InvalidSubnetID.NotFound",
     "targetgroup": "TargetGroupNotFound",
 }
 _OF_BALANCERS: Final = {"RegisterInstancesWithLoadBalancer": "InvalidInstance", "RegisterTargets": "InvalidTarget"}
 _TELLING_NEWS: Final = frozenset({"DescribeAddresses", "DescribeInstances", "DescribeTargetGroups"})
+_OF_SUBNETS: Final = frozenset({"AssociateRouteTable", "DeleteSubnet"})  # a subnet has no state that would be wrong for them
 _COURTESIES: Final = ("DeregisterInstancesFromLoadBalancer", "DeregisterTargets")  # never repeated: a VM goes without them
 # What names nothing that can be new: lists, the region, or what is made by the operator and is there for long.
 _NAMES_NOTHING_NEW: Final = frozenset(
     {
         "CopyImage",
         "CreateNetworkInterface",
+        "CreateSubnet",
         "DeleteRoute",
         *_COURTESIES,
         "DescribeAccountAttributes",
@@ -53,8 +56,8 @@ _NAMES_NOTHING_NEW: Final = frozenset(
         "DescribeInstanceTypes",
         "DescribeRouteTables",
         "DescribeSecurityGroups",
-        "DescribeSubnets",
         "DescribeTargetGroups",
+        "DescribeVpcs",
         "GetCallerIdentity",
         "StartSnapshot",
     }
@@ -79,13 +82,15 @@ class Late:
                 return self._refusal(request, kind, cid)
         answer = await forward(request)
         if not request.action.startswith("Describe") or request.action in _TELLING_NEWS:
-            self._made |= {found[0] for found in _ID.finditer(answer.body.decode())}
+            found = _ID.finditer(answer.body.decode())
+            self._made |= {one[0] for one in found if one[1] != "subnet" or request.action == "CreateSubnet"}
         return answer
 
     def _named(self, request: Request) -> Iterator[tuple[str, str]]:
         texts = [value for key, value in request.form.items() if not key.startswith("Filter.") and len(value) < 200]
         for found in _ID.finditer(" ".join([request.path, *texts])):
-            yield found[1] or found[2], found[0]
+            if not (self.state and found[1] == "subnet"):
+                yield found[1] or found[2], found[0]
 
     def _refusal(self, request: Request, kind: str, cid: str) -> Answer:
         if request.path.startswith("/snapshots"):
@@ -146,6 +151,8 @@ class Life:
         self.call("delete_stemcell", stemcell)
         encrypted = {"ami": {"eu-west-1": self._ami}, "encrypted": True}
         self.call("delete_stemcell", self.call("create_stemcell", str(self._image), encrypted, {}))
+        place = {"availability_zone": ZONES[0], "route_table": self._routes[0]["table_id"]}
+        self.call("delete_network", self.call("create_network", NetworkDefinition(netmask_bits=26, cloud_properties=place)).cid)
 
     def _of_the_vm(self, vm_cid: VmCid) -> None:
         assert self.call("has_vm", vm_cid)
@@ -186,7 +193,7 @@ def test_whatever_call_names_a_new_thing_may_be_told_once_that_there_is_none(aws
     life.goes_by()
     assert aws.census() == before
     asked = {action for action in OPERATIONS if not (state and action.startswith("Describe"))}
-    assert {action for action, _ in late.met} == asked - _NAMES_NOTHING_NEW
+    assert {action for action, _ in late.met} == asked - _NAMES_NOTHING_NEW - (_OF_SUBNETS if state else set())
 
 
 def test_a_thing_that_stays_unknown_is_an_error_that_may_pass(aws: Lab, helper: Helper, monkeypatch: pytest.MonkeyPatch) -> None:
