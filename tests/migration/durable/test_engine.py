@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from dbos import error
@@ -125,28 +125,40 @@ def test_nothing_secret_is_kept(make_vm: MakeVm, config: Path, kept: Database) -
     assert oct(kept.path.parent.stat().st_mode & 0o777) == "0o700"
 
 
+class Held(NamedTuple):
+    """No move of this process makes a disk until it may."""
+
+    reached: threading.Event
+    may: threading.Event
+
+    def wait(self) -> None:
+        """Until a move is about to make one: its disk is claimed, and nothing of it goes on."""
+        assert self.reached.wait(_SECONDS)
+
+
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Until it is set, no move of this process makes a disk."""
-    going, step = threading.Event(), durable.step
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """As it says."""
+    held, step = Held(threading.Event(), threading.Event()), durable.step
 
     def slow(name: str, call: Callable[[], Any], /) -> Any:
         if name == "create_disk":
-            assert going.wait(_SECONDS)
+            held.reached.set()
+            assert held.may.wait(_SECONDS)
         return step(name, call)
 
     monkeypatch.setattr(durable, "step", slow)
-    return going
+    return held
 
 
-def test_two_moves_of_one_disk_are_not_made_at_once(make_vm: MakeVm, config: Path, kept: Database, held: threading.Event) -> None:
+def test_two_moves_of_one_disk_are_not_made_at_once(make_vm: MakeVm, config: Path, kept: Database, held: Held) -> None:
     """The second is refused, and names the first; it changes nothing."""
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         first = engine.start(_entry(config, vm))
-        wait_until(lambda: engine.book.move(first).events, "the first is under way", deadline_seconds=_SECONDS)
+        held.wait()
         second = _ended_alone(engine, engine.start(_entry(config, vm, 128)))
-        held.set()
+        held.may.set()
         outcome = _ended(engine, first)
     assert second.standing is Standing.REFUSED
     assert f"move {first} is using the disk {vm.disk_cid}" in second.message
@@ -179,14 +191,14 @@ def test_a_disk_whose_move_was_left_is_not_moved_by_another(
     vm.assert_well()
 
 
-def test_a_living_process_keeps_its_moves(make_vm: MakeVm, config: Path, kept: Database, held: threading.Event) -> None:
+def test_a_living_process_keeps_its_moves(make_vm: MakeVm, config: Path, kept: Database, held: Held) -> None:
     """Another one that starts on the same database takes nothing up: the executors differ, and the first one's lock is held."""
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, vm))
-        wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
+        held.wait()
         other = _other_process(kept)
-        held.set()
+        held.may.set()
         outcome = _ended(engine, move_id)
         record = engine.book.move(move_id)
     assert other["recovered"] == []
@@ -272,17 +284,17 @@ def test_a_move_may_be_taken_as_soon_as_the_database_is_open(kept: Database, mon
 
 
 def test_what_is_still_under_way_when_the_engine_is_closed_is_nobody_elses(
-    make_vm: MakeVm, config: Path, kept: Database, held: threading.Event
+    make_vm: MakeVm, config: Path, kept: Database, held: Held
 ) -> None:
     """A step cannot be stopped: until the process is dead nobody may take it for dead, and no step follows."""
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, vm))
-        wait_until(lambda: engine.book.move(move_id).events, "it is under way", deadline_seconds=_SECONDS)
+        held.wait()
     try:
         others = kept.locks(pytest.fail)
         assert not others.is_free(executor_lock(engine.executor_id))
-        held.set()
+        held.may.set()
         wait_until(lambda: engine.is_idle, "its last step has ended", deadline_seconds=_SECONDS)
         assert vm.disks() == {vm.disk_cid}
     finally:
