@@ -1,13 +1,13 @@
 """create_network and delete_network: subnets of a VPC."""
 
 import functools
-import ipaddress
 import uuid
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import NetworkCid, VmCid
 from cpi.contract.model import CreatedNetwork, NetworkAddresses, NetworkDefinition
+from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi_drivers.aws import tags
@@ -16,31 +16,27 @@ from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.properties import NetworkProperties
 
 Item = dict[str, Any]
-Range = ipaddress.IPv4Network
 
-_LARGEST: Final = 16
-_SMALLEST: Final = 28
-_TRIES: Final = 5
+_SIZES: Final = Sizes("EC2", 16, 28)
 _SHOWN_SECONDS: Final = 60.0
 _CONFLICT: Final = "InvalidSubnet.Conflict"
 # Of each subnet EC2 keeps the first four addresses and the last: network, router, resolver, spare, broadcast.
-_ROUTER: Final = 1
 _RESERVED: Final = (0, 2, 3, -1)
 
 
 def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
     """A subnet with the range, or with a free one of the size."""
     properties = read_cloud_properties(NetworkProperties, definition.cloud_properties, strict=account.config.strict_properties)
-    wanted = _checked_range(definition) if definition.range else None
-    if wanted is None:
-        _checked_size(definition.netmask_bits)
+    wanted = _SIZES.range_of(definition) if definition.range else None
+    bits = wanted.prefixlen if wanted else _SIZES.check(definition.netmask_bits)
     vpc = properties.vpc or account.facts.default_vpc()
     if vpc is None:
         region = account.settings.signing_region
         raise contract_errors.CpiError(f"cloud_properties.vpc: is missing, and {region} has no default VPC")
+    make = functools.partial(_made, account, properties, vpc)
     if wanted:
-        return _made(account, properties, vpc, wanted)
-    return _chosen(account, properties, vpc, definition.netmask_bits or 0)
+        return make(wanted)
+    return made_in_free_range(bits, vpc, _blocks(account, vpc), lambda: _taken(account, vpc), make, _is_conflict)
 
 
 def delete(account: Account, network_cid: NetworkCid) -> None:
@@ -62,41 +58,8 @@ def delete(account: Account, network_cid: NetworkCid) -> None:
     account.wait(deleted, f"the network {network_cid} stays in use", account.patience.address_busy)
 
 
-def _checked_range(definition: NetworkDefinition) -> Range:
-    try:
-        wanted = Range(definition.range or "")
-    except ValueError as error:
-        raise contract_errors.CpiError(f"{definition.range!r} is no IPv4 range: {error}") from error
-    _checked_size(wanted.prefixlen)
-    if definition.gateway and definition.gateway != str(wanted[_ROUTER]):
-        raise contract_errors.CpiError(
-            f"the gateway of {wanted} is {wanted[_ROUTER]}: EC2's router has the first address, not {definition.gateway}"
-        )
-    return wanted
-
-
-def _checked_size(bits: int | None) -> None:
-    if not bits:
-        raise contract_errors.CpiError("a network needs a range or netmask_bits")
-    if not _LARGEST <= bits <= _SMALLEST:
-        raise contract_errors.CpiError(f"a subnet of /{bits} cannot be made: EC2 has /{_LARGEST} to /{_SMALLEST}")
-
-
-def _chosen(account: Account, properties: NetworkProperties, vpc: str, bits: int) -> CreatedNetwork:
-    """Another process may take the same range at the same time: then the next."""
-    blocks = _blocks(account, vpc)
-    for tries_left in reversed(range(_TRIES)):
-        taken = _taken(account, vpc)
-        ranges = (one for block in blocks if block.prefixlen <= bits for one in block.subnets(new_prefix=bits))
-        free = next((one for one in ranges if not any(one.overlaps(other) for other in taken)), None)
-        if free is None:
-            raise contract_errors.CloudError(f"no range of /{bits} is free in {vpc}, which has {', '.join(map(str, blocks))}")
-        try:
-            return _made(account, properties, vpc, free)
-        except errors.Refusal as error:
-            if error.code != _CONFLICT or not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
+def _is_conflict(error: contract_errors.CloudError) -> bool:
+    return isinstance(error, errors.Refusal) and error.code == _CONFLICT
 
 
 def _blocks(account: Account, vpc: str) -> list[Range]:
@@ -126,7 +89,7 @@ def _made(account: Account, properties: NetworkProperties, vpc: str, cidr: Range
         if properties.route_table:
             account.client.call("AssociateRouteTable", RouteTableId=properties.route_table, SubnetId=str(cid))
     groups = {"security_groups": list(properties.security_groups)} if properties.security_groups else {}
-    addresses = NetworkAddresses(str(cidr), str(cidr[_ROUTER]), tuple(str(cidr[index]) for index in _RESERVED))
+    addresses = NetworkAddresses(str(cidr), str(cidr[1]), tuple(str(cidr[index]) for index in _RESERVED))
     return CreatedNetwork(cid, addresses, {"subnet": str(cid), **groups})
 
 
@@ -135,7 +98,7 @@ def _created(account: Account, request: Item, seed: str) -> Item:
     try:
         made: Item = account.client.call("CreateSubnet", **request)["Subnet"]
     except errors.Refusal as error:
-        if error.code != _CONFLICT or not error.after_unclear:
+        if not (_is_conflict(error) and error.after_unclear):
             raise
         conflict = error
         return account.wait(lambda: _own_or_raise(account, request, seed, conflict), "the subnet is not shown", _SHOWN_SECONDS)

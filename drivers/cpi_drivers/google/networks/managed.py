@@ -1,11 +1,12 @@
 """create_network and delete_network: subnetworks of a VPC network."""
 
-import ipaddress
+import functools
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import NetworkCid
 from cpi.contract.model import CreatedNetwork, NetworkAddresses, NetworkDefinition
+from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi_drivers.google import naming
@@ -15,9 +16,8 @@ from cpi_drivers.google.properties import NetworkProperties
 
 Item = dict[str, Any]
 
-_PRIVATE: Final = ipaddress.IPv4Network("10.0.0.0/8")
-_SMALLEST: Final = 29
-_TRIES: Final = 5
+_PRIVATE: Final = Range("10.0.0.0/8")
+_SIZES: Final = Sizes("Google", _PRIVATE.prefixlen, 29)
 
 
 def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
@@ -29,11 +29,11 @@ def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
         raise contract_errors.CpiError("cloud_properties.region: is missing; Google's subnetworks lie in a region")
     host = properties.xpn_host_project_id or account.project
     network = f"projects/{host}/global/networks/{properties.network_name or 'default'}"
+    make = functools.partial(_made, account, properties, host, network)
     if definition.range:
-        return _made(account, properties, host, network, _checked_range(definition))
-    if not definition.netmask_bits:
-        raise contract_errors.CpiError("a network needs a range or netmask_bits")
-    return _chosen(account, properties, host, network, _checked_size(definition.netmask_bits))
+        return make(_SIZES.range_of(definition))
+    bits = _SIZES.check(definition.netmask_bits)
+    return made_in_free_range(bits, network, [_PRIVATE], lambda: _taken(account, host, network), make, _is_conflict)
 
 
 def delete(account: Account, network_cid: NetworkCid) -> None:
@@ -42,55 +42,21 @@ def delete(account: Account, network_cid: NetworkCid) -> None:
     account.do("subnetworks.delete", project=project, region=region, subnetwork=naming.last(network_cid))
 
 
-def _checked_range(definition: NetworkDefinition) -> ipaddress.IPv4Network:
-    try:
-        wanted = ipaddress.IPv4Network(definition.range or "")
-    except ValueError as error:
-        raise contract_errors.CpiError(f"{definition.range!r} is no IPv4 range: {error}") from error
-    _checked_size(wanted.prefixlen)
-    if definition.gateway and definition.gateway != str(wanted[1]):
-        raise contract_errors.CpiError(
-            f"the gateway of {wanted} is {wanted[1]}: Google takes the first address, {definition.gateway} was asked for"
-        )
-    return wanted
+def _is_conflict(error: contract_errors.CloudError) -> bool:
+    return "conflicts with existing subnetwork" in error.message
 
 
-def _checked_size(bits: int) -> int:
-    if not _PRIVATE.prefixlen <= bits <= _SMALLEST:
-        raise contract_errors.CpiError(
-            f"a subnetwork of /{bits} cannot be made: Google has /{_PRIVATE.prefixlen} to /{_SMALLEST}"
-        )
-    return bits
-
-
-def _chosen(account: Account, properties: NetworkProperties, host: str, network: str, bits: int) -> CreatedNetwork:
-    """Another process may take the same range at the same time: then the next."""
-    for tries_left in reversed(range(_TRIES)):
-        taken = _taken(account, host, network)
-        free = next((one for one in _PRIVATE.subnets(new_prefix=bits) if not any(one.overlaps(other) for other in taken)), None)
-        if free is None:
-            raise contract_errors.CloudError(f"no range of /{bits} is free in {network}")
-        try:
-            return _made(account, properties, host, network, free)
-        except errors.Refusal as error:
-            if "conflicts with existing subnetwork" not in error.message or not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
-
-
-def _taken(account: Account, host: str, network: str) -> list[ipaddress.IPv4Network]:
-    found: list[ipaddress.IPv4Network] = []
+def _taken(account: Account, host: str, network: str) -> list[Range]:
+    found: list[Range] = []
     for page in account.client.pages("subnetworks.aggregatedList", project=host):
         here = [one for told in page.get("items", {}).values() for one in told.get("subnetworks", [])]
         mine = [one for one in here if naming.partial(one["network"]) == network]
         further = [second["ipCidrRange"] for one in mine for second in one.get("secondaryIpRanges", [])]
-        found += map(ipaddress.IPv4Network, [*(one["ipCidrRange"] for one in mine if "ipCidrRange" in one), *further])
+        found += map(Range, [*(one["ipCidrRange"] for one in mine if "ipCidrRange" in one), *further])
     return found
 
 
-def _made(
-    account: Account, properties: NetworkProperties, host: str, network: str, cidr: ipaddress.IPv4Network
-) -> CreatedNetwork:
+def _made(account: Account, properties: NetworkProperties, host: str, network: str, cidr: Range) -> CreatedNetwork:
     region, name = str(properties.region), naming.network_name(str(properties.region))
     body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
     with Undo() as undo:

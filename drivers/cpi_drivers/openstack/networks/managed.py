@@ -2,12 +2,12 @@
 
 import ipaddress
 import logging
-from collections.abc import Iterator
 from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import NetworkCid
 from cpi.contract.model import CallContext, CreatedNetwork, NetworkAddresses, NetworkDefinition
+from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
@@ -16,13 +16,11 @@ from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, R
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.properties import NetworkProperties
 
-_Range = ipaddress.IPv4Network | ipaddress.IPv6Network
+_AnyRange = Range | ipaddress.IPv6Network
 
-_PRIVATE: Final = ipaddress.IPv4Network("10.0.0.0/8")
-_LARGEST: Final = 8
-_SMALLEST: Final = 29
+_PRIVATE: Final = Range("10.0.0.0/8")
+_SIZES: Final = Sizes("this CPI", _PRIVATE.prefixlen, 29)
 _BITS: Final = 24
-_TRIES: Final = 5
 _OF_NEUTRON: Final = 3
 """So many addresses at the end of a range may be taken by Neutron, for its DHCP servers."""
 
@@ -43,15 +41,14 @@ class ManagedNetworks:
         if definition.range:
             wanted = _range(definition.range)
             return self._made(wish, wanted, _gateway(wanted, definition.gateway))
-        ranges = self._free(definition.netmask_bits or _BITS)
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                wanted = next(ranges)
-                return self._made(wish, wanted, _gateway(wanted, None))
-            except _Overlapping:
-                if not tries_left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        bits = _SIZES.check(definition.netmask_bits or _BITS)
+        passed: list[Range] = []
+
+        def made(wanted: Range) -> CreatedNetwork:
+            passed.append(wanted)
+            return self._made(wish, wanted, _gateway(wanted, None))
+
+        return made_in_free_range(bits, "this project", [_PRIVATE], lambda: [*self._taken(), *passed], made, _is_overlapping)
 
     def delete(self, network_cid: NetworkCid) -> None:
         """With its subnet and its place at the router. Raises NetworkNotFound; CloudError while a VM is on it."""
@@ -81,7 +78,7 @@ class ManagedNetworks:
 
     # ------------------------------------------------------------------ making
 
-    def _made(self, wish: NetworkProperties, wanted: _Range, gateway: str) -> CreatedNetwork:
+    def _made(self, wish: NetworkProperties, wanted: _AnyRange, gateway: str) -> CreatedNetwork:
         name = naming.name_of(naming.NETWORK, None)
         said = " ".join(f"{key}={value}" for key, value in naming.metadata_at_birth(self._context, None).items())
         with Undo() as undo:
@@ -135,35 +132,30 @@ class ManagedNetworks:
         except Missing:
             return
 
-    def _free(self, bits: int) -> Iterator[ipaddress.IPv4Network]:
-        """Ranges that no subnet which the project sees lies in."""
-        _check_size(bits)
-        taken = [
-            ipaddress.IPv4Network(subnet["cidr"], strict=False)
-            for subnet in self._client.pages("network", "/subnets", "subnets", {"fields": "cidr", "ip_version": 4})
-        ]
-        ranges = (one for one in _PRIVATE.subnets(new_prefix=bits) if not any(one.overlaps(other) for other in taken))
-        found = next(ranges, None)
-        if found is None:
-            raise errors.CloudError(f"no range of /{bits} is free in {_PRIVATE}")
-        yield found
-        yield from ranges
+    def _taken(self) -> list[Range]:
+        """The ranges of the subnets which the project sees. A router may have others: it refuses those."""
+        subnets = self._client.pages("network", "/subnets", "subnets", {"fields": "cidr", "ip_version": 4})
+        return [Range(subnet["cidr"], strict=False) for subnet in subnets]
 
 
 class _Overlapping(errors.CloudError):
     """The range is taken at the router."""
 
 
-def _range(told: str) -> _Range:
+def _is_overlapping(error: errors.CloudError) -> bool:
+    return isinstance(error, _Overlapping)
+
+
+def _range(told: str) -> _AnyRange:
     try:
         wanted = ipaddress.ip_network(told)
     except ValueError as error:
         raise errors.CpiError(f"range: {told!r} is no range of addresses: {error}") from error
-    _check_size(wanted.prefixlen if isinstance(wanted, ipaddress.IPv4Network) else max(wanted.prefixlen - 96, _LARGEST))
+    _SIZES.check(wanted.prefixlen if isinstance(wanted, Range) else max(wanted.prefixlen - 96, _SIZES.largest))
     return wanted
 
 
-def _gateway(wanted: _Range, told: str | None) -> str:
+def _gateway(wanted: _AnyRange, told: str | None) -> str:
     try:
         if told is None or ipaddress.ip_address(told) in wanted:
             return told or str(wanted[1])
@@ -172,19 +164,14 @@ def _gateway(wanted: _Range, told: str | None) -> str:
     raise errors.CpiError(f"gateway: {told} does not lie in the range {wanted}")
 
 
-def _check_size(bits: int) -> None:
-    if not _LARGEST <= bits <= _SMALLEST:
-        raise errors.CpiError(f"a network of /{bits} cannot be made: expected /{_LARGEST} to /{_SMALLEST}")
-
-
-def _neutrons_own(wanted: _Range, gateway: str) -> list[Any]:
+def _neutrons_own(wanted: _AnyRange, gateway: str) -> list[Any]:
     """The last addresses of a range, or those before the gateway if it is one of them."""
     last = [wanted[number] for number in range(-1 - _OF_NEUTRON, -1)]
     given = ipaddress.ip_address(gateway)
     return last if given not in last else [given - number for number in range(_OF_NEUTRON, 0, -1)]
 
 
-def _subnet(wanted: _Range, gateway: str) -> dict[str, Any]:
+def _subnet(wanted: _AnyRange, gateway: str) -> dict[str, Any]:
     """Neutron's own addresses, and those of dynamic networks, come from the end; BOSH gives the rest."""
     own = _neutrons_own(wanted, gateway)
     pool = {"start": str(own[0]), "end": str(own[-1])}
