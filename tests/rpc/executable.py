@@ -90,10 +90,13 @@ class ServedExecutable(Executable):
         self.close()
         self.serve()
 
-    def serve(self, *, idle_seconds: float = 600) -> "subprocess.Popen[bytes]":
-        """Have a process ready for the configuration as it is."""
+    def serve(self, *, idle_seconds: float = 600, script: str = "") -> "subprocess.Popen[bytes]":
+        """Have a process ready for the configuration as it is; script stands for its program."""
         variables = {**os.environ, "PYTHONPATH": f"{self.plugins}{os.pathsep}{ROOT}"}
-        server = subprocess.Popen(starting.command(str(self.config), idle_seconds), env=variables)
+        command = starting.command(str(self.config), idle_seconds)
+        if script:
+            command = [sys.executable, "-P", "-c", script, *command[-2:]]
+        server = subprocess.Popen(command, env=variables)
         self.servers[self.folder] = server
         where = launcher.socket_path(str(self.config))
         deadline = time.monotonic() + 60

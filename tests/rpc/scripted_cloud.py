@@ -4,6 +4,7 @@ Its settings: folder (where it notes calls and makes things), misbehave (method:
 """
 
 import functools
+import importlib
 import json
 import logging
 import os
@@ -235,6 +236,10 @@ def _look_around(folder: Path, _password: str) -> None:
     (folder / "surroundings.json").write_text(json.dumps(found))
 
 
+def _import(_folder: Path, _password: str) -> None:
+    importlib.import_module("needed_by_a_call")
+
+
 def _is_inherited(number: int) -> bool:
     try:
         return os.get_inheritable(number)
@@ -283,6 +288,7 @@ MISBEHAVIOURS: dict[str, Callable[[Path, str], None]] = {
     "speak much": _speak_much,
     "leave a thread": _leave_a_thread,
     "look around": _look_around,
+    "import": _import,
     "wait": _wait,
     "undo slowly": _undo_slowly,
     "fail and undo slowly": _fail_and_undo_slowly,

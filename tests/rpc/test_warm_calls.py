@@ -1,14 +1,17 @@
 """Calls made by `cpi serve`: nothing differs from a start but the time, and whatever is odd is done by a start."""
 
 import concurrent.futures
+import contextlib
+import importlib
 import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -147,50 +150,90 @@ def test_a_configuration_that_is_written_anew_is_no_longer_served(served: Served
     assert served.warm_calls() == before == 0
 
 
-@pytest.mark.parametrize("change", ["written", "deleted"])
-def test_code_that_changed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """A module that is loaded, the configuration, and the folder that packages are installed in."""
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One that lies in the folder that packages are installed in, for long."""
     packages = tmp_path / "site-packages"
     packages.mkdir()
-    (packages / "loaded_for_a_test.py").write_text("")
+    path = packages / "loaded_for_a_test.py"
+    path.write_text("")
+    for old in (path, packages):
+        os.utime(old, (1, 1))
     monkeypatch.syspath_prepend(packages)
-    __import__("loaded_for_a_test")
-    config = tmp_path / "cpi.json"
-    config.write_text("{}")
-    freshness = Freshness(str(config))
+    yield path
+    sys.modules.pop("loaded_for_a_test", None)
+
+
+@pytest.mark.parametrize("change", ["written", "deleted", "installed"])
+def test_code_that_changed_is_seen(tmp_path: Path, module: Path, change: str) -> None:
+    """A module that is loaded, and the folder that packages are installed in."""
+    importlib.import_module("loaded_for_a_test")
+    freshness = Freshness(str(tmp_path / "cpi.json"))
     assert not freshness.is_lost()
     if change == "written":
-        (packages / "loaded_for_a_test.py").write_text("changed = True")
+        module.write_text("changed = True")
+    elif change == "deleted":
+        module.unlink()
     else:
-        (packages / "loaded_for_a_test.py").unlink()
+        (module.parent / "another.py").touch()
     assert freshness.is_lost()
-    sys.modules.pop("loaded_for_a_test")
+
+
+def test_a_change_before_more_was_loaded_is_not_forgotten(tmp_path: Path, module: Path) -> None:
+    """What a call imported is taken in beside it."""
+    freshness = Freshness(str(tmp_path / "cpi.json"))
+    (module.parent / "another.py").touch()
+    importlib.import_module("loaded_for_a_test")
+    freshness.take_in(time.time_ns())
+    assert freshness.is_lost()
+
+
+def test_a_file_that_is_written_while_it_is_loaded_counts_as_changed(tmp_path: Path, module: Path) -> None:
+    """It may have been loaded before or after."""
+    freshness = Freshness(str(tmp_path / "cpi.json"))
+    began = time.time_ns()
+    importlib.import_module("loaded_for_a_test")
+    facts = module.parent.stat()
+    module.write_text("changed = True")
+    os.utime(module.parent, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    freshness.take_in(began)
+    assert freshness.is_lost()
 
 
 def test_a_server_whose_code_changed_ends(served: ServedExecutable) -> None:
-    """The call is made by a start, and the server goes."""
+    """Also code that it learned from a call: the next call is made by a start, and the server goes."""
+    module = served.plugins / "needed_by_a_call.py"
+    module.write_text("")
+    os.utime(module, (1, 1))
+    served.configure(misbehave={"ping": "import"})
     server = served.servers[served.folder]
-    os.utime(ROOT / "tests" / "rpc" / "scripted_cloud.py")
-    assert served.call("has_vm", "vm-1").response["result"] is True
-    assert served.warm_calls() == 0
+    assert served.call("ping").response["result"] == "pong"
+    _until(lambda: not _children(server.pid), "the call does not end")
+    assert served.warm_calls() == 2  # ping and close
+    module.write_text("changed = True")
+    assert served.call("ping").response["result"] == "pong"
+    assert served.warm_calls() == 2
     assert server.wait(60) == 0
 
 
-def test_an_open_folder_is_not_trusted(served: ServedExecutable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_open_folder_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Others could listen there."""
-    monkeypatch.setattr(launcher, "folder", lambda: str(tmp_path / "open"))
-    (tmp_path / "open").mkdir(mode=0o755)
-    where = launcher.socket_path(str(served.config))
-    assert where is not None
-    assert launcher._connected(where) is None
-    assert not launcher.is_private(str(tmp_path / "open"))
-    (tmp_path / "link").symlink_to(tmp_path / "open")
-    (tmp_path / "open").chmod(0o700)
-    assert launcher.is_private(str(tmp_path / "open"))
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    monkeypatch.setattr(launcher, "folder", lambda: str(folder))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, contextlib.chdir(folder):
+        listener.bind("s")  # by its short name: a socket's path may be no longer than 107 bytes
+        listener.listen()
+        assert launcher._connected("s") is None
+        folder.chmod(0o700)
+        connection = launcher._connected("s")
+        assert connection is not None
+        connection.close()
+    (tmp_path / "link").symlink_to(folder)
     assert not launcher.is_private(str(tmp_path / "link"))
 
 
-@pytest.mark.parametrize("different", ["PYTHONWARNINGS=error", "LC_ALL=C.UTF-8", "nice"])
+@pytest.mark.parametrize("different", ["PYTHONWARNINGS=default", "LANGUAGE=tlh", "nice"])
 def test_what_a_child_cannot_take_over_is_done_by_a_start(served: ServedExecutable, different: str) -> None:
     """What an interpreter reads once, and what cannot be given back."""
     before = served.warm_calls()
@@ -249,6 +292,29 @@ def test_a_configuration_may_wish_for_it(executable: Executable) -> None:
     executable.config.unlink()  # it is stale from now on; whoever connects finds that out
     assert can_connect(where)
     _until(lambda: not can_connect(where), "it still listens")
+
+
+def test_no_second_server_is_started_for_a_caller_whose_calls_are_refused(served: ServedExecutable) -> None:
+    """Each of its calls would start one in vain."""
+    assert not starting._is_served(f"{served.folder}/nothing.json")
+    assert starting._is_served(str(served.config))
+    served.servers[served.folder].kill()
+    served.servers[served.folder].wait(60)
+    assert not starting._is_served(str(served.config))
+
+
+def test_an_error_that_nothing_foresaw_ends_the_child_alone(served: ServedExecutable) -> None:
+    """The server and its socket stay; the call is made by a start."""
+    served.close()
+    raising = "lambda *_: 1 / 0"
+    server = served.serve(
+        script=f"import sys; from cpi.rpc.warm import call, server; call.make = {raising}; server.main(sys.argv[1:])"
+    )
+    for _ in range(2):
+        assert served.call("ping").response["result"] == "pong"
+    assert served.warm_calls() == 0
+    assert can_connect(str(launcher.socket_path(str(served.config))))
+    assert server.poll() is None
 
 
 def test_a_wish_that_cannot_be_read_is_a_fault(executable: Executable) -> None:

@@ -1,7 +1,6 @@
 """A call that was handed over, in the child that makes it."""
 
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ _USUAL: Final = {signal.SIGINT: signal.SIG_DFL, signal.SIGCHLD: signal.SIG_DFL, 
 
 
 class Refused(ValueError):
-    """The call cannot be made here; the reason is for whoever debugs."""
+    """The call cannot be made here: the caller makes it itself."""
 
 
 class HandedOver(NamedTuple):
@@ -116,7 +115,6 @@ def _become(handed: HandedOver) -> None:
     time.tzset()
     sys.argv = list(handed.argv)
     sys.stdin, sys.stdout, sys.stderr = _streams()
-    gc.enable()
 
 
 def _streams() -> tuple[TextIO, TextIO, TextIO]:

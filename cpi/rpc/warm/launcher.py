@@ -54,6 +54,7 @@ def _has_plain_streams() -> bool:
 
 def _begun(connection: _socket.socket, arguments: list[str]) -> bool:
     """Whether the call is made at the other end; signals go there from now on."""
+    before = {number: _signal.getsignal(number) for number in _FORWARDED}
     try:
         pid = _accepted(connection, arguments)
         if not pid:
@@ -63,8 +64,8 @@ def _begun(connection: _socket.socket, arguments: list[str]) -> bool:
         connection.settimeout(None)
         connection.sendall(GO)
     except OSError:
-        for number in _FORWARDED:
-            _signal.signal(number, _signal.SIG_DFL)
+        for number, handler in before.items():
+            _signal.signal(number, handler)
         return False
     return True
 

@@ -30,7 +30,7 @@ _NEEDED: Final = (dispatcher, interruption, process)
 
 
 class AlreadyServed(RuntimeError):
-    """Another process serves this configuration."""
+    """Another process serves the configuration."""
 
 
 class Child:
@@ -96,7 +96,7 @@ class Server:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AlreadyServed(f"another process serves {self._path}") from None
-            if not _is_the_file(lock.fileno(), f"{where}.lock"):  # whoever served it was just ending
+            if not _is_the_file(lock.fileno(), f"{where}.lock"):  # another server was just ending
                 raise AlreadyServed(f"another process served {self._path} until now")
             _remove(where)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -142,7 +142,7 @@ class Server:
         child.learn(ready)
         if child.end in ready:
             self._ended(child)
-        elif child.connection.fileno() in ready:  # whoever asked for it is gone, as if the call itself had been killed
+        elif child.connection.fileno() in ready:  # the caller is gone: as if the call itself had been killed
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
 
@@ -159,29 +159,32 @@ class Server:
     def _learn(self, names: list[str]) -> None:
         """Import what a call had to import, for those that follow."""
         self._to_learn_from -= 1
-        new = [name for name in names if name not in sys.modules]
+        new, began = [name for name in names if name not in sys.modules], time.time_ns()
         for name in new:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
         if new:
-            self._freshness = Freshness(self._path)
+            self._freshness.take_in(began)
             gc.collect()
             gc.freeze()
 
     def _fork(self, connection: socket.socket, listener: socket.socket) -> bool:
-        """Whether another child may follow; in the child, the call, and nothing after it."""
+        """Whether another child may follow. In the child: the call, and nothing after it."""
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - only how many
             return False  # a thread of a library: a fork may copy a lock that it holds
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            signal.set_wakeup_fd(-1)
-            for end in (listener, self._woken, self._wakes):
-                end.close()
-            for child in self._children.values():
-                child.close()
-            os.close(reading)
-            self._make(connection, writing)
+            try:
+                signal.set_wakeup_fd(-1)
+                for end in (listener, self._woken, self._wakes):
+                    end.close()
+                for child in self._children.values():
+                    child.close()
+                os.close(reading)
+                self._make(connection, writing)
+            finally:  # whatever happens in it: what the server does at its end is not a child's to do
+                os._exit(1)
         os.close(writing)
         os.set_blocking(reading, False)
         self._children[pid] = Child(pid, connection, reading)

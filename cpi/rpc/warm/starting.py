@@ -1,5 +1,6 @@
 """A process that is ready for the calls that follow: started by the first one, where the configuration wishes it."""
 
+import fcntl
 import os
 import sys
 from typing import Any, Final
@@ -26,8 +27,20 @@ def start_if_wished(arguments: list[str]) -> None:
         idle = path and config.warm_idle_of(config.read_document(path))
     except errors.Error:
         return
-    if path and idle:
+    if path and idle and not _is_served(path):
         _start(command(path, idle))
+
+
+def _is_served(path: str) -> bool:
+    """Whether a process serves it, and refused this call for what its caller has. The kernel frees the lock of a dead one."""
+    try:
+        with open(f"{launcher.socket_path(path)}.lock", encoding="utf-8") as lock:  # noqa: PTH123 - as launcher has it
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _start(command: list[str]) -> None:

@@ -58,7 +58,7 @@ def new_session() -> Any:
 def load_descriptions(region: str) -> None:
     """Read those of the services that calls use, for all connections of this process and of the processes that it forks."""
     session = new_session()
-    session.set_credentials("of", "nobody")  # without them, instance metadata would be asked
+    session.set_credentials("none", "none")  # without any, instance metadata would be asked
     for name in connection.ENDPOINTS:
         session.create_client(name, region_name=region).close()
 
