@@ -78,7 +78,7 @@ class GrowsAttachedDisks(Protocol):
         Then:    the disk is at least size large and still attached; its data is unchanged; the guest may have to rescan it.
         Again:   changes nothing, and calls no API that costs money; after a killed call it finishes the growth.
         Raises:  VMNotFound; DiskNotFound; DiskNotAttached; NotSupported if smaller, shared or impossible here or now, raised
-                 before the disk is touched: the message says why and, where the cloud tells, when it will be possible.
+                 before the disk is touched: the message says why and, if the cloud reports it, when it will be possible.
         """
 
 
@@ -93,5 +93,5 @@ class ChangesAttachedDisks(Protocol):
         Then:    the disk has size and cloud_properties and is still attached; its data is unchanged.
         Again:   changes nothing, and calls no API that costs money; after a killed call it finishes the change.
         Raises:  VMNotFound; DiskNotFound; DiskNotAttached; NotSupported if smaller, shared or impossible here or now, raised
-                 before the disk is touched: the message says why and, where the cloud tells, when it will be possible.
+                 before the disk is touched: the message says why and, if the cloud reports it, when it will be possible.
         """

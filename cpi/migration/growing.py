@@ -13,10 +13,10 @@ from cpi.migration.guest import Guest
 
 _SEEN_SECONDS: Final = 120.0
 _ATTEMPTS: Final = 5
-_NOT_YET: Final = b"Permission denied to resize filesystem"
+_NOT_YET: Final = "Permission denied to resize filesystem"
 _UNSEEN: Final = (
-    "what to do: reboot the VM, or detach the disk and attach it again, then resume the move (on OpenStack, Nova has to be told"
-    " by Cinder: see [nova] in cinder.conf)"
+    "what to do: reboot the VM, or detach the disk and attach it again, then resume the move (on OpenStack, Cinder must be able"
+    " to notify Nova: see [nova] in cinder.conf)"
 )
 
 
@@ -55,15 +55,15 @@ def _wait_until_seen(guest: Guest, size: MiB) -> None:
     try:
         wait_until(look, "the guest does not see the new size", deadline_seconds=_SEEN_SECONDS)
     except Overdue as error:
-        told = f"the cloud has grown the disk to {size} MiB, and the guest still sees {mib_from_bytes(seen)} MiB"
-        raise errors.CloudError(f"{told}; {_UNSEEN}") from error
+        message = f"the cloud has grown the disk to {size} MiB, and the guest still sees {mib_from_bytes(seen)} MiB"
+        raise errors.CloudError(f"{message}; {_UNSEEN}") from error
 
 
 def _grow_filesystem(guest: Guest) -> None:
     try:
         _asked(guest, scripts.FILESYSTEM)
     except errors.CloudError as error:
-        if _NOT_YET.decode() in error.message:
+        if _NOT_YET in error.message:
             raise _NotYet(error.message) from error
         raise
 

@@ -33,6 +33,18 @@ def test_what_releases_write_is_understood() -> None:
     )
 
 
+def test_what_is_left_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Each statement with its words: an operator finds what the job asked for."""
+    processes(_FILE + "  every 2 cycles\n", "the monit file of web")
+    left_out = [message.removeprefix("the monit file of web: ").partition(" is left out: ")[0] for message in caplog.messages]
+    assert left_out == [
+        "as uid vcap and gid vcap of start",
+        "if failed port 8080 for 3 cycles then restart",
+        "if totalmem > 2 Gb then alert",
+        "every 2 cycles",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
 def test_a_job_may_have_no_process(text: str) -> None:
     """An errand has an empty monit file."""

@@ -92,7 +92,7 @@ def make(handed: HandedOver, own: likeness.Surroundings, learned: int) -> NoRetu
 
 
 def _close_all_but(kept: set[int]) -> None:
-    """Whoever reads the answer waits for its end, not for ours."""
+    """The caller reads the answer until its end, and must not wait for the end of this process."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are all that is needed
         if int(name) not in kept:
             with contextlib.suppress(OSError):

@@ -132,8 +132,8 @@ def is_private(path: str) -> bool:
 
 def peer(connection: _socket.socket) -> tuple[int, int, int]:
     """Process, user and group at the other end, as the kernel knows them."""
-    told = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    pid, user, group = (int.from_bytes(told[start : start + 4], sys.byteorder) for start in (0, 4, 8))
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    pid, user, group = (int.from_bytes(credentials[start : start + 4], sys.byteorder) for start in (0, 4, 8))
     return pid, user, group
 
 

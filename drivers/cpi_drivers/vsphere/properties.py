@@ -122,7 +122,7 @@ class VmProperties(msgspec.Struct, frozen=True):
     """Hypervisors can run in it."""
 
     root_disk_size_gb: Positive | None = None
-    """GiB of the root disk, if it shall be larger than the stemcell's: the VM is then a full clone."""
+    """GiB of the root disk, if it is to be larger than the stemcell's: the VM is then a full clone."""
 
     firmware: Literal["bios", "efi"] | None = None
     """bios or efi. Default: the stemcell's."""

@@ -66,8 +66,8 @@ def _blocks(account: Account, vpc: str) -> list[Range]:
     found = account.client.call("DescribeVpcs", VpcIds=[vpc]).get("Vpcs", [])
     if not found:
         raise errors.NetworkMissing(f"there is no VPC {vpc} in {account.settings.signing_region}")
-    told = found[0].get("CidrBlockAssociationSet", [])
-    associated = [one["CidrBlock"] for one in told if one.get("CidrBlockState", {}).get("State", "associated") == "associated"]
+    blocks = found[0].get("CidrBlockAssociationSet", [])
+    associated = [one["CidrBlock"] for one in blocks if one.get("CidrBlockState", {}).get("State", "associated") == "associated"]
     return [Range(block) for block in associated or [found[0]["CidrBlock"]]]
 
 
@@ -94,7 +94,7 @@ def _made(account: Account, properties: NetworkProperties, vpc: str, cidr: Range
 
 
 def _created(account: Account, request: Item, seed: str) -> Item:
-    """EC2 has no client token here. A repeat whose range is taken meets the first try's subnet, or somebody else's."""
+    """EC2 has no client token here. A repeat whose range is taken meets the first try's subnet, or another one's."""
     try:
         made: Item = account.client.call("CreateSubnet", **request)["Subnet"]
     except errors.Refusal as error:

@@ -1,10 +1,11 @@
 """monit files of BOSH jobs, as far as this agent understands them: processes with a pid file, started and stopped by programs.
 
 Understood: `check process NAME with pidfile PATH`, `start program "…"` and `stop program "…"` (with `with timeout N seconds`),
-`depends on`, `group`. Users (`as uid …`) are left out: programs run as the agent. Conditions (`if …`) are left out, and logged:
-a process that dies is started again, nothing else is measured. Refused: a process `matching` a pattern, and other checks.
+`depends on`, `group`. Left out, and logged: users (`as uid …`), conditions (`if …`) and all other statements. Refused: a process
+`matching` a pattern, and other checks.
 """
 
+import itertools
 import logging
 import re
 import shlex
@@ -22,6 +23,9 @@ _STATEMENTS: Final = frozenset(
 )
 _KINDS: Final = frozenset({"process", "file", "fifo", "filesystem", "directory", "host", "system", "program", "network"})
 _TIMEOUT: Final = 30.0
+_UNDERSTOOD: Final = frozenset({"pidfile", "start", "stop", "depends", "group"})
+_AS_AGENT: Final = "programs run as the agent"
+_NOT_MEASURED: Final = "a process that dies is started again, nothing else is measured"
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +90,7 @@ def _process(words: list[str], where: str) -> Process:
     depends_on: list[str] = []
     for statement in _statements(words[3:]):
         verb, rest = statement[0].lower(), [word for word in statement[1:] if word.lower() not in _NOISE]
+        _log_what_is_left_out(verb, statement, where)
         if verb == "pidfile" and rest:
             pidfile = rest[0]
         elif verb == "matching":
@@ -94,13 +99,18 @@ def _process(words: list[str], where: str) -> Process:
             programs[verb] = _program(rest)
         elif verb == "depends":
             depends_on += [word for word in rest if word.lower() != "on"]
-        elif verb == "if":
-            _log.warning(
-                "%s: %s is left out: a process that dies is started again, nothing else is measured", where, " ".join(statement)
-            )
     if not (name and pidfile and "start" in programs):
         raise Fault(f"{where}: process {name} needs a pidfile and a start program")
     return Process(name, pidfile, programs["start"], programs.get("stop"), tuple(depends_on))
+
+
+def _log_what_is_left_out(verb: str, statement: list[str], where: str) -> None:
+    if verb not in _UNDERSTOOD:
+        _log.warning("%s: %s is left out: %s", where, " ".join(statement), _NOT_MEASURED)
+    lowered = [word.lower() for word in statement]
+    if verb in {"start", "stop"} and "as" in lowered:
+        user = itertools.takewhile(lambda word: word.lower() not in {"with", "timeout"}, statement[lowered.index("as") :])
+        _log.warning("%s: %s of %s is left out: %s", where, " ".join(user), verb, _AS_AGENT)
 
 
 def _statements(words: list[str]) -> Iterator[list[str]]:

@@ -87,11 +87,11 @@ class ManagedNetworks:
             subnet = self._post("subnets", body, undo)
             if wish.router_id:
                 self._join(wish.router_id, str(subnet["id"]), undo)
-        told: dict[str, Any] = {"net_id": network["id"]}
+        properties: dict[str, Any] = {"net_id": network["id"]}
         if wish.security_groups:
-            told["security_groups"] = list(wish.security_groups)
+            properties["security_groups"] = list(wish.security_groups)
         reserved = tuple(map(str, _neutrons_own(wanted, gateway)))
-        return CreatedNetwork(NetworkCid(network["id"]), NetworkAddresses(str(wanted), gateway, reserved), told)
+        return CreatedNetwork(NetworkCid(network["id"]), NetworkAddresses(str(wanted), gateway, reserved), properties)
 
     def _post(self, kind: str, body: dict[str, Any], undo: Undo) -> Document:
         one = kind.removesuffix("s")
@@ -146,22 +146,22 @@ def _is_overlapping(error: errors.CloudError) -> bool:
     return isinstance(error, _Overlapping)
 
 
-def _range(told: str) -> _AnyRange:
+def _range(given: str) -> _AnyRange:
     try:
-        wanted = ipaddress.ip_network(told)
+        wanted = ipaddress.ip_network(given)
     except ValueError as error:
-        raise errors.CpiError(f"range: {told!r} is no range of addresses: {error}") from error
+        raise errors.CpiError(f"range: {given!r} is no range of addresses: {error}") from error
     _SIZES.check(wanted.prefixlen if isinstance(wanted, Range) else max(wanted.prefixlen - 96, _SIZES.largest))
     return wanted
 
 
-def _gateway(wanted: _AnyRange, told: str | None) -> str:
+def _gateway(wanted: _AnyRange, given: str | None) -> str:
     try:
-        if told is None or ipaddress.ip_address(told) in wanted:
-            return told or str(wanted[1])
+        if given is None or ipaddress.ip_address(given) in wanted:
+            return given or str(wanted[1])
     except ValueError as error:
         raise errors.CpiError(f"gateway: {error}") from error
-    raise errors.CpiError(f"gateway: {told} does not lie in the range {wanted}")
+    raise errors.CpiError(f"gateway: {given} does not lie in the range {wanted}")
 
 
 def _neutrons_own(wanted: _AnyRange, gateway: str) -> list[Any]:

@@ -38,7 +38,7 @@ class Balancing:
         return joined
 
     def leave(self, metadata: Mapping[str, Any]) -> None:
-        """Take the VM out of every pool that its metadata tells of, however one of them fails.
+        """Take the VM out of every pool that its metadata lists, however one of them fails.
 
         Raises Overdue, Passing or AnswerLost if a repeat may get further.
         """

@@ -52,8 +52,8 @@ class AttachedGrowth:
         except Refused as error:
             if error.is_no_room:
                 raise errors.NoDiskSpace(f"the disk {disk.cid} cannot grow to {size} MiB: {error.message}") from error
-            told = "the vCenter does not let it grow while it is attached (one with snapshots never can)"
-            raise errors.NotSupported(f"the disk {disk.cid} cannot grow: {told}: {error.message}") from error
+            why = "the vCenter does not let it grow while it is attached (one with snapshots never can)"
+            raise errors.NotSupported(f"the disk {disk.cid} cannot grow: {why}: {error.message}") from error
 
     def _extend_device(self, site: Site, vm: Reference, disk: Attached, size: MiB) -> None:
         device = disk.device

@@ -31,7 +31,7 @@ def clone(
     options: Mapping[str, str],
     policy: str | None = None,
 ) -> Any:
-    """A clone of a stemcell: linked, unless its root disk shall be larger, or encrypted."""
+    """A clone of a stemcell: linked, unless its root disk is to be larger or encrypted."""
     whole = wish.is_whole
     location = vim.vm.RelocateSpec(
         datastore=place.store.reference,

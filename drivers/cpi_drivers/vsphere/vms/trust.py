@@ -13,7 +13,7 @@ _FIRMWARE: Final = "config.firmware"
 
 
 def boot(config: Any, wish: VmProperties) -> None:
-    """Firmware and secure boot, in what the vCenter is told of a new VM."""
+    """Firmware and secure boot, in the configuration of a new VM."""
     if wish.firmware is not None:
         config.firmware = wish.firmware
     if wish.secure_boot is not None:
