@@ -83,6 +83,7 @@ class ServedExecutable(Executable):
     """The same, its calls made by `cpi serve`. close ends that."""
 
     servers: ClassVar[dict[Path, subprocess.Popen[bytes]]] = {}
+    sockets: ClassVar[dict[Path, str]] = {}
 
     def configure(self, *, misbehave: Mapping[str, str] | None = None, properties: Mapping[str, Any] | None = None) -> None:
         """Write the configuration, and have a process ready for it."""
@@ -98,9 +99,9 @@ class ServedExecutable(Executable):
             command = [sys.executable, "-P", "-c", script, *command[-2:]]
         server = subprocess.Popen(command, env=variables)
         self.servers[self.folder] = server
-        where = launcher.socket_path(str(self.config))
+        where = self.sockets[self.folder] = str(launcher.socket_path(str(self.config)))
         deadline = time.monotonic() + 60
-        while not (where and can_connect(where)):
+        while not can_connect(where):
             assert server.poll() is None, "it ended"
             assert time.monotonic() < deadline, "it never listened"
             time.sleep(0.01)
@@ -112,6 +113,9 @@ class ServedExecutable(Executable):
         if server is not None:
             server.terminate()
             server.wait(60)
+            where = self.sockets.pop(self.folder)
+            for left in (where, f"{where}.lock"):  # by a server that was killed
+                Path(left).unlink(missing_ok=True)
 
     def warm_calls(self) -> int:
         """How often the driver was called in a child of the present server."""
