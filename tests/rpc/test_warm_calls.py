@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from cpi.rpc.warm import launcher, starting
+from cpi.rpc.warm import freshness, launcher, starting
 from cpi.rpc.warm.freshness import Freshness
 from tests.rpc.executable import ROOT, Executable, ServedExecutable, can_connect, request, valid
 from tests.rpc.test_signals import _started
@@ -152,7 +152,8 @@ def test_a_configuration_that_is_written_anew_is_no_longer_served(served: Served
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """One that lies in the folder that packages are installed in, for long."""
+    """One that lies in the folder that packages are installed in, for long: longer than this process runs."""
+    monkeypatch.setattr(freshness, "_start_of_process_ns", lambda: time.time_ns() + 3600 * 10**9)  # whatever other tests loaded
     packages = tmp_path / "site-packages"
     packages.mkdir()
     path = packages / "loaded_for_a_test.py"
@@ -168,36 +169,36 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_code_that_changed_is_seen(tmp_path: Path, module: Path, change: str) -> None:
     """A module that is loaded, and the folder that packages are installed in."""
     importlib.import_module("loaded_for_a_test")
-    freshness = Freshness(str(tmp_path / "cpi.json"))
-    assert not freshness.is_lost()
+    fresh = Freshness(str(tmp_path / "cpi.json"))
+    assert not fresh.is_lost()
     if change == "written":
         module.write_text("changed = True")
     elif change == "deleted":
         module.unlink()
     else:
         (module.parent / "another.py").touch()
-    assert freshness.is_lost()
+    assert fresh.is_lost()
 
 
 def test_a_change_before_more_was_loaded_is_not_forgotten(tmp_path: Path, module: Path) -> None:
     """What a call imported is taken in beside it."""
-    freshness = Freshness(str(tmp_path / "cpi.json"))
+    fresh = Freshness(str(tmp_path / "cpi.json"))
     (module.parent / "another.py").touch()
     importlib.import_module("loaded_for_a_test")
-    freshness.take_in(time.time_ns())
-    assert freshness.is_lost()
+    fresh.take_in(time.time_ns())
+    assert fresh.is_lost()
 
 
 def test_a_file_that_is_written_while_it_is_loaded_counts_as_changed(tmp_path: Path, module: Path) -> None:
     """It may have been loaded before or after."""
-    freshness = Freshness(str(tmp_path / "cpi.json"))
+    fresh = Freshness(str(tmp_path / "cpi.json"))
     began = time.time_ns()
     importlib.import_module("loaded_for_a_test")
     facts = module.parent.stat()
     module.write_text("changed = True")
     os.utime(module.parent, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    freshness.take_in(began)
-    assert freshness.is_lost()
+    fresh.take_in(began)
+    assert fresh.is_lost()
 
 
 def test_a_server_whose_code_changed_ends(served: ServedExecutable) -> None:

@@ -126,14 +126,10 @@ def test_nothing_secret_is_kept(make_vm: MakeVm, config: Path, kept: Database) -
 
 
 class Held(NamedTuple):
-    """No move of this process makes a disk until it may."""
+    """No move of this process makes a disk until it may; its disk is claimed once it reached that."""
 
     reached: threading.Event
     may: threading.Event
-
-    def wait(self) -> None:
-        """Until a move is about to make one: its disk is claimed, and nothing of it goes on."""
-        assert self.reached.wait(_SECONDS)
 
 
 @pytest.fixture
@@ -156,7 +152,7 @@ def test_two_moves_of_one_disk_are_not_made_at_once(make_vm: MakeVm, config: Pat
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         first = engine.start(_entry(config, vm))
-        held.wait()
+        assert held.reached.wait(_SECONDS)
         second = _ended_alone(engine, engine.start(_entry(config, vm, 128)))
         held.may.set()
         outcome = _ended(engine, first)
@@ -196,7 +192,7 @@ def test_a_living_process_keeps_its_moves(make_vm: MakeVm, config: Path, kept: D
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, vm))
-        held.wait()
+        assert held.reached.wait(_SECONDS)
         other = _other_process(kept)
         held.may.set()
         outcome = _ended(engine, move_id)
@@ -290,7 +286,7 @@ def test_what_is_still_under_way_when_the_engine_is_closed_is_nobody_elses(
     vm = make_vm(64, 1)
     with _engine(kept) as engine:
         move_id = engine.start(_entry(config, vm))
-        held.wait()
+        assert held.reached.wait(_SECONDS)
     try:
         others = kept.locks(pytest.fail)
         assert not others.is_free(executor_lock(engine.executor_id))
