@@ -11,8 +11,14 @@ def test_these_clouds_grow_disks_that_are_attached() -> None:
         "aws",
         "cloudstack",
         "google",
+        "local",
         "openstack",
         "vcloud",
         "vsphere",
     }
-    assert {name for name, cloud in clouds.items() if issubclass(cloud, ChangesAttachedDisks)} >= {"aws", "google", "openstack"}
+    assert {name for name, cloud in clouds.items() if issubclass(cloud, ChangesAttachedDisks)} >= {
+        "aws",
+        "google",
+        "local",
+        "openstack",
+    }

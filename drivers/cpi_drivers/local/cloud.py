@@ -163,6 +163,16 @@ class LocalCloud(Cloud):
         with self._call():
             return DiskCid(self._disks.update(disk_cid, size, cloud_properties))
 
+    def grow_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB) -> None:
+        """As in GrowsAttachedDisks."""
+        with self._call():
+            self._attachments.grow(vm_cid, disk_cid, size)
+
+    def change_attached_disk(self, vm_cid: VmCid, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> None:
+        """As in ChangesAttachedDisks."""
+        with self._call():
+            self._attachments.change(vm_cid, disk_cid, size, cloud_properties)
+
     # ------------------------------------------------------------------ snapshots
 
     def snapshot_disk(self, disk_cid: DiskCid, metadata: Metadata) -> SnapshotCid:

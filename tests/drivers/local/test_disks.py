@@ -1,7 +1,9 @@
 """Persistent disks."""
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +204,17 @@ def test_a_missing_disk_is_no_reason_for_a_lock_to_stay(place: Place) -> None:
     with pytest.raises(errors.DiskNotFound):
         place.cloud.resize_disk(DiskCid("disk-absent"), MiB(1))
     assert len(list((place.root / "locks").iterdir())) == 1
+
+
+@pytest.mark.root
+def test_a_growth_that_was_killed_before_the_device_took_the_size_is_finished_by_a_repeat(loop_place: Place) -> None:
+    """The image is large already, and what the VM sees is not; a repeat that has nothing to do changes nothing."""
+    vm_cid, disk_cid = loop_place.attached(64)
+    image = loop_place.layout.disk(disk_cid) / "image"
+    device = Path("/sys/class/block") / Path(loop_place.row("disks", disk_cid)["hint"]).name / "size"
+    os.truncate(image, 96 * 1024 * 1024)
+    assert int(device.read_text()) * 512 == 64 * 1024 * 1024
+    for _ in range(2):
+        loop_place.cloud.grow_attached_disk(vm_cid, disk_cid, MiB(96))
+        assert int(device.read_text()) * 512 == 96 * 1024 * 1024
+    assert loop_place.row("disks", disk_cid)["size"] == 96

@@ -1,11 +1,15 @@
 """Attaching disks to VMs and taking them away."""
 
+import contextlib
+from collections.abc import Iterator
+
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
-from cpi.contract.model import DiskHint
+from cpi.contract.model import CloudProperties, DiskHint
+from cpi.contract.units import MiB
 from cpi_drivers.local.disks.lifecycle import Disks
 from cpi_drivers.local.disks.links import Links
-from cpi_drivers.local.host.register import Register
+from cpi_drivers.local.host.register import Register, Row
 
 
 class Attachments:
@@ -29,11 +33,26 @@ class Attachments:
 
     def detach(self, vm_cid: str, disk_cid: str) -> None:
         """As in the contract."""
+        with self._attached(vm_cid, disk_cid) as disk:
+            self._links.unlink(disk)
+
+    def grow(self, vm_cid: str, disk_cid: str, size: MiB) -> None:
+        """As in the contract: the device of a mounted disk grows with its image; a folder has its size on record."""
+        with self._attached(vm_cid, disk_cid) as disk:
+            self._disks.enlarge(disk, size)
+
+    def change(self, vm_cid: str, disk_cid: str, size: MiB, cloud_properties: CloudProperties) -> None:
+        """As in the contract: all kinds of disk perform alike here, so what changes is on record."""
+        with self._attached(vm_cid, disk_cid) as disk:
+            self._disks.change(disk, size, cloud_properties)
+
+    @contextlib.contextmanager
+    def _attached(self, vm_cid: str, disk_cid: str) -> Iterator[Row]:
         with self._register.locked("vms", vm_cid), self._disks.locked(disk_cid) as disk:
             if disk["vm_cid"] != vm_cid:
                 where = f"; it is attached to VM {disk['vm_cid']}" if disk["vm_cid"] else ""
                 raise errors.DiskNotAttached(f"disk {disk_cid} is not attached to VM {vm_cid}{where}")
-            self._links.unlink(disk)
+            yield disk
 
     def of_vm(self, vm_cid: str) -> list[DiskCid]:
         """As in the contract."""

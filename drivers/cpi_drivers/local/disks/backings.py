@@ -18,7 +18,7 @@ class Backing(Protocol):
         """Make an empty disk in a new folder."""
 
     def grow(self, folder: Path, size: MiB) -> None:
-        """Make room for size; the data is untouched."""
+        """Make room for size, also while it is connected; the data is untouched, and a repetition changes nothing."""
 
     def connect(self, folder: Path) -> str:
         """The path at which an agent finds the disk; the same until disconnect."""
@@ -49,6 +49,9 @@ class _Image:
         image = folder / "image"
         if image.stat().st_size < bytes_from_mib(size):
             os.truncate(image, bytes_from_mib(size))
+        from cpi_drivers.local.host import loop_devices
+
+        loop_devices.take_size(image)
 
     def connect(self, folder: Path) -> str:
         from cpi_drivers.local.host import loop_devices
@@ -80,7 +83,10 @@ class _Folder:
         self.grow(folder, size)
 
     def grow(self, folder: Path, size: MiB) -> None:
-        (folder / "size").write_text(f"{size}\n", encoding="ascii")
+        # replaced as a whole: an agent may read it at any time
+        fresh = folder / "size.new"
+        fresh.write_text(f"{size}\n", encoding="ascii")
+        fresh.rename(folder / "size")
 
     def connect(self, folder: Path) -> str:
         return str(folder / "data")

@@ -66,25 +66,13 @@ class Disks:
         _check_size(size)
         with self.locked(disk_cid) as disk:
             _refuse_attached(disk, "resized")
-            _refuse_smaller(disk, size)
-            self._grow(disk, size)
+            self.enlarge(disk, size)
 
     def update(self, disk_cid: str, size: MiB, cloud_properties: CloudProperties) -> str:
         """As in the contract, in place: grows, and takes the properties over unless they ask for another backing."""
-        _check_size(size)
-        wanted = self._read(cloud_properties)
         with self.locked(disk_cid) as disk:
             _refuse_attached(disk, "updated")
-            _refuse_smaller(disk, size)
-            if wanted.backing not in {"", disk["backing"]}:
-                raise errors.NotSupported(
-                    f"disk {disk_cid} is kept as {disk['backing']} and not as {wanted.backing}: copy its data"
-                )
-            self._grow(disk, size)
-            self._register.state.change(
-                "UPDATE disks SET name = :name, properties = :properties WHERE cid = :cid",
-                {"cid": disk_cid, "name": wanted.name, "properties": json.dumps(cloud_properties)},
-            )
+            self.change(disk, size, cloud_properties)
         return disk_cid
 
     @contextlib.contextmanager
@@ -93,9 +81,30 @@ class Disks:
         with self._register.locked("disks", disk_cid) as disk:
             yield self._links.settled(disk)
 
+    def enlarge(self, disk: Row, size: MiB) -> None:
+        """Grow a disk, which the caller has locked, attached or not."""
+        _check_size(size)
+        _refuse_smaller(disk, size)
+        self._grow(disk, size)
+
+    def change(self, disk: Row, size: MiB, cloud_properties: CloudProperties) -> None:
+        """Grow a disk, which the caller has locked, and put its properties on record."""
+        _check_size(size)
+        wanted = self._read(cloud_properties)
+        _refuse_smaller(disk, size)
+        if wanted.backing not in {"", disk["backing"]}:
+            raise errors.NotSupported(
+                f"disk {disk['cid']} is kept as {disk['backing']} and not as {wanted.backing}: copy its data"
+            )
+        self._grow(disk, size)
+        self._register.state.change(
+            "UPDATE disks SET name = :name, properties = :properties WHERE cid = :cid",
+            {"cid": disk["cid"], "name": wanted.name, "properties": json.dumps(cloud_properties)},
+        )
+
     def _grow(self, disk: Row, size: MiB) -> None:
+        BACKINGS[disk["backing"]].grow(self._register.layout.disk(disk["cid"]), size)
         if size > disk["size"]:
-            BACKINGS[disk["backing"]].grow(self._register.layout.disk(disk["cid"]), size)
             self._register.state.change("UPDATE disks SET size = :size WHERE cid = :cid", {"cid": disk["cid"], "size": size})
 
     def _read(self, cloud_properties: CloudProperties) -> DiskProperties:

@@ -16,6 +16,7 @@ _MOUNTS_ALLOWED: Final = 1 << 21
 _PROGRAMS: Final = ("losetup", "mkfs.ext4")
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _RELEASE_SECONDS: Final = 15.0
+_SECTOR: Final = 512
 
 
 def why_not() -> str:
@@ -68,6 +69,17 @@ def disconnect(image: Path) -> None:
             raise
     # another program that looks into the device (a scan for filesystems) delays its end
     wait_until(lambda: device_of(image) != device, f"{device} was not freed", deadline_seconds=_RELEASE_SECONDS)
+
+
+def take_size(image: Path) -> None:
+    """Let the image's device, if it has one, be as large as the image has become; also while it is mounted."""
+    device = device_of(image)
+    if device and _size(device) != image.stat().st_size:
+        _losetup("--set-capacity", device)
+
+
+def _size(device: str) -> int:
+    return int((Path("/sys/class/block") / Path(device).name / "size").read_text(encoding="ascii")) * _SECTOR
 
 
 def numbers(device: str) -> frozenset[str]:
