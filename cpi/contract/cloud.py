@@ -49,6 +49,9 @@ class Cloud(ABC):
     beside_block: ClassVar[tuple[str, ...]] = ()
     """Keys of the block that may also stand next to it."""
 
+    session_type: ClassVar[str] = ""
+    """The full name of the type of SDK session that it can use, such as boto3.session.Session; empty: none."""
+
     stemcell_formats: ClassVar[tuple[str, ...]]
     """The stemcell formats that it accepts, best first."""
 
@@ -70,7 +73,7 @@ class Cloud(ABC):
     def connect(cls, config: CloudConfig) -> Self:
         """Check the configuration and prepare for calls.
 
-        Given:   config.properties is the driver's own block.
+        Given:   config.properties is the driver's own block; config.session is None or of session_type.
         Then:    returns a Cloud that any number of threads may use; nothing was created in the cloud.
         Again:   returns another Cloud, independent of the first.
         Raises:  CpiError listing every fault of the configuration at once, or the extra to install.

@@ -182,3 +182,5 @@ class CloudConfig(msgspec.Struct, frozen=True):
     agent: AgentDefaults = AgentDefaults()
     context: CallContext = CallContext()
     strict_properties: bool = False
+    session: Any = None
+    """The SDK session to use, of the type that the driver's session_type names; None: log in with the configuration."""

@@ -7,6 +7,7 @@ object where an object has keys that it must have. Scalars that people quote or 
 for a number, "true" for a boolean, 12345 for a string.
 """
 
+import copy
 import difflib
 import logging
 import types
@@ -86,6 +87,20 @@ def read_settings(kind: type[T], document: Any, where: str, *, ignored_keys: fro
     if settings is None or faults:
         raise errors.CpiError("the configuration has faults:\n" + "\n".join(f"  {fault}" for fault in faults))
     return settings
+
+
+def with_session(block: Any, values: Mapping[str, Any], replaced: frozenset[str] = frozenset()) -> Any:
+    """A copy of a driver's block without the keys that a session replaces, and with the values that it brings.
+
+    What is no object is returned as it is: read_settings says so.
+    """
+    if not isinstance(block, Mapping):
+        return block
+    combined = copy.copy(block) if isinstance(block, dict) else dict(block)
+    for key in replaced:
+        combined.pop(key, None)
+    combined.update(values)
+    return combined
 
 
 def read_cloud_properties(

@@ -43,7 +43,7 @@ def test_the_session_runs_as_shown(tmp_path: Path) -> None:
 def test_the_small_director_runs_as_shown(tmp_path: Path) -> None:
     """It makes an instance, grows its disk, loses its VM, makes another, and removes all."""
     page = (ROOT / "docs/director.md").read_text(encoding="utf-8")
-    (program,) = _blocks("python", page)
+    program = _blocks("python", page)[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 60
     (tmp_path / "director.py").write_text(program, encoding="utf-8")
     printed = _run([sys.executable, "director.py"], tmp_path)

@@ -34,6 +34,7 @@ class AwsCloud(Cloud):
     """Amazon Web Services."""
 
     name = "aws"
+    session_type = "boto3.session.Session"
     stemcell_formats = STEMCELL_FORMATS
     capabilities = frozenset(Capability)
 
@@ -42,8 +43,9 @@ class AwsCloud(Cloud):
 
     @classmethod
     def connect(cls, config: CloudConfig) -> Self:
+        config = session.configured(config)
         own = settings.read(config)
-        client = Client(own)
+        client = Client(own, config.session)
         return cls(Account(client, own, config, Facts(client, own), Patience()))
 
     def close(self) -> None:

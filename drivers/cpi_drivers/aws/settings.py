@@ -70,9 +70,13 @@ class AwsSettings(msgspec.Struct, frozen=True):
     @property
     def signing_region(self) -> str:
         """The region, or the one that EC2's endpoint names."""
-        host = (self.ec2_endpoint or "").removeprefix("https://").removeprefix("http://").split(":")[0].split(".")
-        named = host[1] if len(host) > 2 and host[0] == "ec2" else "us-east-1"  # noqa: PLR2004 - ec2.<region>.<domain>
-        return self.region or named
+        return self.region or region_in(self.ec2_endpoint) or "us-east-1"
+
+
+def region_in(ec2_endpoint: str | None) -> str | None:
+    """The region that EC2's endpoint names."""
+    host = (ec2_endpoint or "").removeprefix("https://").removeprefix("http://").split(":")[0].split(".")
+    return host[1] if len(host) > 2 and host[0] == "ec2" else None  # noqa: PLR2004 - ec2.<region>.<domain>
 
 
 # Taken by the official CPI and without meaning here.

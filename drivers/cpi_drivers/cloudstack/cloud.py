@@ -13,6 +13,7 @@ from cpi.kit import private_files
 from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.cloudstack import STEMCELL_FORMATS, settings
+from cpi_drivers.cloudstack.api import session
 from cpi_drivers.cloudstack.api.client import Client
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
@@ -35,12 +36,13 @@ class CloudStackCloud(Cloud):
     """One account or project, at one endpoint."""
 
     name: ClassVar[str] = "cloudstack"
+    session_type: ClassVar[str] = "libcloud.compute.drivers.cloudstack.CloudStackNodeDriver"
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = _POWERS
 
     def __init__(self, config: CloudConfig) -> None:
         self._context = context = config.context
-        self._settings = settings.read(config)
+        self._settings = settings.read(session.configured(config))
         strict = config.strict_properties
         self._client = client = Client(self._settings, private_files.folder(self._settings.cache_folder))
         self._inventory = inventory = Inventory(client, self._settings)

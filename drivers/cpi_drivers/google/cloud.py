@@ -33,6 +33,7 @@ class GoogleCloud(Cloud):
     """Google Cloud."""
 
     name = "google"
+    session_type = "google.auth.credentials.Credentials"
     stemcell_formats = STEMCELL_FORMATS
     capabilities = frozenset(Capability)
 
@@ -42,7 +43,7 @@ class GoogleCloud(Cloud):
     @classmethod
     def connect(cls, config: CloudConfig) -> Self:
         own = settings.read(config)
-        return cls(Account(Client(own), own, config))
+        return cls(Account(Client(own, config.session), own, config))
 
     def close(self) -> None:
         self._account.client.close()

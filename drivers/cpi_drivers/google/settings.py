@@ -8,7 +8,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.model import CloudConfig
 from cpi.kit.proxies import Proxies
-from cpi.kit.settings import Secret, read_settings
+from cpi.kit.settings import Secret, read_settings, with_session
 
 Described = msgspec.Meta
 
@@ -72,8 +72,13 @@ MEANINGLESS: Final = frozenset({"registry", "stemcell", "ssh_user", "strict_prop
 
 
 def read(config: CloudConfig) -> GoogleSettings:
-    """The driver's block. Raises CpiError listing every fault."""
-    settings = read_settings(GoogleSettings, config.properties, "cloud.properties.google", ignored_keys=MEANINGLESS)
+    """The driver's block; credentials of the caller's take the place of json_key. Raises CpiError listing every fault."""
+    block = config.properties
+    if config.session is not None:
+        project = getattr(config.session, "project_id", None)
+        own = {"project": project} if project and isinstance(block, dict) and not block.get("project") else {}
+        block = with_session(block, own, frozenset({"json_key"}))
+    settings = read_settings(GoogleSettings, block, "cloud.properties.google", ignored_keys=MEANINGLESS)
     faults = _faults(settings)
     if faults:
         raise errors.CpiError(

@@ -24,6 +24,7 @@ from cpi.contract.units import MiB
 from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import STEMCELL_FORMATS, settings
+from cpi_drivers.openstack.api import session
 from cpi_drivers.openstack.api.client import Client
 from cpi_drivers.openstack.api.states import Waits
 from cpi_drivers.openstack.api.volumes import Volumes
@@ -44,15 +45,16 @@ class OpenStackCloud(Cloud):
     """One project in one region."""
 
     name: ClassVar[str] = "openstack"
+    session_type: ClassVar[str] = "openstack.connection.Connection"
     beside_block: ClassVar[tuple[str, ...]] = ("retry_config",)  # in the Go CPI's document
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
     def __init__(self, config: CloudConfig) -> None:
-        self._config = config
+        self._config = config = session.configured(config)
         self._settings = settings.read(config)
         strict = config.strict_properties
-        self._client = client = Client(self._settings)
+        self._client = client = Client(self._settings, config.session)
         waits = Waits(self._settings)
         volumes = Volumes(client, waits)
         self._vms = Vms(client, self._settings, waits)

@@ -131,11 +131,11 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
     """Where tokens are kept between calls. Default: $XDG_CACHE_HOME/multicpi, ~/.cache/multicpi."""
 
     def __post_init__(self) -> None:
-        faults = [fault for wrong, fault in self._checks() if wrong]
+        faults = [fault for wrong, fault in (*self._checks_of_login(), *self._checks()) if wrong]
         if faults:
             raise errors.CpiError("; ".join(faults))
 
-    def _checks(self) -> tuple[tuple[bool, str], ...]:
+    def _checks_of_login(self) -> tuple[tuple[bool, str], ...]:
         user = self.username is not None and self.api_key is not None
         credential = self.application_credential_id is not None and self.application_credential_secret is not None
         project = self.project or self.project_id or self.tenant
@@ -148,6 +148,10 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
             ),
             (user and not project, "project: is missing (or project_id, or tenant)"),
             (user and not (self.domain or self.user_domain_name), "domain: is missing (or user_domain_name)"),
+        )
+
+    def _checks(self) -> tuple[tuple[bool, str], ...]:
+        return (
             (
                 self.endpoint_type.removesuffix("URL") not in {"public", "internal", "admin"},
                 f"endpoint_type: expected publicURL, internalURL or adminURL, got {self.endpoint_type!r}",
@@ -183,6 +187,16 @@ class OpenStackSettings(msgspec.Struct, frozen=True):
         return self.retry_config.get(operation) or self.retry_config.get("default") or Repeating()
 
 
+class SettingsWithSession(OpenStackSettings, frozen=True):
+    """The block of a caller who brings a session: it needs no login."""
+
+    auth_url: str = ""
+
+    def _checks_of_login(self) -> tuple[tuple[bool, str], ...]:
+        return ()
+
+
 def read(config: CloudConfig) -> OpenStackSettings:
     """Raises CpiError that lists every fault."""
-    return read_settings(OpenStackSettings, config.properties, f"cloud.properties.{config.plugin}", ignored_keys=MEANINGLESS)
+    kind = OpenStackSettings if config.session is None else SettingsWithSession
+    return read_settings(kind, config.properties, f"cloud.properties.{config.plugin}", ignored_keys=MEANINGLESS)

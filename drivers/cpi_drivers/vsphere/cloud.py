@@ -24,6 +24,7 @@ from cpi.contract.units import MiB
 from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.vsphere import STEMCELL_FORMATS, settings
+from cpi_drivers.vsphere.api import session
 from cpi_drivers.vsphere.api.datacenters import Sites
 from cpi_drivers.vsphere.disks.attachments import Attachments
 from cpi_drivers.vsphere.disks.changes import DiskChanges
@@ -48,13 +49,14 @@ class VsphereCloud(Cloud):
 
     name: ClassVar[str] = "vsphere"
     block: ClassVar[str] = "vcenters"
+    session_type: ClassVar[str] = "pyVmomi.VmomiSupport.vim.ServiceInstance"
     stemcell_formats: ClassVar[tuple[str, ...]] = STEMCELL_FORMATS
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.NETWORKS}
 
     def __init__(self, config: CloudConfig, vcenters: Sequence[settings.VCenter]) -> None:
         strict = config.strict_properties
         self._longest_call = max(vcenter.longest_call for vcenter in vcenters)
-        self._sites = sites = Sites(vcenters, config.context.director_uuid)
+        self._sites = sites = Sites(vcenters, config.context.director_uuid, config.session)
         first_class = FirstClass(sites, config.context)
         self._disks = Disks(sites, first_class, config.context, strict=strict)
         self._changes = DiskChanges(self._disks, first_class, strict=strict)
@@ -68,6 +70,7 @@ class VsphereCloud(Cloud):
     @classmethod
     def connect(cls, config: CloudConfig) -> "VsphereCloud":
         """As the contract says; nothing is asked of the vCenter before it is needed."""
+        config = session.configured(config)
         vcenters = settings.read(config)
         if not any(vcenter.nsxt for vcenter in vcenters):
             return cls(config, vcenters)

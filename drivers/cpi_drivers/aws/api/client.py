@@ -20,7 +20,7 @@ import botocore.utils
 from cpi.contract import errors as contract_errors
 from cpi_drivers.aws.api import connection, errors
 from cpi_drivers.aws.api.operations import OPERATIONS, Repeat
-from cpi_drivers.aws.api.session import KeptCredentials, new_session
+from cpi_drivers.aws.api.session import AssumedRole, new_session, session_like
 from cpi_drivers.aws.api.visibility import Visibility
 from cpi_drivers.aws.settings import AwsSettings
 
@@ -59,13 +59,14 @@ _NO_CREDENTIALS = (
 class Client:
     """Calls by name, repeated where that is safe; answers as plain documents, faults as errors of the contract."""
 
-    def __init__(self, settings: AwsSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: AwsSettings, callers: Any = None) -> None:
+        """With a boto3.Session of the caller's, or None."""
+        self._settings, self._callers = settings, callers
         self._lock = threading.Lock()
         self._services: dict[str, Any] = {}
         self._ca_bundle = connection.ca_bundle(settings)
         self._session: Any = None
-        self._role: _AssumedRole | None = None
+        self._role: AssumedRole | None = None
         self._visibility = Visibility()
         self._identify()
 
@@ -217,15 +218,16 @@ class Client:
     # ------------------------------------------------------------------ the SDK
 
     def _identify(self) -> None:
-        """Give the session its credentials: fixed ones, or what the SDK finds; and a role on top of either."""
-        own, self._session = self._settings, new_session()
-        if own.credentials_source == "env_or_profile":
+        """Give the session its credentials: the caller's, fixed ones, or what the SDK finds; and a role on top of any."""
+        own = self._settings
+        self._session = new_session() if self._callers is None else session_like(self._callers)
+        if self._callers is None and own.credentials_source == "env_or_profile":
             _ask_instance_metadata_patiently(self._session)
         if own.access_key_id and own.secret_access_key:
             token = own.session_token.reveal() if own.session_token else None
             self._session.set_credentials(own.access_key_id, own.secret_access_key.reveal(), token)
         if own.role_arn:
-            self._role = _AssumedRole(own, self._session, functools.partial(self._new_service, "sts", self._session))
+            self._role = AssumedRole(own, self._session, functools.partial(self._new_service, "sts", self._session))
             self._session = new_session()
             self._session.register_component("credential_provider", botocore.credentials.CredentialResolver([self._role]))
 
@@ -346,48 +348,3 @@ def _ask_instance_metadata_patiently(session: Any) -> None:
     for index, one in enumerate(providers):
         if one.METHOD == _InstanceProfile.METHOD:
             providers[index] = _InstanceProfile(one._role_fetcher)  # noqa: SLF001 - the SDK has no other way
-
-
-class _AssumedRole:
-    """A credential provider of the SDK: what STS gives for a role, kept for the next process, renewed before it ends."""
-
-    METHOD = "assume-role"
-    CANONICAL_NAME = None
-
-    def __init__(self, settings: AwsSettings, caller: Any, new_sts: Callable[[], Any]) -> None:
-        self._settings = settings
-        self._caller = caller
-        self._new_sts = new_sts
-
-    def load(self) -> Any:
-        return botocore.credentials.DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
-
-    def forget(self) -> None:
-        self._kept().drop()
-
-    def _fetch(self) -> dict[str, str]:
-        kept = self._kept()
-        found = kept.read()
-        if found is None:
-            found = self._assumed()
-            kept.write(found)
-        return found
-
-    def _assumed(self) -> dict[str, str]:
-        try:
-            given = self._new_sts().assume_role(RoleArn=self._settings.role_arn, RoleSessionName="multicpi")["Credentials"]
-        except botocore.exceptions.ClientError as error:
-            fault = error.response.get("Error", {})
-            raise errors.refusal("AssumeRole", fault.get("Code", ""), fault.get("Message", "")) from error
-        return {
-            "access_key": given["AccessKeyId"],
-            "secret_key": given["SecretAccessKey"],
-            "token": given["SessionToken"],
-            "expiry_time": given["Expiration"].isoformat(),
-        }
-
-    def _kept(self) -> KeptCredentials:
-        own, caller = self._settings, self._caller.get_credentials()
-        keys = caller.get_frozen_credentials() if caller else None
-        who = [keys.access_key, keys.secret_key] if keys else []
-        return KeptCredentials([own.role_arn or "", own.sts_endpoint or own.signing_region, *who])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import google.auth
+import google.auth.credentials
 import google.auth.exceptions
 import google_auth_httplib2
 import googleapiclient.discovery
@@ -54,8 +55,9 @@ _NO_ANSWER = (OSError, httplib2.HttpLib2Error, http.client.HTTPException, google
 class Client:
     """Calls by name, repeated where that is safe; answers as plain documents, faults as errors of the contract."""
 
-    def __init__(self, settings: GoogleSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: GoogleSettings, callers: Any = None) -> None:
+        """With credentials of google.auth that the caller has, or None."""
+        self._settings, self._callers = settings, callers
         self._lock = threading.Lock()
         self._services: dict[str, Any] = {}
         self._here = threading.local()
@@ -176,7 +178,7 @@ class Client:
         except google.auth.exceptions.TransportError as error:
             raise errors.unreached(name, error) from error
         except google.auth.exceptions.GoogleAuthError as error:
-            raise errors.denied(error, has_key=bool(self._settings.key)) from error
+            raise errors.denied(error, self._source) from error
         except httplib2.socks.ProxyError as error:
             self._hang_up()
             raise errors.stopped_by_proxy(name, error) from error
@@ -249,8 +251,13 @@ class Client:
                 try:
                     self._credentials = self._new_credentials()
                 except (google.auth.exceptions.GoogleAuthError, ValueError) as error:
-                    raise errors.denied(error, has_key=bool(self._settings.key)) from error
+                    raise errors.denied(error, self._source) from error
             return self._credentials
+
+    @property
+    def _source(self) -> errors.Source:
+        """Where the credentials are from."""
+        return "session" if self._callers is not None else "json_key" if self._settings.key else "environment"
 
     def _new_credentials(self) -> Any:
         found = self._own_credentials()
@@ -266,6 +273,8 @@ class Client:
         )
 
     def _own_credentials(self) -> Any:
+        if self._callers is not None:
+            return google.auth.credentials.with_scopes_if_required(self._callers, SCOPES)  # type: ignore[no-untyped-call]  # the SDK has no types
         key = self._settings.key
         if key and key.get("type", "service_account") == "service_account":
             from google.oauth2 import service_account

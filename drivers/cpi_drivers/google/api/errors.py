@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cpi.contract import errors
 
@@ -87,6 +87,7 @@ class NotReady(Refusal):
 
 
 _CREDENTIALS = "check json_key, and that the service account and its key still exist"
+_SESSION = "check the session that was given to cpi.connect, and that its service account still exists"
 _NO_KEY = (
     "there is no json_key: give one, or GOOGLE_APPLICATION_CREDENTIALS, or run on a VM of Compute Engine with a service account,"
     " whose metadata server is asked at 169.254.169.254"
@@ -145,9 +146,13 @@ def failed(method: str, told: Mapping[str, Any]) -> Refusal:
     return _made(_kind(code, messages, 0), code, f"Google failed at {method} ({code}): {messages}", status)
 
 
-def denied(reason: object, *, has_key: bool = True) -> Refusal:
+Source = Literal["session", "json_key", "environment"]
+"""Where credentials are from."""
+
+
+def denied(reason: object, source: Source) -> Refusal:
     """No token for the credentials."""
-    advice = _CREDENTIALS if has_key else _NO_KEY
+    advice = {"session": _SESSION, "json_key": _CREDENTIALS, "environment": _NO_KEY}[source]
     return _made(Denied, "", f"Google does not accept the credentials: {_tidy(str(reason))}; {advice}", 401)
 
 

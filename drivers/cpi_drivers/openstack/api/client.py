@@ -27,7 +27,7 @@ from cpi.kit.waiting import refuse_late
 from cpi_drivers.openstack.api import connection
 from cpi_drivers.openstack.api.answers import BROKEN, NOT_DONE, REDIRECTS, Asked, document, redirect, request_id
 from cpi_drivers.openstack.api.errors import AnswerLost, Passing, refusal
-from cpi_drivers.openstack.api.session import TokenCache
+from cpi_drivers.openstack.api.session import NoCache, TokenCache, login_of
 from cpi_drivers.openstack.settings import OpenStackSettings
 
 Service = Literal["compute", "volume", "network", "image", "load-balancer"]
@@ -59,16 +59,20 @@ def segment(cid: str) -> str:
 class Client:
     """One set of credentials. Any number of threads may call it."""
 
-    def __init__(self, settings: OpenStackSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: OpenStackSettings, callers: Any = None) -> None:
+        """With an openstack.connection.Connection of the caller's, or None."""
+        self._settings, self._callers = settings, callers
         self._options = connection.read(settings.connection_options)
         self._folder = private_files.folder(settings.cache_folder)
         self._secrets = frozenset(
             secret.reveal() for secret in (settings.api_key, settings.application_credential_secret) if secret is not None
         )
-        self._cache = TokenCache(self._folder, _credentials(settings))
-        self._auth = _login(settings)
-        self._kept = self._take_up(self._cache.read())
+        if callers is None:
+            self._cache: TokenCache | NoCache = TokenCache(self._folder, _credentials(settings))
+            self._auth = _login(settings)
+            self._kept = self._take_up(self._cache.read())
+        else:
+            self._cache, self._auth, self._kept = NoCache(), login_of(callers), None
         self._session = self._connected()
         self._local = threading.local()
 
@@ -188,6 +192,8 @@ class Client:
             return errors.CpiError(f"Keystone at {url}: {redirect(answer)}; see auth_url")
         if isinstance(error, exceptions.Unauthorized):
             advice = "see username, api_key, project and domain, or the application credential"
+            if self._callers is not None:
+                advice = "see the session that was given to cpi.connect"
             return errors.CpiError(f"Keystone at {url} does not take the credentials: {text}; {advice}")
         if status is not None and (status >= BROKEN or status in NOT_DONE):
             return Passing(f"Keystone at {url}: {text}")

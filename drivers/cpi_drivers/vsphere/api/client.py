@@ -4,7 +4,6 @@ import functools
 import http.client
 import http.cookies
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -32,20 +31,6 @@ Reference = Any
 """A managed object of the SDK; nothing of it is read but through Client.read."""
 
 _PASSING: Final = frozenset({"HostCommunication", "HostNotReachable", "TaskInProgress", "ConcurrentAccess", "ResourceInUse"})
-_OLDEST: Final = "vim.version.version12"
-_MANAGERS: Final = (
-    "propertyCollector",
-    "searchIndex",
-    "fileManager",
-    "virtualDiskManager",
-    "ovfManager",
-    "customFieldsManager",
-    "authorizationManager",
-    "sessionManager",
-    "storageResourceManager",
-    "vStorageObjectManager",
-    "cryptoManager",
-)
 
 
 class Step(NamedTuple):
@@ -64,7 +49,8 @@ _TO_VM: Final = {"what it is about": Step(vim.Task, "info.entity")}
 class Client:
     """One vCenter. Any number of threads may use it."""
 
-    def __init__(self, settings: VCenter) -> None:
+    def __init__(self, settings: VCenter, callers: Any = None) -> None:
+        """With a ServiceInstance that the caller has logged in, or None."""
         self._settings = settings
         self._lock = threading.RLock()
         self._stub: Any = None
@@ -75,7 +61,11 @@ class Client:
         self.where = connection.address(settings.host, "host")
         self.trust = connection.trust(options.ca_cert, "connection_options.ca_cert", verify=options.verifies)
         self.folder = private_files.folder(settings.cache_folder)
-        self._cache = session.SessionCache(self.folder, [self.where.url, settings.user, settings.password.reveal()])
+        self._cache = (
+            session.SessionCache(self.folder, [self.where.url, settings.user, settings.password.reveal()])
+            if callers is None
+            else session.CallersSession(callers, self.where.url)
+        )
 
     # ------------------------------------------------------------------ calls
 
@@ -317,18 +307,17 @@ class Client:
     def _logged_in(self) -> tuple[Any, Mapping[str, Any]]:
         def log_in() -> tuple[Any, Mapping[str, Any]]:
             about, content = self._content()
-            stub = self._new_stub(_newest_known(about.apiVersion))
+            stub = self._new_stub(session.newest_known(about.apiVersion))
             try:
-                arguments = {"userName": self._settings.user, "password": self._settings.password.reveal()}
-                self._attempt(stub, content.sessionManager, "Login", arguments)
+                if isinstance(self._cache, session.CallersSession):
+                    stub.cookie = self._cache.cookie()
+                else:
+                    arguments = {"userName": self._settings.user, "password": self._settings.password.reveal()}
+                    self._attempt(stub, content.sessionManager, "Login", arguments)
             except errors.Error:
                 stub.DropConnections()
                 raise
-            managers = {
-                name: (VmomiSupport.GetWsdlName(type(getattr(content, name))), getattr(content, name)._moId)  # noqa: SLF001 - as above
-                for name in _MANAGERS
-                if getattr(content, name) is not None
-            }
+            managers = session.managers(content)
             state = {"cookie": stub.cookie, "version": stub.version, "content": managers, "instance": about.instanceUuid}
             self._cache.write(state)
             return stub, state
@@ -341,7 +330,7 @@ class Client:
             raise errors.CloudError(f"{self.where.url} does not let {self._settings.user!r} in: {error.said}") from error
 
     def _content(self) -> tuple[Any, Any]:
-        stub = self._new_stub(_OLDEST)
+        stub = self._new_stub(session.OLDEST)
         try:
             content = self._attempt(stub, vim.ServiceInstance("ServiceInstance", stub), "RetrieveServiceContent", {})
         finally:
@@ -384,17 +373,3 @@ def _spoken(operation: str, attempt: Callable[[], Any], where: str) -> Any:
         raise (_Passing(refused) if name_of(fault) in _PASSING else refused) from fault
     except (OSError, http.client.HTTPException) as error:
         raise unanswered(operation, error, where) from error
-
-
-def _newest_known(api_version: str) -> str:
-    """The newest version of the API that both sides know."""
-    wished = _numbers(api_version)
-    known = {
-        _numbers(name.removeprefix("vim.version.v")): name for name in VmomiSupport.nsMap if re.match(r"vim\.version\.v\d", name)
-    }
-    fitting = [numbers for numbers in known if numbers <= wished]
-    return known[max(fitting)] if fitting else _OLDEST
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cpi.contract import errors
 from cpi_drivers.vsphere.api.client import Client, Reference
@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 class Sites:
     """Things are looked for in one after the other, in the order of the configuration."""
 
-    def __init__(self, vcenters: Sequence[VCenter], director_uuid: str = "") -> None:
-        self.clients = [Client(vcenter) for vcenter in vcenters]
+    def __init__(self, vcenters: Sequence[VCenter], director_uuid: str = "", session: Any = None) -> None:
+        self.clients = [Client(vcenter, session) for vcenter in vcenters]
         self._managers = [_manager(vcenter, client) for client, vcenter in zip(self.clients, vcenters, strict=True)]
         self._sites = [
             Site(client, vcenter, datacenter, director_uuid, nsx)

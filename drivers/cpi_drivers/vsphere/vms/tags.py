@@ -28,6 +28,9 @@ class Tags:
         """Each on a VM."""
         if not wished:
             return
+        if not self._vcenter.password.reveal():
+            _log.warning("tags of the VM: they need user and password in the configuration, which a session does not replace")
+            return
         try:
             session = {_SESSION: str(self._ask("POST", "/session", self._credentials()))}
             names = {category: self._tags_of(category, session) for category in {tag.category for tag in wished}}
