@@ -1,5 +1,6 @@
 """How full the store is: from what an agent tells of it, and by asking the guest."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from cpi.agent.protocol import AgentState
+from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.migration import scripts
 from cpi.migration.disks import Site
@@ -47,21 +49,26 @@ def measured(facts: Facts, order: Order, site: Site) -> Facts:
         return facts
     guest = site.guest(order.move_id)
     unfit = guest.unfit()
-    if unfit or order.old_disk_cid not in facts.mounted:
-        return msgspec.structs.replace(facts, no_live_copy=unfit, no_growth=unfit or f"{order.old_disk_cid} is not mounted")
+    if order.old_disk_cid not in facts.mounted:
+        return msgspec.structs.replace(facts, no_live_copy=unfit, no_growth=f"{order.old_disk_cid} is not mounted")
+    growth = _why_not_mounted(facts, guest, order)
+    facts = msgspec.structs.replace(facts, no_live_copy=unfit, no_growth=growth, filesystem_faults=_faults(guest, unfit))
+    if unfit:
+        return facts
     room = guest.room(guest.store)
     if room.used_bytes > bytes_from_mib(order.size):
         room = guest.room(guest.store, exact=True)
     facts = msgspec.structs.replace(
-        facts,
-        no_live_copy="",
-        used_bytes_at_least=room.used_bytes,
-        used_inodes=room.used_inodes,
-        filesystem=room.filesystem,
-        filesystem_faults=guest.faults(),
-        no_growth=_why_not_mounted(facts, guest, order),
+        facts, used_bytes_at_least=room.used_bytes, used_inodes=room.used_inodes, filesystem=room.filesystem
     )
     return msgspec.structs.replace(facts, sample=take_sample(site, order)) if has_to_choose(order, facts) else facts
+
+
+def _faults(guest: Guest, unfit: str) -> str:
+    """Those of a guest that lacks what a live copy takes are looked for as well; one that cannot be asked has none."""
+    with contextlib.suppress(errors.CloudError) if unfit else contextlib.nullcontext():
+        return guest.faults()
+    return ""
 
 
 def _why_not_mounted(facts: Facts, guest: Guest, order: Order) -> str:

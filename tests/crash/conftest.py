@@ -1,6 +1,8 @@
 """A VM on the local cloud whose disk is moved by processes that die."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +24,13 @@ def scenario(request: pytest.FixtureRequest, vms: SharedVms, processes: DyingPro
     """On folders: what is tested is who does what again, not filesystems."""
     with vms.lent("folder", request.node) as vm:
         yield CrashScenario(vm, processes, local_config_file(vm.root.parent))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A small filesystem of its own."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -10,6 +10,8 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.waiting import wait_until
+from cpi.migration.extent import shortfall
+from cpi.migration.guest import Guest
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from tests.dying_processes import DIED, DyingProcesses
@@ -22,13 +24,14 @@ _WISHES: dict[Strategy, dict[str, Any]] = {
     Strategy.LIVE_COPY: {"strategy": "live_copy"},
     Strategy.NATIVE_RESIZE: {"strategy": "native_resize"},
     Strategy.NATIVE_UPDATE: {"strategy": "native_update"},
+    Strategy.ONLINE: {"strategy": "online"},
 }
 
 
 def boundaries(strategy: Strategy) -> tuple[str, ...]:
     """The parts of a move, as the plan names them."""
     order = Order("m", VmCid("vm"), DiskCid("disk"), MiB(200), strategy=strategy)
-    facts = Facts(frozenset(Capability), (DiskCid("disk"),), jobs_run=True, no_live_copy="")
+    facts = Facts(frozenset(Capability), (DiskCid("disk"),), jobs_run=True, no_live_copy="", grows_attached=True, no_growth="")
     return ("claim", "plan", *plan(order, facts).steps)
 
 
@@ -56,6 +59,8 @@ class CrashScenario:
                 self.vm.cloud.reboot_vm(self.vm.vm_cid)
                 self.vm.agent.wait_until_ready()
             is_over = hurt == "answer" or (outcome["standing"] == "moved" and not outcome["left"])
+            if not is_over and outcome["swapped"]:
+                assert outcome["left"], f"{there}: the report has to say what is left: {outcome}"
             left = None if is_over else outcome["move_id"]
             if is_over:
                 self._wait_for_the_job(there)
@@ -78,12 +83,12 @@ class CrashScenario:
     def _wait_for_the_job(self, there: str) -> None:
         wait_until(self._job_runs, f"{there}: the job", deadline_seconds=_SECONDS)
 
-    def killed_all_along(self, strategy: Strategy, when: str) -> None:
-        """One move, each of whose parts kills the process that does it: the next one goes on from there."""
+    def killed_all_along(self, strategy: Strategy, when: str, parts: Sequence[str] = ()) -> None:
+        """One move, each of whose parts, or those named, kills the process that does it: the next one goes on from there."""
         move_id = uuid.uuid4().hex[:12]
         there = f"{strategy.value}: every process dies {when}"
         entry = {"entry": self._entry(strategy)}
-        for name in boundaries(strategy):
+        for name in parts or boundaries(strategy):
             died = self._run(move_id=move_id, at=name, when=when, **entry)
             assert died["status"] == DIED, f"{there} {name}: {died}"
             entry = {}
@@ -132,11 +137,20 @@ class CrashScenario:
         if report:
             self.vm.disk_cid = DiskCid(report["disk_cid"])
         self.vm.assert_well()
+        self._assert_that_its_size_can_be_used(report, there)
         keys = self.vm.root / "vms" / self.vm.vm_cid / "state" / "ssh"
         assert list(keys.glob("*.keys")) == [], f"{there}: a user was left in the guest"
         assert self.vm.disks() == {self.vm.disk_cid} | orphans, there
         for orphan in orphans:
             self.vm.cloud.delete_disk(orphan)
+
+    def _assert_that_its_size_can_be_used(self, report: dict[str, Any], there: str) -> None:
+        if report.get("strategy") != Strategy.ONLINE.value:
+            return
+        assert report["jobs_down_seconds"] == 0, there
+        guest = Guest(self.vm.shell(), report["move_id"])
+        extent = guest.extent(guest.store)
+        assert extent is None or not shortfall(extent, MiB(report["size"])), f"{there}: {extent}"
 
     def _job_runs(self) -> bool:
         return self.vm.agent.get_state().job_state == jobs.RUNNING

@@ -14,7 +14,7 @@ from tests.crash.scenario import CrashScenario, boundaries
 pytestmark = pytest.mark.slow
 
 _ALL = tuple(strategy for strategy in Strategy if strategy not in {Strategy.NOTHING, Strategy.ONLINE})
-"""No disk of the local cloud grows while it is attached."""
+"""What grows in use has filesystems and tests of its own: test_online.py."""
 
 _CHAOS = int(os.environ.get("CHAOS", "0"))
 """How many random instants, from `make nightly` and `make chaos`."""

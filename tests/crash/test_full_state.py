@@ -1,7 +1,5 @@
 """The state folder of a move is full from one of its steps on: a clear end, the jobs run, and a resume finishes it."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +15,6 @@ _PARTS = [
     for strategy in (Strategy.COPY, Strategy.LIVE_COPY)
     for name in boundaries(strategy)
 ]
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """A small filesystem of its own."""
-    folder = tmp_path / "state"
-    folder.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize(("strategy", "name"), _PARTS)

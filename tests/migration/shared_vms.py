@@ -6,7 +6,6 @@ A conftest takes what is named `vms`, and the hook.
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,10 @@ from fixtures.local_cloud import local_config
 from tests.migration.database_vm import DatabaseVm, database_vms
 
 _SIZE, _DATA = 96, 4
+_SMALLEST_XFS = 400
+XFS = "xfs"
+"""As a backing: loop devices with that filesystem, which grows while it is mounted."""
+
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -30,7 +33,7 @@ class SharedVms:
         """A VM whose job runs and is written to, with no disk besides its own."""
         vm = self._idle.pop(backing, None)
         if vm is None:
-            return self._new(local_config(self._next_folder(), backing))
+            return self._new(backing)
         vm.write_anew()
         return vm
 
@@ -49,9 +52,12 @@ class SharedVms:
         folder.mkdir()
         return folder
 
-    def _new(self, document: dict[str, Any]) -> DatabaseVm:
-        folder = Path(document["cloud"]["properties"]["local"]["root"]).parent
-        return self._made.enter_context(database_vms(folder, document))(_SIZE, _DATA)
+    def _new(self, backing: str) -> DatabaseVm:
+        folder = self._next_folder()
+        if backing != XFS:
+            return self._made.enter_context(database_vms(folder, local_config(folder, backing)))(_SIZE, _DATA)
+        make = self._made.enter_context(database_vms(folder, local_config(folder, "loop"), {"persistent_disk_fs": XFS}))
+        return make(_SMALLEST_XFS, _DATA)
 
     @contextmanager
     def lent(self, backing: str, test: pytest.Item) -> Iterator[DatabaseVm]:

@@ -61,6 +61,17 @@ def test_the_disk_grows_and_the_jobs_are_never_stopped() -> None:
     assert "partition and the filesystem" in picture(report)
 
 
+def test_it_needs_nothing_of_what_a_live_copy_takes() -> None:
+    """A guest without rsync grows its disk; the errors of its filesystem are found all the same."""
+    world = World.with_disk()
+    guest = TalkingGuest(world, fitness="rsync perl\n")
+    _, _, site = _site(world, guest)
+    assert _move(site).strategy is Strategy.ONLINE
+    guest.said["health"] = "2 errors, the last at inode 12"
+    with pytest.raises(MoveRefused, match="2 errors"):
+        _move(site, old_size=MiB(200), strategy="online")
+
+
 def test_a_dry_run_tells_of_no_downtime() -> None:
     """And changes nothing."""
     world = World.with_disk()
