@@ -36,6 +36,9 @@ class EntrySite(Site):
         """Both of them. Raises CpiError, AgentError, what the cloud raises; a later call tries again."""
         return self.cloud, self.agent
 
+    is_ours = False
+    """Whether the VM's disk is this move's: then no other one has a user in the guest."""
+
     @property
     def cloud(self) -> Cloud:  # type: ignore[override]  # opened late
         """The cloud, also of a VM that is gone."""
@@ -65,8 +68,8 @@ class EntrySite(Site):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None and self._move_id is not None and self._agent is not None and not self._shells:
-            # a process that was killed may have left one, and no step has needed the shell since
+        if kind is None and self._move_id is not None and self.is_ours and not self._shells:
+            # a process that was killed may have left one, and no step has needed the shell, or even the agent, since
             with contextlib.suppress(errors.Error):
                 remove_users(self.agent)
         self._made.close()

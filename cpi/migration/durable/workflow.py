@@ -179,6 +179,7 @@ def _claimed(engine: Engine, move_id: str, entry: Entry, site: EntrySite) -> Out
             # The claim was made before this process took the move up: whoever has the lock is only about to be refused.
             wait_until(lambda: engine.locks.hold(claim["lock"]), "the disk's lock", deadline_seconds=_FOR_EVER)
             mine.append(claim["lock"])
+        site.is_ours = True
         return _moved(engine, move_id, entry, site)
     finally:
         for lock in mine:

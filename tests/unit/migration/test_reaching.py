@@ -29,8 +29,9 @@ class _Agent:
         return {"status": "success"}
 
 
-def _end(agent: _Agent, move_id: str | None, raised: BaseException | None = None) -> None:
+def _end(agent: _Agent, move_id: str | None, raised: BaseException | None = None, *, is_ours: bool = True) -> None:
     site = EntrySite(_ENTRY, move_id=move_id)
+    site.is_ours = is_ours
     with site:
         site._agent = cast("Any", agent)
         if raised is not None:
@@ -44,10 +45,11 @@ def test_a_move_that_ends_without_having_needed_a_shell_removes_what_a_killed_on
         assert agent.told[0] == ("cleanup", {"user_regex": "^bosh_cpi_"})
 
 
-def test_who_only_looks_and_who_gives_a_move_to_others_removes_nobody() -> None:
+def test_who_only_looks_who_was_refused_and_who_gives_a_move_to_others_removes_nobody() -> None:
     """The users may be in use by then."""
     agent = _Agent()
     _end(agent, None)
+    _end(agent, "move", is_ours=False)
     with pytest.raises(KeyboardInterrupt):
         _end(agent, "move", KeyboardInterrupt())
     assert agent.told == []
