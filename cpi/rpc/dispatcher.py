@@ -30,7 +30,7 @@ def answer(
 ) -> Response:
     """Calls the cloud that source configures; armed surrounds the time in which a signal may raise Interrupted.
 
-    What is logged below live_level is in the response alone.
+    What is logged below live_level, or cannot be written to stderr, is in the response; everything else is on stderr alone.
     """
     log = CallLog(str(request.context.get("request_id") or ""), live_level)
     with log.capturing():

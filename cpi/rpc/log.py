@@ -1,4 +1,7 @@
-"""What is told beside the answer: each line live on stderr with the request's id, and the same lines in the reply's `log`."""
+"""What is told beside the answer: each line once, live on stderr with the request's id, or in the answer's `log`.
+
+A director and its command line write both to one log: a line that stderr took does not come again in `log`.
+"""
 
 import contextlib
 import logging
@@ -18,7 +21,7 @@ _CONTROL_CHARACTERS: Final = {code: f"\\x{code:02x}" for code in range(32) if ch
 
 
 class CallLog(logging.Handler):
-    """The log of one call: scrubbed of the call's secrets, valid UTF-8, bounded. What is below live_level stays off stderr."""
+    """The log of one call: scrubbed of the call's secrets, valid UTF-8. What is below live_level stays off stderr."""
 
     def __init__(self, request_id: str = "", live_level: int = logging.DEBUG) -> None:
         super().__init__(logging.DEBUG)
@@ -36,7 +39,7 @@ class CallLog(logging.Handler):
         return redaction.scrubbed(text).encode("utf-8", "replace").decode()
 
     def text(self) -> str:
-        """Everything that was logged, its middle left out where it was too much."""
+        """What stderr has not got, its middle left out where it was too much."""
         return self._lines.text()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -44,9 +47,8 @@ class CallLog(logging.Handler):
         head = f"{_stamp(record.created)} {record.levelname} [req_id {self.request_id or '-'}] {record.name}:"
         for line in self.scrub(_message(record)).splitlines() or [""]:
             written = f"{self.scrub(head)} {line}".translate(_CONTROL_CHARACTERS)[:_LONGEST_LINE] + "\n"
-            self._lines.add(written)
-            if record.levelno >= self._live_level:
-                _write(written)
+            if record.levelno < self._live_level or not _is_written(written):
+                self._lines.add(written)
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
@@ -64,9 +66,11 @@ class CallLog(logging.Handler):
             root.setLevel(level)
 
 
-def _write(line: str) -> None:
-    with contextlib.suppress(OSError):
-        os.write(_STDERR, line.encode())
+def _is_written(line: str) -> bool:
+    try:
+        return os.write(_STDERR, line.encode()) > 0
+    except OSError:  # closed, or full
+        return False
 
 
 def be_chatty(packages: Iterable[str]) -> None:

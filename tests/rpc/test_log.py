@@ -1,8 +1,10 @@
 """What is told beside the answer, and what is not."""
 
 import json
+import subprocess
+from pathlib import Path
 
-from tests.rpc.executable import PASSWORD, Executable
+from tests.rpc.executable import PASSWORD, Executable, request, valid
 
 
 def test_secrets_show_neither_in_the_answer_nor_on_stderr(executable: Executable) -> None:
@@ -31,40 +33,55 @@ def test_a_password_laid_over_by_the_context_does_not_show_either(executable: Ex
 
 
 def test_an_unforeseen_failure_has_its_trace_in_the_log_only(executable: Executable) -> None:
-    """The message says what, the log says where."""
+    """The message says what, stderr says where."""
     executable.configure(misbehave={"has_vm": "fail"})
     ran = executable.call("has_vm", "vm-1")
     assert ran.response["error"]["type"] == "Bosh::Clouds::CloudError"
     assert "RuntimeError: the login with <redacted> failed" in ran.response["error"]["message"]
     assert "Traceback" not in ran.response["error"]["message"]
-    assert "Traceback (most recent call last)" in ran.response["log"]
+    assert "Traceback (most recent call last)" in ran.stderr
 
 
 def test_every_line_of_the_log_carries_the_request(executable: Executable) -> None:
-    """On stderr as in the answer: INFO and above of everybody, warnings too."""
+    """INFO and above of everybody, warnings too; each line once, for a director writes stderr and `log` to one file."""
     executable.configure(misbehave={"has_vm": "speak"})
     ran = executable.call("has_vm", "vm-1", context={"request_id": "cpi-314159"})
-    lines = ran.response["log"].splitlines()
-    assert ran.stderr.splitlines() == lines
+    lines = ran.stderr.splitlines()
+    assert len(set(lines)) == len(lines)
+    assert ran.response["log"] == ""
     assert [line for line in lines if "[req_id cpi-314159]" not in line] == []
-    assert [
-        text for text in ("at the cloud, ? \\x1b[31m", "an SDK warns", "is deprecated") if text not in ran.response["log"]
-    ] == []
-    assert "a detail" not in ran.response["log"]
+    assert [text for text in ("at the cloud, ? \\x1b[31m", "an SDK warns", "is deprecated") if text not in ran.stderr] == []
+    assert "a detail" not in ran.stderr
 
 
 def test_debug_shows_the_request_masked_and_no_sdk_at_work(executable: Executable) -> None:
     """cloud.properties.debug."""
     executable.configure(misbehave={"delete_disk": "speak"}, properties={"debug": True})
-    assert "an SDK shows" not in executable.call("delete_disk", "disk-1").response["log"]
-    log = executable.call("create_disk", 1, {"kms_key": "shown", "secret_word": "hidden-one"}).response["log"]
+    assert "an SDK shows" not in executable.call("delete_disk", "disk-1").stderr
+    log = executable.call("create_disk", 1, {"kms_key": "shown", "secret_word": "hidden-one"}).stderr
     assert "'kms_key': 'shown', 'secret_word': '<redacted>'" in log
+
+
+def _without_stderr(executable: Executable) -> str:
+    """The log of a call whose stderr cannot be written."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            executable.command, input=request("has_vm", "vm-1"), stdout=subprocess.PIPE, stderr=full, check=True
+        )
+    return str(valid(done.stdout)["log"])
+
+
+def test_what_stderr_cannot_take_is_in_the_answer(executable: Executable) -> None:
+    """Nothing is lost."""
+    executable.configure(misbehave={"has_vm": "speak"})
+    log = _without_stderr(executable)
+    assert [text for text in ("at the cloud", "an SDK warns", "has_vm took") if text not in log] == []
 
 
 def test_a_log_that_is_too_long_loses_its_middle(executable: Executable) -> None:
     """What went before and how it ended are what is looked for."""
     executable.configure(misbehave={"has_vm": "speak much"})
-    log = executable.call("has_vm", "vm-1").response["log"]
+    log = _without_stderr(executable)
     assert len(log) < 300_000
     assert "line 0 " in log
     assert "line 19999 " in log
@@ -81,5 +98,5 @@ def test_a_request_can_not_write_lines_of_its_own(executable: Executable) -> Non
 def test_a_refusal_is_told_in_one_line(executable: Executable) -> None:
     """By its class and message; the trace only for details' sake."""
     ran = executable.call("detach_disk", "vm-1", "disk-1")
-    assert "detach_disk: DiskNotAttached: disk-1 is not attached to vm-1" in ran.response["log"]
-    assert "Traceback" not in ran.response["log"]
+    assert "detach_disk: DiskNotAttached: disk-1 is not attached to vm-1" in ran.stderr
+    assert "Traceback" not in ran.stderr
