@@ -67,10 +67,12 @@ class CallLog(logging.Handler):
 
 
 def _is_written(line: str) -> bool:
-    try:
-        return os.write(_STDERR, line.encode()) > 0
-    except OSError:  # closed, or full
-        return False
+    """Whether stderr took the whole line."""
+    left = line.encode()
+    with contextlib.suppress(OSError):  # closed, or full
+        while left:
+            left = left[os.write(_STDERR, left) :]
+    return not left
 
 
 def be_chatty(packages: Iterable[str]) -> None:

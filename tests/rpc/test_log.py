@@ -1,6 +1,8 @@
 """What is told beside the answer, and what is not."""
 
+import fcntl
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -76,6 +78,25 @@ def test_what_stderr_cannot_take_is_in_the_answer(executable: Executable) -> Non
     executable.configure(misbehave={"has_vm": "speak"})
     log = _without_stderr(executable)
     assert [text for text in ("at the cloud", "an SDK warns", "has_vm took") if text not in log] == []
+
+
+def test_a_line_that_stderr_took_in_part_is_in_the_answer(executable: Executable) -> None:
+    """A pipe that is not read takes the beginning of a long line."""
+    executable.configure(properties={"debug": True})
+    reading, writing = os.pipe()
+    try:
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(writing, False)
+        done = subprocess.run(
+            executable.command, input=request("has_vm", "v" * 6_000), stdout=subprocess.PIPE, stderr=writing, check=True
+        )
+        taken = os.read(reading, 8_192).decode()
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert "vvv" in taken
+    assert "v" * 6_000 not in taken
+    assert "v" * 6_000 in valid(done.stdout)["log"]
 
 
 def test_a_log_that_is_too_long_loses_its_middle(executable: Executable) -> None:
