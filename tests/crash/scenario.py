@@ -7,6 +7,7 @@ from typing import Any
 
 from cpi.agent import jobs
 from cpi.contract.capability import Capability
+from cpi.contract.encoding import to_plain
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
 from cpi.kit.waiting import wait_until
@@ -15,7 +16,7 @@ from cpi.migration.guest import Guest
 from cpi.migration.plan import Facts, Order, plan
 from cpi.migration.report import Strategy
 from tests.dying_processes import DIED, DyingProcesses
-from tests.migration.database_vm import DatabaseVm
+from tests.migration.database_vm import PATIENT, DatabaseVm
 
 _SECONDS = 120.0
 _SIZES = (96, 128)
@@ -166,6 +167,7 @@ class CrashScenario:
             size = self.vm.largest = max(self.vm.largest, *_SIZES) + 16
         wish = {"properties": {"name": f"n{size}"}} if strategy is Strategy.NATIVE_UPDATE else {}
         entry = {"config": str(self._config), "vm": str(self.vm.vm_cid), "disk": str(self.vm.disk_cid), "size": size}
+        entry["limits"] = to_plain(PATIENT)
         return {**entry, **_WISHES[strategy], **wish}
 
     def _lock(self) -> dict[str, str]:

@@ -25,6 +25,11 @@ def backing(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+on_folders = pytest.mark.parametrize("backing", [pytest.param("folder", id="folder")], indirect=True)
+on_loop = pytest.mark.parametrize("backing", [pytest.param("loop", id="loop", marks=pytest.mark.root)], indirect=True)
+"""For what is the same whatever disks are."""
+
+
 @pytest.fixture
 def make_vm(tmp_path: Path, backing: str) -> Iterator[MakeVm]:
     """Makes a VM with a disk of so many MiB and so many of data on it, alone on its cloud; all is removed afterwards."""

@@ -22,10 +22,14 @@ from cpi.demo import job
 from cpi.demo.client import Writer, asked
 from cpi.kit.waiting import wait_until
 from cpi.migration import Report, migrate_disk
+from cpi.migration.stopping import Limits
 from tests.migration.guest_shells import VmShell
 from tests.unit.migration.world import Faults, FaultyTransport, faulty
 
 _READY_SECONDS = 120
+PATIENT = Limits(down_seconds=600)
+"""A live copy is made however slow the machine is: a busy one can take longer for a small pass than it took for all the data."""
+
 _NEW_ROWS = 2
 _ASKED_AGAIN = frozenset({"get_task", "get_state", "ping"})
 
@@ -77,6 +81,7 @@ class DatabaseVm:
 
     def move(self, size: int, faults: Faults | None = None, **wish: Any) -> Report:
         """Move the disk, over a line that may fail, and follow it."""
+        wish = {"limits": PATIENT, **wish}
         if faults is None:
             report = migrate_disk(self.cloud, self.agent, self.vm_cid, self.disk_cid, MiB(size), **wish)
         else:

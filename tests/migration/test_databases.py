@@ -11,7 +11,6 @@ import pytest
 from cpi.agent import jobs
 from cpi.kit.waiting import wait_until
 from cpi.migration import Strategy
-from cpi.migration.stopping import Limits
 from fixtures.local_cloud import local_config
 from tests.house.source import ROOT
 from tests.migration import writers
@@ -24,9 +23,6 @@ _AS_OFTEN = {kind: scale for kind, (_, scale) in KINDS.items()}
 _NIGHTLY = {**_AS_OFTEN, "small": 100_000, "large": 5120}
 _ROOM = {"small": 2048, "large": 6144}
 """MiB; ext4 has an inode for each 16 KiB of its disk, and 100,000 files take one each."""
-
-_LIMITS = Limits(down_seconds=600)
-"""However slow the machine is, a live copy is made: a pass over 5 GiB can take longer than copying them did."""
 
 _MORE_ROWS = 25
 _LONGEST_SECONDS = 900
@@ -87,7 +83,7 @@ def _moved(folder: Path, filesystem: str, kinds: Mapping[str, int], first: int, 
         writing = _Jobs(vm, folder, kinds)
         writing.begin()
         for size in sizes:
-            report = vm.move(size, shell=vm.shell(), strategy="live_copy", limits=_LIMITS)
+            report = vm.move(size, shell=vm.shell(), strategy="live_copy")
             assert report.strategy is Strategy.LIVE_COPY
             writing.write_on()
             writing.assert_whole()

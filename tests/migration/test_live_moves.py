@@ -18,6 +18,7 @@ from cpi.migration.plan import Order
 from cpi.migration.stopping import Limits
 from fixtures.local_cloud import local_config
 from tests.migration.call_faults import assert_no_row_is_lost, calls_of
+from tests.migration.conftest import on_folders, on_loop
 from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
 from tests.unit.migration.world import Faults
 
@@ -40,11 +41,14 @@ def test_a_disk_is_copied_while_the_job_runs(make_vm: MakeVm) -> None:
 
 
 def test_a_disk_shrinks_while_the_job_runs(make_vm: MakeVm) -> None:
-    """What is used is measured in the guest, and fits."""
+    """What is used is measured in the guest, and fits. A snapshot of the old disk is taken first, if that is asked, and kept."""
     vm = make_vm(256, 16)
-    report = vm.move(96, old_size=256, old_cloud_properties={}, shell=vm.shell())
+    report = vm.move(96, old_size=256, old_cloud_properties={}, shell=vm.shell(), snapshot=True)
     assert report.strategy is Strategy.LIVE_COPY
     vm.assert_well()
+    assert report.steps[0].name == "snapshot_disk"
+    assert report.snapshot_cid
+    vm.cloud.delete_snapshot(report.snapshot_cid)
 
 
 @pytest.mark.root
@@ -68,11 +72,9 @@ def test_too_small_a_disk_is_refused_by_what_the_guest_says(make_vm: MakeVm) -> 
     assert vm.disks() == {vm.disk_cid}
 
 
-@pytest.mark.root
-def test_a_filesystem_that_is_too_small_for_the_data_is_found_before_a_job_is_stopped(make_vm: MakeVm, backing: str) -> None:
+@on_loop
+def test_a_filesystem_that_is_too_small_for_the_data_is_found_before_a_job_is_stopped(make_vm: MakeVm) -> None:
     """A disk just large enough has no room left when its filesystem is made."""
-    if backing == "folder":
-        return
     vm = make_vm(160, 80)
     with pytest.raises(MoveFailed, match=r"does not fit: \d+ bytes are used, and the new disk has room for \d+") as failed:
         vm.move(84, shell=vm.shell())
@@ -80,11 +82,9 @@ def test_a_filesystem_that_is_too_small_for_the_data_is_found_before_a_job_is_st
     _assert_undone(vm, failed.value)
 
 
-@pytest.mark.root
-def test_a_job_that_fills_the_new_disk_meanwhile_undoes_the_move(make_vm: MakeVm, backing: str) -> None:
+@on_loop
+def test_a_job_that_fills_the_new_disk_meanwhile_undoes_the_move(make_vm: MakeVm) -> None:
     """A real "no space left" in a later pass, with the figures; the job was never stopped."""
-    if backing == "folder":
-        return
     vm = make_vm(256, 16)
 
     def fill(event: Event) -> None:
@@ -99,6 +99,7 @@ def test_a_job_that_fills_the_new_disk_meanwhile_undoes_the_move(make_vm: MakeVm
     _assert_undone(vm, failed.value)
 
 
+@on_folders
 def test_a_job_that_does_not_stop_undoes_the_move(vm: DatabaseVm) -> None:
     """Its agent says so; all is as before."""
 
@@ -113,20 +114,13 @@ def test_a_job_that_does_not_stop_undoes_the_move(vm: DatabaseVm) -> None:
     _assert_undone(vm, failed.value)
 
 
+@on_folders
 def test_a_live_copy_without_a_shell_is_refused(vm: DatabaseVm) -> None:
     """It says what is missing; left to choose, the jobs are stopped and the data copied."""
     with pytest.raises(MoveRefused, match="live_copy was requested, but it is not possible: no shell in the guest was provided"):
         vm.move(128, strategy="live_copy")
     report = vm.move(128)
     assert (report.strategy, "no shell" in report.reason) == (Strategy.COPY, True)
-
-
-def test_a_snapshot_is_taken_first_and_kept(vm: DatabaseVm) -> None:
-    """Of the old disk, before anything is made."""
-    report = vm.move(128, shell=vm.shell(), snapshot=True)
-    vm.assert_well()
-    assert report.snapshot_cid
-    vm.cloud.delete_snapshot(report.snapshot_cid)
 
 
 def _assert_undone(vm: DatabaseVm, failed: MoveFailed) -> None:
@@ -153,7 +147,7 @@ def _shares(often: int) -> pytest.MarkDecorator:
 
 
 @pytest.mark.slow
-@_shares(3)
+@_shares(5)
 def test_whichever_call_fails_in_a_live_copy_the_job_runs_and_no_row_is_lost(vm: DatabaseVm, backing: str, share: int) -> None:
     """Every call to the cloud, the agent and the guest: before the swap the move is undone, after it the move is finished.
 
@@ -180,7 +174,7 @@ class _Dying(Faults):
 
 
 @pytest.mark.slow
-@_shares(5)
+@_shares(_SHARES)
 def test_a_live_copy_killed_anywhere_is_finished_by_the_same_move_id(vm: DatabaseVm, backing: str, share: int) -> None:
     """What it had made and copied is found again: after every second call on folders, after the others on loop devices."""
     turns = range(share, calls_of("live_copy", functools.partial(_live, vm)), _SHARES)
@@ -249,6 +243,7 @@ def test_a_live_try_that_takes_too_long_becomes_a_plain_copy(make_vm: MakeVm, mo
     vm.assert_well()
 
 
+@on_loop
 def test_a_dry_run_tells_the_way_and_the_time_and_changes_nothing(vm: DatabaseVm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan, its reason, and what was measured in the guest for as long as people's moves do it."""
     monkeypatch.setattr(measuring, "_SAMPLED_SECONDS", 3)

@@ -13,7 +13,8 @@ from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
 from cpi.migration import Event, EventKind, MoveFailed
 from fixtures.local_cloud import local_config
-from tests.migration.database_vm import DatabaseVm, MakeVm, database_vms
+from tests.migration.conftest import on_folders, on_loop
+from tests.migration.database_vm import DatabaseVm, database_vms
 from tests.unit.migration.world import Faults
 
 _COPIES = ["live_copy", "copy"]
@@ -60,6 +61,7 @@ def test_what_is_refused_leaves_the_job_on_the_old_disk(vm: DatabaseVm, strategy
     _assert_undone(vm, failed.value)
 
 
+@on_loop
 def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(vm: DatabaseVm) -> None:
     """The worst moment: neither disk is mounted."""
     third = _Says("mount_disk", AgentTaskFailed("mount: wrong fs type, bad superblock"), times=(3,))
@@ -69,9 +71,9 @@ def test_a_new_disk_that_can_not_be_mounted_in_the_old_ones_place_is_taken_away(
     _assert_undone(vm, failed.value)
 
 
-def test_an_old_disk_that_stays_busy_is_left_where_it_is(make_vm: MakeVm) -> None:
+@on_loop
+def test_an_old_disk_that_stays_busy_is_left_where_it_is(vm: DatabaseVm) -> None:
     """It is still the store: nothing is tried again, the jobs are started, and nothing is left to do."""
-    vm = make_vm(96, 4)
     busy = _Says("unmount_disk", AgentTaskFailed("umount: target is busy"), times=tuple(range(3, 30)))
     with pytest.raises(MoveFailed, match="target is busy") as failed:
         vm.move(128, busy, strategy="live_copy", shell=vm.shell())
@@ -142,6 +144,7 @@ def _mib(vm: DatabaseVm) -> int:
     return status.f_blocks * status.f_frsize >> 20
 
 
+@on_folders
 @pytest.mark.parametrize(("strategy", "step"), [("live_copy", "verify_live"), ("copy", "attach_new_disk")])
 def test_an_agent_that_is_silent_for_a_while_fails_the_move(vm: DatabaseVm, strategy: str, step: str) -> None:
     """It is stopped as a machine under load may be, and goes on while the move is undone."""
@@ -161,6 +164,7 @@ def test_an_agent_that_is_silent_for_a_while_fails_the_move(vm: DatabaseVm, stra
     _assert_undone(vm, failed.value)
 
 
+@on_folders
 @pytest.mark.parametrize("strategy", _COPIES)
 def test_a_job_that_can_not_be_drained_fails_the_move(vm: DatabaseVm, strategy: str) -> None:
     """Its own script says so, to a real agent; it goes on as before."""
