@@ -15,6 +15,7 @@ import cpi
 from cpi.contract import errors
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.proxy import Answer, Request
+from fixtures.simulated_time import SimulatedTime
 from fixtures.web_server import Answers, web_server
 from tests.drivers.one_server import VMS, config_of
 
@@ -78,6 +79,12 @@ def _shows(text: str, canary: str) -> bool:
         middle,
     }
     return any(form in text for form in forms)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers ask again after a 500."""
+    SimulatedTime().rule_repeating(monkeypatch)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 500])

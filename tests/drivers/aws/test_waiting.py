@@ -68,8 +68,11 @@ def test_every_other_method_waits_for_what_it_promises(aws: Lab, helper: Helper,
 
 
 @pytest.mark.parametrize("fault", [effects.answer(503, throttled().body), effects.reset(), effects.answer(500, b"no XML")])
-def test_throttling_resets_and_nonsense_are_ridden_out(aws: Lab, helper: Helper, cloud: Cloud, fault: Effect) -> None:
+def test_throttling_resets_and_nonsense_are_ridden_out(
+    aws: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, fault: Effect
+) -> None:
     """Every second call fails for a passing reason; nobody notices."""
+    SimulatedTime().rule_repeating(monkeypatch)
     count = iter(range(10_000))
     aws.proxy.inject(Rule("*", fault, when=lambda _: next(count) % 2 == 0))
     vm = helper.vm()

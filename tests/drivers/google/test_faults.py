@@ -10,6 +10,7 @@ from cpi.contract.model import Network, Networks
 from cpi.contract.units import MiB
 from fixtures.clouds.google.lab import ZONE, Lab
 from fixtures.proxy import Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.google.conftest import GIB, WAIT, Helper, balanced, refusal
 from tests.drivers.google.failing import MOST_CALLS, each_call, failing, was_injected
 
@@ -165,9 +166,10 @@ def test_a_snapshot_whose_answer_was_lost_is_made_once(google: Lab, helper: Help
     [(429, "rateLimitExceeded"), (403, "userRateLimitExceeded"), (503, "backendError"), (500, "internalError")],
 )
 def test_throttling_and_passing_faults_never_reach_the_caller(
-    google: Lab, helper: Helper, cloud: Cloud, status: int, reason: str
+    google: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
 ) -> None:
     """Each call of a VM's life is answered so twice."""
+    SimulatedTime().rule_repeating(monkeypatch)
     for action in ("POST instances", "GET instances", "DELETE instances/{name}", WAIT):
         google.proxy.inject(Rule(action, effects.answer(status, refusal(reason, status).body), times=2))
     vm = helper.vm()

@@ -12,6 +12,7 @@ from cpi.contract.units import MiB
 from fixtures.clouds.vcsim.answers import fault
 from fixtures.clouds.vcsim.lab import Lab
 from fixtures.proxy import Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.vsphere.conftest import MOST_CALLS, Helper, each_call, is_poll
 
 pytestmark = pytest.mark.slow
@@ -153,8 +154,11 @@ def test_what_is_gone_besides_the_vm_is_told(vcenter: Lab, helper: Helper) -> No
     ("action", "status"),
     [("RetrieveServiceContent", 503), ("FindByInventoryPath", 429), ("CreateVirtualDisk_Task", 503), ("PUT /folder/*", 503)],
 )
-def test_a_vcenter_that_is_throttled_for_long_is_waited_for(vcenter: Lab, helper: Helper, action: str, status: int) -> None:
+def test_a_vcenter_that_is_throttled_for_long_is_waited_for(
+    vcenter: Lab, helper: Helper, monkeypatch: pytest.MonkeyPatch, action: str, status: int
+) -> None:
     """Also where nothing may be done twice, and for files: that it did nothing is what it says."""
+    SimulatedTime().rule_repeating(monkeypatch)
     with cpi.connect(vcenter.config()) as cloud:
         vm = helper.vm().cid
         if action == "RetrieveServiceContent":
@@ -181,6 +185,7 @@ def test_a_vm_that_is_being_migrated_is_waited_for(
     vcenter: Lab, helper: Helper, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
     """The vCenter does one thing to a VM at a time, and says so instead of waiting."""
+    SimulatedTime().rule_repeating(monkeypatch)
     monkeypatch.setattr("cpi_drivers.vsphere.api.retries._ATTEMPTS", 1)
     vm, disk_cid = helper.vm().cid, cloud.create_disk(_SIZE, {})
     if action == "detach_disk":

@@ -16,6 +16,7 @@ from cpi_drivers.vsphere.api.nsxt.naming import POLICY
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
 from fixtures.clouds.nsxt.seed import BLOCK, ROUTER, ZONE
 from fixtures.proxy import Effect, Rule, effects
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.vsphere.conftest import Helper
 from tests.drivers.vsphere.nsxt.conftest import ALL, client, identity, on_segment
 
@@ -171,8 +172,9 @@ def test_a_busy_nsx_is_asked_again_after_the_time_that_it_names(nsx: NsxLab, tmp
     manager.close()
 
 
-def test_an_nsx_that_is_busy_for_long_is_waited_for(nsx: NsxLab, tmp_path: Path) -> None:
+def test_an_nsx_that_is_busy_for_long_is_waited_for(nsx: NsxLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fleet of VMs asks more than NSX takes; it names no time."""
+    SimulatedTime().rule_repeating(monkeypatch)
     rule = Rule("GET groups/{id}", effects.answer(503, b""), times=5)
     nsx.proxy.inject(rule)
     manager = client(nsx, tmp_path)
