@@ -5,11 +5,18 @@ Each CPI call is a process: what create_vm made is named by the next one, a seco
 
 import contextlib
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+from cpi.contract import errors
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ENDED: Final = ".ended"
 _KEPT_SECONDS: Final = 3600.0
@@ -59,6 +66,35 @@ class Recent:
             for file in list(self._place.iterdir()):
                 if time.time() - (_age(file) or 0) > _KEPT_SECONDS:
                     file.unlink(missing_ok=True)
+
+
+def once_known(call: Callable[[], T], early: Callable[[T | errors.CloudError], float], what: str) -> T:
+    """The answer of call, which is made again while its answer or its refusal is too early.
+
+    early: for how many seconds an answer or a refusal may mean "not yet"; 0: it means what it says.
+    Raises the refusal that lasts.
+    """
+    result: T | errors.CloudError
+    left = 0.0
+
+    def settled() -> bool:
+        nonlocal result, left
+        try:
+            result = call()
+        except errors.CloudError as refusal:
+            result = refusal
+        left = early(result)
+        return not left
+
+    if not settled():
+        from cpi.kit.waiting import Overdue, wait_until  # imported late: most calls succeed at once
+
+        _log.info("%s names what was made a moment ago and is not known to it yet: waiting", what)
+        with contextlib.suppress(Overdue):
+            wait_until(settled, what, deadline_seconds=left, first_pause_seconds=0.2, longest_pause_seconds=3.0)
+    if isinstance(result, errors.CloudError):
+        raise result
+    return result
 
 
 def _age(file: Path) -> float | None:

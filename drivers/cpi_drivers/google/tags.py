@@ -19,7 +19,7 @@ LIMITS: Final = tagging.Limits(key=63, value=63, number=64)
 TOKEN: Final = tagging.TOKEN
 REPLACES: Final = "multicpi-replaces"
 REPLACED_BY: Final = "multicpi-replaced-by"
-_FIRST: Final = frozenset(name.lower() for name in tagging.BOSH_NAMES)
+_FIRST: Final = frozenset(spelled for name in tagging.BOSH_NAMES for spelled in (name.lower(), name.lower().replace("_", "-")))
 _REFUSED: Final = re.compile(r"[^a-z0-9_-]")
 _SHORT: Final = 40
 _PERMISSION: Final = re.compile(r"\bcompute\.(\w+)\.setLabels\b")
@@ -32,6 +32,21 @@ def initial_tags(account: Account, given: Mapping[str, Any], token: str | None =
     """Who made it, for whom, by which request; under what a manifest gives."""
     born = tagging.birth_tags(account.config.context, spelled_token(token) if token else None)
     return _fitted({**given, **born}, {})
+
+
+def dashed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What the director says of a VM, under the official CPI's names of labels: instance-group, created-at."""
+    return {str(key).replace("_", "-"): value for key, value in metadata.items()}
+
+
+def with_items(items: list[Item], metadata: Mapping[str, Any]) -> list[Item]:
+    """A VM's metadata with what BOSH itself says of it; other names may mean something to Google's guest software."""
+    said = {key: str(value) for key, value in metadata.items() if key in tagging.BOSH_NAMES and value is not None}
+    present = {one["key"]: one.get("value") for one in items}
+    news = {key: value for key, value in said.items() if present.get(key) != value}
+    if not news:
+        return items
+    return [*(one for one in items if one["key"] not in news), *({"key": key, "value": value} for key, value in news.items())]
 
 
 def added(metadata: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, str]:

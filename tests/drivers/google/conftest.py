@@ -37,8 +37,12 @@ def running_lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def google(running_lab: Lab) -> Iterator[Lab]:
-    """An empty project, where calls are counted, no time is taken. What the fake answers wrongly fails the test."""
+def google(running_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """An empty project, where calls are counted, no time is taken. What the fake answers wrongly fails the test.
+
+    The folder of what was made a moment ago is the test's own: the names in it may be those of another test.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     running_lab.proxy.withdraw_all()
     running_lab.reset(operation_calls=2)
     running_lab.proxy.forget_calls()

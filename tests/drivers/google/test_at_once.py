@@ -26,12 +26,14 @@ def test_two_disks_are_attached_to_one_vm(google: Lab, helper: Helper, cloud: Cl
 
 
 def test_a_vm_is_labelled_twice(google: Lab, helper: Helper, at_once: AtOnce) -> None:
-    """It has the labels of both."""
+    """It has the labels of both, and the metadata of both."""
     vm = helper.vm()
-    google.proxy.inject(meeting("POST instances/{name}/setLabels"))
+    google.proxy.inject(meeting("POST instances/{name}/setLabels"), meeting("POST instances/{name}/setMetadata"))
     at_once(("set_vm_metadata", [vm.cid, {"job": "db"}]), ("set_vm_metadata", [vm.cid, {"index": "3"}]))
     labels = google.labels(vm.cid)
-    assert _refused_as_stale(google) == 1
+    items = {one["key"]: one["value"] for one in google.see("instances", vm.cid)["metadata"]["items"]}
+    assert _refused_as_stale(google) == 2
+    assert (items["job"], items["index"]) == ("db", "3")
     assert (labels["job"], labels["index"], labels["multicpi"]) == ("db", "3", "1")
 
 

@@ -296,3 +296,24 @@ def test_what_can_not_be_is_refused_before_any_call(google: Lab, helper: Helper,
     with pytest.raises(errors.CpiError, match=fault):
         helper.vm(**properties)
     assert google.proxy.counts() == {}
+
+
+def test_what_the_director_says_of_a_vm_has_the_official_names(google: Lab, helper: Helper, cloud: Cloud) -> None:
+    """Labels with dashes, and the same in the metadata for the guest; other tags are labels alone, and settings are kept."""
+    vm = helper.vm(env={"bosh": {"tags": {"cost_center": "a_1"}}}, labels={"own_label": "x"})
+    said = {
+        "instance_group": "db_z1",
+        "index": 0,
+        "created_at": "2026-01-01T00:00:00Z",
+        "cost_center": "a_2",
+        "startup-script": "x",
+    }
+    cloud.set_vm_metadata(vm.cid, said)
+    labels = google.labels(vm.cid)
+    found = {key: labels.get(key) for key in ("instance-group", "index", "cost-center", "own_label", "startup-script")}
+    assert found == {"instance-group": "db_z1", "index": "0", "cost-center": "a_2", "own_label": "x", "startup-script": "x"}
+    assert not {"instance_group", "cost_center"} & labels.keys()
+    items = {one["key"]: one["value"] for one in google.see("instances", vm.cid)["metadata"]["items"]}
+    assert (items["instance_group"], items["index"], items["created_at"]) == ("db_z1", "0", "2026-01-01T00:00:00Z")
+    assert not {"startup-script", "cost_center"} & items.keys()
+    assert helper.settings(vm.cid)["agent_id"] == "agent"

@@ -46,17 +46,18 @@ def test_reboot_vm(google: Lab, helper: Helper, cloud: Cloud) -> None:
 
 
 def test_set_vm_metadata(google: Lab, helper: Helper, cloud: Cloud) -> None:
-    """The labels are there, and those of its birth still are."""
+    """The labels and the metadata are there, and those of its birth still are."""
     vm = helper.vm()
     names = iter(f"job-{number}" for number in range(20))
 
     def labelled(name: str) -> None:
         assert google.labels(vm.cid)["job"] == name
+        assert {"key": "job", "value": name} in google.see("instances", vm.cid)["metadata"]["items"]
         assert google.labels(vm.cid)["multicpi"] == "1"
 
     assert (
         each_call_and_a_repeat(google, lambda: next(names), lambda name: cloud.set_vm_metadata(vm.cid, {"job": name}), labelled)
-        == 3
+        == 5
     )
 
 

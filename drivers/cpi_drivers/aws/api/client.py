@@ -1,6 +1,5 @@
 """The API itself: the only file that imports the SDK."""
 
-import contextlib
 import functools
 import logging
 import threading
@@ -18,6 +17,7 @@ import botocore.session
 import botocore.utils
 
 from cpi.contract import errors as contract_errors
+from cpi.kit.recent import once_known
 from cpi_drivers.aws.api import connection, errors
 from cpi_drivers.aws.api.operations import OPERATIONS, Repeat
 from cpi_drivers.aws.api.session import AssumedRole, new_session, session_like
@@ -76,37 +76,17 @@ class Client:
         What was made within the last minute is waited for where EC2 does not know it yet.
         """
         seen = self._visibility
-        answer: Answer = {}
-        early: errors.Refusal | None = None
-        left = 0.0
 
-        def once_visible() -> Answer | None:
-            nonlocal early, left, answer
-            try:
-                answer = self._called(operation, parameters)
-            except errors.Refusal as refusal:
-                left = seen.seconds_left(operation, parameters, refusal)
-                if not left:
-                    raise
-                early = refusal
-                return None
-            early, left = None, seen.seconds_left_of_nothing(operation, parameters, answer)
-            return None if left else answer
+        def early(result: Answer | contract_errors.CloudError) -> float:
+            if not isinstance(result, errors.Refusal):
+                return seen.seconds_left_of_nothing(operation, parameters, result) if isinstance(result, dict) else 0.0
+            left = seen.seconds_left(operation, parameters, result)
+            result.not_yet = bool(left)
+            return left
 
-        if once_visible() is None:
-            self._wait(once_visible, left, operation)
-        if early is not None:
-            early.not_yet = True
-            raise early
+        answer: Answer = once_known(lambda: self._called(operation, parameters), early, operation)
         seen.note(operation, parameters, answer)
         return answer
-
-    def _wait(self, once_visible: Callable[[], Answer | None], seconds: float, operation: str) -> None:
-        from cpi.kit.waiting import Overdue, wait_until  # imported late: most calls succeed at once
-
-        _log.info("%s names what was made a moment ago and is not known to it yet: waiting", operation)
-        with contextlib.suppress(Overdue):
-            wait_until(once_visible, operation, deadline_seconds=seconds, first_pause_seconds=0.2, longest_pause_seconds=3.0)
 
     def _called(self, operation: str, parameters: dict[str, Any]) -> Answer:
         attempt = functools.partial(self._attempt, operation, parameters)

@@ -24,10 +24,12 @@ import googleapiclient.http
 import httplib2
 
 from cpi.contract import errors as contract_errors
+from cpi.kit.recent import once_known
 from cpi.kit.redaction import remember
 from cpi.kit.waiting import wait_until
 from cpi_drivers.google.api import connection, errors
 from cpi_drivers.google.api.operations import METHODS
+from cpi_drivers.google.api.visibility import Visibility
 from cpi_drivers.google.settings import GoogleSettings
 
 _log = logging.getLogger(__name__)
@@ -64,25 +66,27 @@ class Client:
         self._lines: list[Any] = []
         self._credentials: Any = None
         self._ca_bundle = connection.ca_bundle(settings)
+        self._visibility = Visibility(settings.project)
 
     def call(self, method: str, body: Item | None = None, **parameters: Any) -> Item:
         """One call: `disks.get`. Raises the contract's errors; throttling and passing faults only once they last.
 
         A call that changes something carries a request id, so that Google itself makes a repeat harmless.
+        What was made within the last minute is waited for where Google does not know it yet.
         """
         name, arguments = self._prepared(method, body, parameters)
-        attempt = functools.partial(self._attempt, name, arguments)
-        try:
-            return attempt()
-        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            answer: Item = self._repeated(attempt, first)
-            return answer
+        early = functools.partial(self._visibility.seconds_left, name, arguments)
+        answer: Item = once_known(lambda: self._called(name, arguments), early, method)
+        self._visibility.note_ending(name, arguments)
+        return answer
 
     def do(
         self, method: str, body: Item | None = None, *, deadline_seconds: float = OPERATION_SECONDS, **parameters: Any
     ) -> Item:
         """A call that begins an operation, and the operation's end. Raises what the operation failed with."""
-        return self.finished(method, self.call(method, body, **parameters), deadline_seconds=deadline_seconds)
+        ended = self.finished(method, self.call(method, body, **parameters), deadline_seconds=deadline_seconds)
+        self._visibility.note_snapshot(method, body or {})
+        return ended
 
     def finished(self, method: str, operation: Item, *, deadline_seconds: float = OPERATION_SECONDS) -> Item:
         """The operation once it is done, waited for by the wait verb. Raises what it failed with."""
@@ -102,6 +106,7 @@ class Client:
         ended = wait_until(done, f"Google's {method} does not end", deadline_seconds=deadline_seconds)
         if ended.get("error"):
             raise errors.failed(method, ended)
+        self._visibility.note_made(method, ended)
         return ended
 
     def pages(self, method: str, **parameters: Any) -> Iterator[Item]:
@@ -154,6 +159,19 @@ class Client:
             if _begins_operation(name):
                 arguments.setdefault("requestId", str(uuid.uuid4()))
         return name, arguments
+
+    def _called(self, name: str, arguments: dict[str, Any]) -> Item:
+        attempt = functools.partial(self._attempt, name, arguments)
+        try:
+            return attempt()
+        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
+            unclear = isinstance(first, errors.Unclear)
+            try:
+                answer: Item = self._repeated(attempt, first)
+            except errors.Refusal as refusal:
+                refusal.after_unclear = unclear
+                raise
+            return answer
 
     def _waited(self, told: Item) -> Item:
         scope = next((kind for kind in ("zone", "region") if kind in told), "global")

@@ -12,6 +12,8 @@ class Refusal(errors.CloudError):
 
     code = ""
     status = 0
+    after_unclear = False
+    """An earlier attempt of the same call may have been carried out."""
 
 
 class Throttled(Refusal):

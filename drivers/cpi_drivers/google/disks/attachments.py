@@ -76,7 +76,10 @@ def _elsewhere_or_missing(account: Account, zone: str, disk_cid: DiskCid, error:
     found = disks.find(account, [disk_cid])
     if not found:
         return errors.DiskMissing(f"there is no disk {disk_cid}")
-    return errors.Refusal(f"the disk {disk_cid} is in {naming.last(found[0]['zone'])} and the VM in {zone}: {error.message}")
+    its = naming.last(found[0]["zone"])
+    if its == zone:
+        return errors.Refusal(f"the disk {disk_cid} is listed, and cannot be attached yet: {error.message}; try again later")
+    return errors.Refusal(f"the disk {disk_cid} is in {its} and the VM in {zone}: {error.message}")
 
 
 def _detach(account: Account, item: Item, device: str) -> None:

@@ -32,29 +32,34 @@ def without_disk(disk_cid: DiskCid) -> Callable[[Item], Item]:
 
 
 def keep_true(account: Account, item: Item, change: Callable[[Item], Item]) -> None:
-    """Change the persistent disks in a VM's settings; read again if somebody else was faster."""
+    """Change the persistent disks in a VM's settings."""
+    change_metadata(account, item, lambda items: _changed(items, change))
+
+
+def change_metadata(account: Account, item: Item, changed: Callable[[list[Item]], list[Item]]) -> None:
+    """Change a VM's metadata, unless they are so already; read again if somebody else was faster."""
     known: list[Item] = [item]
 
     def write() -> None:
         present = known.pop() if known else inventory.describe_living(account, VmCid(item["name"]))
-        items = _changed(present, change)
-        if items is not None:
-            body = {"fingerprint": present["metadata"]["fingerprint"], "items": items}
+        items = present["metadata"].get("items", [])
+        wanted = changed(items)
+        if wanted != items:
+            body = {"fingerprint": present["metadata"]["fingerprint"], "items": wanted}
             account.client.do("instances.setMetadata", body, **inventory.place(present))
 
     account.anew(write)
 
 
-def _changed(item: Item, change: Callable[[Item], Item]) -> list[Item] | None:
-    """All metadata with the change; None if it is true already, or if there are no settings to keep."""
-    items: list[Item] = item["metadata"].get("items", [])
+def _changed(items: list[Item], change: Callable[[Item], Item]) -> list[Item]:
+    """All metadata with the change; as they are if it is true already, or if there are no settings to keep."""
     settings = settings_in(items)
     if settings is None:
-        return None
+        return items
     disks = settings.get("disks") or {}
     persistent = change(disks.get("persistent") or {})
     if persistent == (disks.get("persistent") or {}):
-        return None
+        return items
     document = {**settings, "disks": {**disks, "persistent": persistent}}
     return [*(one for one in items if one["key"] != SETTINGS), {"key": SETTINGS, "value": to_json(document).decode()}]
 

@@ -59,7 +59,7 @@ def _settings(account: Account, wish: Wish, candidate: Candidate) -> list[Item]:
 
 def _labels(account: Account, wish: Wish) -> dict[str, str]:
     asked = wish.bosh.get("tags")
-    given = {**(asked if isinstance(asked, dict) else {}), **wish.properties.labels}
+    given = {**tags.dashed(asked if isinstance(asked, dict) else {}), **wish.properties.labels}
     return tags.initial_tags(account, given, wish.seed)
 
 

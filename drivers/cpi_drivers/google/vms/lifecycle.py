@@ -7,6 +7,7 @@ from cpi.contract.model import Metadata
 from cpi_drivers.google import naming, tags
 from cpi_drivers.google.api import errors, inventory
 from cpi_drivers.google.api.account import Account
+from cpi_drivers.google.disks import hints
 from cpi_drivers.google.vms import balancing, placement
 
 Item = dict[str, Any]
@@ -27,16 +28,19 @@ def reboot(account: Account, vm_cid: VmCid) -> None:
 
 
 def set_metadata(account: Account, vm_cid: VmCid, metadata: Metadata) -> None:
-    """Labels, added to those that are there."""
+    """Labels, added to those that are there. What BOSH itself says of the VM is in its metadata too, for its guest."""
+    item = inventory.describe_living(account, vm_cid)
+    known = [item]
 
     def change() -> None:
-        item = inventory.describe_living(account, vm_cid)
-        wanted = tags.added(metadata, item.get("labels", {}))
-        if wanted != item.get("labels", {}):
-            body = {"labels": wanted, "labelFingerprint": item["labelFingerprint"]}
-            account.client.do("instances.setLabels", body, **inventory.place(item))
+        present = known.pop() if known else inventory.describe_living(account, vm_cid)
+        wanted = tags.added(tags.dashed(metadata), present.get("labels", {}))
+        if wanted != present.get("labels", {}):
+            body = {"labels": wanted, "labelFingerprint": present["labelFingerprint"]}
+            account.client.do("instances.setLabels", body, **inventory.place(present))
 
     tags.changed(account, "instances", lambda: account.anew(change))
+    hints.change_metadata(account, item, lambda items: tags.with_items(items, metadata))
 
 
 def persistent_disks(item: Item) -> list[DiskCid]:
