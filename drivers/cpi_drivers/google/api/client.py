@@ -25,10 +25,10 @@ import httplib2
 
 from cpi.contract import errors as contract_errors
 from cpi.kit.recent import once_known
-from cpi.kit.redaction import remember
 from cpi.kit.waiting import wait_until
 from cpi_drivers.google.api import connection, errors
 from cpi_drivers.google.api.operations import METHODS
+from cpi_drivers.google.api.session import Line, Proxy
 from cpi_drivers.google.api.visibility import Visibility
 from cpi_drivers.google.settings import GoogleSettings
 
@@ -242,7 +242,7 @@ class Client:
         """The connection of this thread: those of the SDK are no good to two threads at once."""
         line = getattr(self._here, "line", None)
         if line is None:
-            line = self._here.line = _Line(self._new_http(), self._authorised(), self._lock, self._user_agent())
+            line = self._here.line = Line(self._new_http(), self._authorised(), self._lock, self._user_agent())
             with self._lock:
                 self._lines.append(line)
         return line
@@ -255,7 +255,7 @@ class Client:
 
     def _new_http(self) -> Any:
         settings = self._settings
-        proxies = functools.partial(_Proxy, settings)
+        proxies = functools.partial(Proxy, settings)
         made = httplib2.Http(timeout=READ_SECONDS, ca_certs=self._ca_bundle, proxy_info=proxies)
         made.redirect_codes = made.redirect_codes - {_RESUME}
         return made
@@ -317,35 +317,6 @@ class _ChunkedFile(googleapiclient.http.MediaFileUpload):  # type: ignore[misc] 
         return False
 
 
-class _Line:
-    """An HTTP connection that carries the credentials.
-
-    The SDK's own would ask Google for the account's regional boundary besides, in a thread, once in every short process.
-    """
-
-    def __init__(self, connection: Any, credentials: Any, lock: threading.Lock, agent: str) -> None:
-        self._http, self._credentials, self._lock, self._agent = connection, credentials, lock, agent
-        self._request = google_auth_httplib2.Request(connection)
-        self._hidden: str | None = None
-
-    def request(self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **further: Any) -> Any:
-        """As httplib2's."""
-        with self._lock:
-            if not self._credentials.valid:
-                self._credentials.refresh(self._request)
-            if self._credentials.token is not self._hidden:
-                self._hidden = self._credentials.token
-                remember(token for token in (self._hidden, _source_token(self._credentials)) if token)
-        given = dict(headers or {})
-        given["user-agent"] = f"{self._agent} {given.get('user-agent', '')}".strip()
-        self._credentials.apply(given)
-        return self._http.request(uri, method, body=body, headers=given, **further)
-
-    def close(self) -> None:
-        """Let go of the sockets."""
-        self._http.close()
-
-
 def _check_arrived(name: str, path: str, stored: Item) -> None:
     """A CloudError unless the object is the file."""
     sent, arrived = Path(path).stat().st_size, int(stored.get("size", -1))
@@ -355,33 +326,6 @@ def _check_arrived(name: str, path: str, stored: Item) -> None:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
     if stored.get("md5Hash") not in (None, base64.b64encode(digest).decode()):
         raise contract_errors.CloudError(f"{name} arrived damaged in Cloud Storage: its MD5 is not the file's; upload it again")
-
-
-def _source_token(credentials: Any) -> str | None:
-    """Of those that another service account is impersonated with."""
-    source = getattr(credentials, "_source_credentials", None)
-    return getattr(source, "token", None)
-
-
-class _Proxy(httplib2.ProxyInfo):  # type: ignore[misc]  # the SDK has no types
-    """The proxy for a scheme, which httplib2 asks whether it is for a host."""
-
-    def __init__(self, settings: GoogleSettings, scheme: str) -> None:
-        self._settings, self._scheme = settings, scheme
-        super().__init__(httplib2.socks.PROXY_TYPE_HTTP, "", 0)
-
-    def applies_to(self, hostname: str) -> bool:
-        """Whether a call of this host goes by a proxy."""
-        host = f"[{hostname}]" if ":" in hostname else hostname
-        found = connection.proxy_for(self._settings, f"{self._scheme}://{host}")
-        if found is not None:
-            self.proxy_host, self.proxy_port, self.proxy_user, self.proxy_pass = (
-                found.host,
-                found.port,
-                found.user,
-                found.password,
-            )
-        return found is not None
 
 
 _READS = ("get", "list", "aggregatedList", "getFromFamily", "wait", "testIamPermissions")
