@@ -35,6 +35,7 @@ LEAST_PYTHON = (3, 11)
 EXTRAS = {"demo": [], "test": ["all", "dev"]}
 DISKS = "disks with a file system of their own"
 LIVE = "moves of disks while their jobs run"
+CONTAINERS = "tests of container jobs"
 VCENTER = "tests against a vCenter"
 GOCODE = Path("/usr/share/gocode/src")
 SOURCES = {
@@ -65,6 +66,9 @@ PROGRAMS = {
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
         "postgres": ("postgresql", "tests of fleets"),
+        "podman": ("podman", CONTAINERS),
+        "runc": ("runc", CONTAINERS),
+        "busybox": ("busybox-static", CONTAINERS),
         "promtool": ("prometheus", "the check of the alert rules"),
         "ssh": ("openssh-client", "tests of shells in guests"),
         "sshd": ("openssh-server", "tests of shells in guests"),

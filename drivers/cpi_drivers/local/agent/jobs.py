@@ -1,14 +1,29 @@
 """The jobs of an apply spec: read, checked all at once, and put in order."""
 
+import enum
 import graphlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from cpi.contract.errors import CpiError
 from cpi.kit.settings import read_settings
 from cpi_drivers.local.agent.faults import Fault
+
+_CONTAINER_KEYS: Final = ("image", "dockerfile")
+
+
+class Restart(enum.StrEnum):
+    """What becomes of a job that ended."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "no"
+
+    def follows(self, status: int) -> bool:
+        """Whether the job is started again after an end with this status."""
+        return self is Restart.ALWAYS or (self is Restart.ON_FAILURE and status != 0)
 
 
 class Drain(msgspec.Struct, frozen=True):
@@ -33,6 +48,14 @@ class Job(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     """What is run to stop it, before its processes are told to end."""
 
+    restart: Restart = Restart.ALWAYS
+    well: str | None = None
+    """Of a container: it runs once this file holds the number of its process, which ends all others when it is told to end.
+    It is stopped, and started again, when a job dies that it depends on."""
+
+    description: str = ""
+    """Of a container: what it was made from; one that is described otherwise is another."""
+
     def __post_init__(self) -> None:
         if not self.name or self.name.startswith(".") or "/" in self.name:
             raise ValueError(f"{self.name!r} cannot be the name of a job: it names its log file")
@@ -42,13 +65,25 @@ class Job(msgspec.Struct, frozen=True):
             raise ValueError(f"stop_grace_seconds of job {self.name} is negative")
 
 
-def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
-    """The jobs of a spec, each after those it depends on. Raises Fault for what cannot be run."""
+def documents_of(spec: Mapping[str, Any]) -> Sequence[Any]:
+    """What a spec says of its jobs. Raises Fault if it is no list."""
     documents = spec.get("jobs") or []
     if not isinstance(documents, Sequence) or isinstance(documents, str):
         raise Fault("the spec's jobs must be a list")
+    return documents
+
+
+def is_container(document: Any) -> bool:
+    """Whether a job of a spec is a container, and no process."""
+    return isinstance(document, Mapping) and any(key in document for key in _CONTAINER_KEYS)
+
+
+def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
+    """The processes of a spec, which may depend on its containers. Raises Fault for what cannot be run."""
     jobs: dict[str, Job] = {}
-    for index, document in enumerate(documents):
+    for index, document in enumerate(documents_of(spec)):
+        if is_container(document):
+            continue
         try:
             job = read_settings(Job, document, f"jobs[{index}]")
         except CpiError as error:
@@ -56,7 +91,7 @@ def read_jobs(spec: Mapping[str, Any]) -> tuple[Job, ...]:
         if job.name in jobs:
             raise Fault(f"the spec has two jobs named {job.name}")
         jobs[job.name] = job
-    return tuple(jobs[name] for name in _in_order(jobs))
+    return tuple(jobs.values())
 
 
 def in_order(jobs: Sequence[Job]) -> tuple[Job, ...]:

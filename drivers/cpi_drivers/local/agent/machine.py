@@ -8,6 +8,7 @@ from typing import Any, Final
 from cpi_drivers.local.agent import job_templates
 from cpi_drivers.local.agent import spec as specs
 from cpi_drivers.local.agent.blobs import Blobs
+from cpi_drivers.local.agent.containers.installed import Containers
 from cpi_drivers.local.agent.disks import PersistentDisks
 from cpi_drivers.local.agent.faults import Fault
 from cpi_drivers.local.agent.job_templates import JobTemplates
@@ -21,6 +22,7 @@ from cpi_drivers.local.agent.supervisor import Supervisor
 _SPEC: Final = "spec"
 _SHUTDOWN: Final = "shutdown"
 _API_VERSION = 1
+_WELL_SECONDS: Final = 30.0
 _PAUSE_BEFORE_LISTENING_ANEW_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Machine:
         }
         self._packages = Packages(vm, blobs)
         self._templates = JobTemplates(vm, blobs)
+        self._containers = Containers(vm)
         self._supervisor = Supervisor(vm, self._environment)
         self._scripts = Scripts(vm, self._environment)
 
@@ -71,8 +74,11 @@ class Machine:
         return self._vm.recall(_SPEC) or {}
 
     def _jobs(self) -> tuple[Job, ...]:
-        spec = self._spec()
-        return in_order((*read_jobs(spec), *self._templates.jobs(spec)))
+        return self._jobs_of(self._spec())
+
+    def _jobs_of(self, spec: Mapping[str, Any]) -> tuple[Job, ...]:
+        own = read_jobs(spec)
+        return in_order((*own, *self._containers.jobs(spec, own), *self._templates.jobs(spec)))
 
     async def ping(self) -> str:
         """That it is there."""
@@ -116,7 +122,9 @@ class Machine:
     async def prepare(self, spec: Any) -> str:
         """Sees whether the spec could be applied, and fetches its packages."""
         spec = specs.checked(spec)
-        read_jobs(spec)
+        own = read_jobs(spec)
+        self._containers.check(spec, own)
+        in_order((*own, *self._containers.jobs(spec, own)))
         job_templates.names_of(spec)
         for package in read_packages(spec.get("packages")):
             await self._packages.fetch(package)
@@ -125,18 +133,23 @@ class Machine:
     async def apply(self, spec: Any) -> str:
         """Installs packages and rendered templates, and keeps the spec; its jobs run from the next start on."""
         spec = specs.checked(spec)
-        own = read_jobs(spec)
+        self._containers.check(spec, read_jobs(spec))
         packages = read_packages(spec.get("packages"))
         if packages or job_templates.archive_of(spec) is not None or job_templates.names_of(spec):
             await self._packages.install(packages)
             await self._templates.install(spec, [package.name for package in packages])
-        in_order((*own, *self._templates.jobs(spec)))
+        self._jobs_of(spec)
+        await self._containers.install(spec)
         self._vm.keep(_SPEC, specs.with_addresses(spec, self._settings.networks))
         return "applied"
 
     async def start(self) -> str:
-        """Returns once the jobs are being started; get_state tells when they run."""
+        """Returns once the jobs are being started; get_state tells when they run. A container that is never well is a Fault."""
         await self._supervisor.start(self._jobs())
+        failed = await self._supervisor.failed(_WELL_SECONDS)
+        if failed is not None:
+            told = self._containers.told(failed.job.name)
+            raise Fault(f"container {failed.job.name} is not well: it {failed.last_end}; its last words:{told}")
         return "started"
 
     async def stop(self) -> str:

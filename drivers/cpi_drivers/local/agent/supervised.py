@@ -1,11 +1,13 @@
 """One job, kept running."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,7 +22,9 @@ SETTLED_SECONDS = 0.2
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 GOOD_RUN_SECONDS = 10.0
+HOPELESS_RUNS = 3
 
+_LOOK_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -30,7 +34,16 @@ class Supervised:
     def __init__(self, job: Job, vm: VmFolder, environment: Mapping[str, str]) -> None:
         self.job = job
         self.runs = asyncio.Event()
+        self.is_down = asyncio.Event()
+        self.is_down.set()
+        self.decided = asyncio.Event()
+        """Set once the job runs, or died so often that it will not."""
+
+        self.is_hopeless = False
         self.state = "starting"
+        self.last_end = "was not started"
+        self._failed_runs = 0
+        self._process: asyncio.subprocess.Process | None = None
         self._vm = vm
         self._environment = environment
         self.mark = f"{job.name}:{uuid.uuid4()}"
@@ -44,7 +57,7 @@ class Supervised:
         self._kept.set()
         if self._keeping is not None and not self._keeping.done():
             return
-        self._keeping = asyncio.create_task(self._keep([needed(name).runs for name in self.job.depends_on]), name=self.job.name)
+        self._keeping = asyncio.create_task(self._keep([needed(name) for name in self.job.depends_on]), name=self.job.name)
 
     def release(self) -> None:
         """Lets it end: it is not started again."""
@@ -55,25 +68,60 @@ class Supervised:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
+        await self._end()
+        self._is("stopped")
+
+    async def _end(self) -> None:
         if self.job.stop:
             await self._run_stop()
+        if self.job.well and self._process is not None and self._process.returncode is None:
+            await self._end_gently(self._process)
         await end(self.mark, self.job.stop_grace_seconds)
-        self._is("stopped")
+
+    async def _end_gently(self, process: asyncio.subprocess.Process) -> None:
+        """A container's process ends the others in their order."""
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), self.job.stop_grace_seconds)
 
     def _is(self, state: str) -> None:
         self.state = state
         if state == "running":
+            self._failed_runs = 0
+            self.is_hopeless = False
+            self.decided.set()
+            self.is_down.clear()
             self.runs.set()
         else:
             self.runs.clear()
+            self.is_down.set()
 
-    async def _keep(self, needed: list[asyncio.Event]) -> None:
+    def _failed_once_more(self) -> None:
+        self._failed_runs += 1
+        if self._failed_runs >= HOPELESS_RUNS:
+            self.is_hopeless = True
+            self.decided.set()
+
+    async def _keep(self, needed: list["Supervised"]) -> None:
         pause = FIRST_PAUSE_SECONDS
         while self._kept.is_set():
-            for event in needed:
-                await event.wait()
+            for other in needed:
+                await other.runs.wait()
             self._is("starting")
-            ended = await self._run_once()
+            ended = await self._run_once(needed)
+            if ended is None:
+                _log.warning("job %s is stopped: a job that it depends on does not run", self.job.name)
+                self._is("starting")
+                await self._end()
+                continue
+            self.last_end = ended
+            if self.may_rest:
+                self.decided.set()
+                self._is("stopped")
+                return
+            if self.state != "running":
+                self._failed_once_more()
             self._is("failing" if self._kept.is_set() else "stopped")
             if time.monotonic() - self._began >= GOOD_RUN_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
@@ -88,24 +136,45 @@ class Supervised:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _run_once(self) -> str:
+    @property
+    def may_rest(self) -> bool:
+        """Whether it ended as it should, and is not to be started again."""
+        process = self._process
+        return process is not None and process.returncode is not None and not self.job.restart.follows(process.returncode)
+
+    async def _run_once(self, needed: list["Supervised"]) -> str | None:
+        """How it ended; None if it goes on while a job that it depends on does not run."""
         self._began = time.monotonic()
         self._cpu = (self._began, 0.0)
+        self._process = None
         try:
-            process = await self._spawn(self.job.command)
+            process = self._process = await self._spawn(self.job.command)
         except OSError as error:
             return f"cannot be run: {error}"
         ending = asyncio.create_task(process.wait())
+        falling = [asyncio.create_task(other.is_down.wait()) for other in needed if self.job.well]
         try:
             await asyncio.wait({ending}, timeout=SETTLED_SECONDS)
-            while self.job.pidfile and not ending.done() and pid_in(self.job.pidfile) is None:
-                await asyncio.wait({ending}, timeout=SETTLED_SECONDS)
-            if not ending.done():
+            while not ending.done() and not any(map(_is_done, falling)) and not self._is_up(process):
+                await asyncio.wait({ending}, timeout=_LOOK_SECONDS if self.job.well else SETTLED_SECONDS)
+            if not ending.done() and not any(map(_is_done, falling)):
                 self._is("running")
-            status = await ending
+            await asyncio.wait({ending, *falling}, return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                return None
+            status = ending.result()
         finally:
-            ending.cancel()
+            for task in (ending, *falling):
+                task.cancel()
         return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+
+    def _is_up(self, process: asyncio.subprocess.Process) -> bool:
+        if self.job.well:
+            try:
+                return Path(self.job.well).read_text(encoding="ascii") == str(process.pid)
+            except FileNotFoundError:
+                return False
+        return not self.job.pidfile or pid_in(self.job.pidfile) is not None
 
     async def _run_stop(self) -> None:
         try:
@@ -146,3 +215,7 @@ class Supervised:
             "mem": {"kb": memory // 1024, "percent": round(100 * memory / psutil.virtual_memory().total, 1)},
             "cpu": {"total": round(100 * max(cpu - before, 0) / max(now - then, 0.001), 1)},
         }
+
+
+def _is_done(task: asyncio.Task[Any]) -> bool:
+    return task.done()

@@ -44,6 +44,22 @@ class Supervisor:
             for one in self._running.values():
                 one.keep(self._running.__getitem__)
 
+    async def failed(self, seconds: float) -> Supervised | None:
+        """A container that ends again and again instead of being well; None once all run, or after so many seconds."""
+        waiting = {asyncio.create_task(one.decided.wait()): one for one in self._running.values() if one.job.well}
+        try:
+            async with asyncio.timeout(seconds):
+                for done in asyncio.as_completed(list(waiting)):
+                    await done
+                    if failed := next((one for one in waiting.values() if one.is_hopeless), None):
+                        return failed
+        except TimeoutError:
+            pass
+        finally:
+            for task in waiting:
+                task.cancel()
+        return None
+
     def _with_dependents(self, names: set[str]) -> set[str]:
         while more := {
             name for name, one in self._running.items() if name not in names and names.intersection(one.job.depends_on)

@@ -8,6 +8,7 @@ from typing import Final
 
 from cpi.contract.operator import Finding
 from cpi.contract.units import mib_from_bytes
+from cpi_drivers.local.agent.containers.engine import ContainerEngine
 from cpi_drivers.local.host import loop_devices
 from cpi_drivers.local.settings import LocalSettings
 
@@ -22,6 +23,7 @@ def examine(settings: LocalSettings) -> Iterator[Finding]:
     yield _space(root, nearest)
     yield _disks(settings)
     yield _program("cp", "copies of stemcells and snapshots")
+    yield _containers()
     yield _agent(settings)
 
 
@@ -60,6 +62,14 @@ def _disks(settings: LocalSettings) -> Finding:
 def _program(name: str, use: str) -> Finding:
     found = shutil.which(name)
     return Finding(name, "good", found) if found else Finding(name, "fault", f"is not installed; it makes {use}")
+
+
+def _containers() -> Finding:
+    try:
+        engine = ContainerEngine.found()
+    except ValueError as error:
+        return Finding("containers", "warning", f"container jobs would be refused: {error}")
+    return Finding("containers", "good", f"{engine.program} runs them with {engine.runtime}")
 
 
 def _agent(settings: LocalSettings) -> Finding:

@@ -5,6 +5,7 @@ import contextlib
 from cpi.contract import errors
 from cpi.contract.model import CloudProperties, VmResources
 from cpi.kit.agent_settings import Settings
+from cpi_drivers.local.agent.containers.cgroups import cgroup_of, remove_cgroups
 from cpi_drivers.local.disks.links import Links
 from cpi_drivers.local.host import agent_documents
 from cpi_drivers.local.host.layout import remove_folder
@@ -59,6 +60,7 @@ class Vms:
             with self._register.locked("disks", disk["cid"]) as present:
                 if present["vm_cid"] == vm_cid:
                     self._links.unlink(present)
+        remove_cgroups(cgroup_of(str(self._register.layout.vm(vm_cid))))
         remove_folder(self._register.layout.vm(vm_cid))
 
     def _process(self, vm_cid: str) -> VmProcess:
