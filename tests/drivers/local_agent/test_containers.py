@@ -85,16 +85,16 @@ def _process_in(name: str, vm: Vm) -> psutil.Process:
 def test_a_container_runs_writes_to_the_store_and_leaves_nothing_when_stopped(vm: Vm, image: Path) -> None:
     """Its volume is a folder of its own on the store, its user's; its log is the job's; after stop no process has it mounted."""
     port = own_port()
-    vm.run_jobs(rows_job(image, port, user="rows", cpu_shares=512, memory="64m"))
-    assert vm.job_states() == {"rows": "running"}
+    vm.run_jobs(rows_job(image, port, name="owned", user="rows", cpu_shares=512, memory="64m"))
+    assert vm.job_states() == {"owned": "running"}
     _acknowledged(vm, port, "first")
-    data = vm.store / "rows/data"
+    data = vm.store / "owned/data"
     assert (data / "rows").read_text() == "first\n"
     assert {data.stat().st_uid, (data / "rows").stat().st_uid} == {1234}
     assert vm.done("stop") == "stopped"
     left = [line for line in _in_rooms_of(vm) if "--vm-dir" not in line]
     assert left == []
-    assert not list(Path("/sys/fs/cgroup").glob(f"*{cgroup_of(str(vm.path), 'rows')}"))
+    assert not list(Path("/sys/fs/cgroup").glob(f"*{cgroup_of(str(vm.path), 'owned')}"))
 
 
 def test_what_dies_is_started_again_with_what_depends_on_it(vm: Vm, image: Path) -> None:

@@ -145,7 +145,9 @@ class Machine:
 
     async def start(self) -> str:
         """Returns once the jobs are being started; get_state tells when they run. A container that is never well is a Fault."""
-        await self._supervisor.start(self._jobs())
+        jobs = self._jobs()
+        await self._supervisor.start(jobs)
+        await self._containers.forget_others(jobs)
         failed = await self._supervisor.failed(_WELL_SECONDS)
         if failed is not None:
             told = self._containers.told(failed.job.name)

@@ -88,7 +88,7 @@ class Run(msgspec.Struct, frozen=True):
     image: str
     is_folder: bool
     volumes: Sequence[tuple[Path, Volume, bool]]
-    """Each with its folder on the machine, and whether that was made just now: then it becomes the container's user's."""
+    """Each with its folder on the machine, and whether it is empty: then it becomes the container's user's."""
 
     hosts: Path
     env: Mapping[str, str]

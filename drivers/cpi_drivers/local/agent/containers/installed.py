@@ -1,5 +1,6 @@
 """The containers of a VM: installed when their spec is applied, and supervised as jobs."""
 
+import asyncio
 import json
 import shutil
 import sys
@@ -44,7 +45,7 @@ class Containers:
                 raise Fault(f"the containers {names} cannot be run: {error}") from error
 
     async def install(self, spec: Mapping[str, Any]) -> None:
-        """Has the image of each container, and forgets containers that the spec does not have any more."""
+        """Has the image of each container."""
         containers = _read(spec, ())
         documents = {str(document.get("name")): document for document in documents_of(spec)}
         for container in containers:
@@ -53,9 +54,13 @@ class Containers:
             image = await self._images.obtain(container, folder)
             described = {"document": documents[container.name], "image": image, "images": str(self._images.store)}
             write_private(folder / DESCRIPTION, json.dumps(described))
-        for known in self._folder.glob(f"*/{DESCRIPTION}"):
-            if known.parent.name not in {container.name for container in containers}:
-                shutil.rmtree(known.parent)
+
+    async def forget_others(self, jobs: Sequence[Job]) -> None:
+        """Removes what was kept for containers that are none of the jobs any more, once they are stopped."""
+        names = {job.name for job in jobs}
+        for known in list(self._folder.glob(f"*/{DESCRIPTION}")):
+            if known.parent.name not in names:
+                await asyncio.to_thread(shutil.rmtree, known.parent)
 
     def told(self, name: str) -> str:
         """The last lines of a container's log, for a message."""
