@@ -160,6 +160,7 @@ if [ ! -s "$W/differing" ]; then set_flags; fi
 
 REPAIR: Final = """
 grep -zvx '[.]/*' "$W/differing" >"$W/repairing" || :
+away_with_missing "$W/repairing"
 of_list "$W/repairing" -I --no-inplace --whole-file
 root -I
 away_with_sockets

@@ -87,7 +87,21 @@ sum() {
 files() { { grep -z '^f' "$1" || :; } | paths; }
 copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 "$@"; }
 # the root folder itself is never in a list: named there, it would stand for all that is in it
-of_list() { list=$1; shift; copy --from0 --files-from="$list" --delete-missing-args --force "$@" "$S/" "$T/"; }
+of_list() { list=$1; shift; copy --from0 --files-from="$list" --ignore-missing-args --force "$@" "$S/" "$T/"; }
+# Takes away what the list $1 names and the store has no more. rsync could, but 3.4.3 and what took over a correction of it
+# ends with "invalid file mode 00". A link on the way to a name is not followed: what lies behind it is not of this disk.
+away_with_missing() {
+  (cd "$T/." && perl -0e '
+    my $store = shift;
+    while (my $name = <STDIN>) {
+      chomp $name;
+      next if lstat "$store/$name" or !$!{ENOENT} && !$!{ENOTDIR};
+      my @folders = split m{/}, $name;
+      pop @folders;
+      my $path = ".";
+      print "$name\\0" unless grep { $path .= "/$_"; !lstat $path or !-d _ } @folders;
+    }' "$S" <"$1" | xargs -0 -r rm -rf --)
+}
 # With a folder goes all that was in it: to ask rsync for what lies below what is no folder any more is an error.
 # A newline in a name passes through awk as another character, and a name that has that one passes by it.
 below() {
@@ -272,6 +286,7 @@ status=0
 mend "$1" <"$W/changed"
 if [ -n "$STRICT" ] && [ -s "$W/complaints" ]; then unreadable; fi
 comm -z -23 "$W/changed" "$W/mended" >"$W/plain"
+away_with_missing "$W/plain"
 if [ -s "$W/mended" ]; then of_list "$W/mended" --size-only --inplace --no-whole-file --bwlimit="$1" || status=$?; fi
 if [ -s "$W/plain" ]; then of_list "$W/plain" -I --inplace --no-whole-file --bwlimit="$1" || status=$?; fi
 root

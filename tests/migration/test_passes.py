@@ -1,6 +1,7 @@
 """The passes of a live copy on real filesystems: after the last one and its comparison both disks hold the same."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -125,6 +126,44 @@ def test_whatever_a_job_does_meanwhile_is_found(guest: Guest, kind: str, live: b
 def test_a_single_change_is_found(guest: Guest, change: str, live: bool) -> None:  # noqa: FBT001 - a case
     """A pass looks only at what changed: here nothing else does beside it that would lead there."""
     _is_found(guest, [change], live=live, limit=0)
+
+
+_RSYNC = """#!/bin/sh
+for word; do
+  if [ "$word" = --delete-missing-args ]; then echo "invalid file mode 00 for gone [Receiver]" >&2; exit 2; fi
+done
+exec {} "$@"
+"""
+
+
+@_AT_ANY_KIND
+def test_an_rsync_that_cannot_delete_what_is_missing_is_enough(
+    guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 3.4.3, where a name that is no more follows one that is there."""
+    (tmp_path / "bin").mkdir()
+    rsync = tmp_path / "bin" / "rsync"
+    rsync.write_text(_RSYNC.format(shutil.which("rsync")))
+    rsync.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{rsync.parent}:{os.environ['PATH']}")
+    _is_found(guest, CHANGES, live=True, limit=0)
+
+
+@_AT_ANY_KIND
+def test_what_lies_behind_a_link_on_the_new_disk_is_not_removed(guest: Guest, tmp_path: Path) -> None:
+    """A folder that became a link to one outside: names of the folder are not looked for there."""
+    (Path(guest.store) / "folder").mkdir()
+    (Path(guest.store) / "folder" / "kept").write_text("of the disk")
+    _copied(guest)
+    shutil.rmtree(Path(guest.target) / "folder")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").write_text("of another")
+    (Path(guest.target) / "folder").symlink_to(tmp_path / "outside")
+    (Path(guest.store) / "folder" / "kept").unlink()
+    (tmp_path / "var/vcap/data/cpi-move-m/more").write_bytes(b"./folder/kept\0")
+    copying.copy_changes(guest, _LIMITS, 2, _nobody)
+    assert (tmp_path / "outside" / "kept").read_text() == "of another"
+    assert told(Path(guest.target)) == told(Path(guest.store))
 
 
 def test_what_came_and_went_while_a_pass_looked_at_it_is_no_fault(guest: Guest) -> None:
