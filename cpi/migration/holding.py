@@ -1,4 +1,6 @@
-"""Who holds a guest's disk beside its jobs: by open files, mapped files, working folders, roots, and mounts elsewhere."""
+"""Who holds a guest's disk beside its jobs: processes by open or mapped files, working folders, roots, sockets and mounts
+elsewhere; the kernel by overlays, swap and files behind loop devices.
+"""
 
 from typing import Final
 
@@ -16,16 +18,28 @@ class Holder(msgspec.Struct, frozen=True):
     """A process, and by what it holds the disk."""
 
     pid: int
+    """0 for the kernel itself."""
+
     of_a_job: bool
     writes: bool
     how: str
-    """open, mapped, cwd, root, exe or mount."""
+    """open, mapped, cwd, root, exe, mount or socket; of the kernel loop, swap or overlay."""
 
     path: str
     command: str
 
     def __str__(self) -> str:
-        what = {"cwd": "is in", "root": "has its root in", "exe": "runs", "mount": "sees it mounted at", "mapped": "has mapped"}
+        if self.pid == 0:
+            what = {"loop": f"the loop device {self.command} uses {self.path}", "swap": f"{self.path} is used as swap"}
+            return what.get(self.how) or f"the overlay mounted at {self.path} uses {self.command}"
+        what = {
+            "cwd": "is in",
+            "root": "has its root in",
+            "exe": "runs",
+            "mount": "sees it mounted at",
+            "mapped": "has mapped",
+            "socket": "has a socket at",
+        }
         doing = what.get(self.how) or ("writes to" if self.writes else "has open")
         return f"process {self.pid} ({self.command}) {doing} {self.path}"
 
@@ -53,9 +67,9 @@ def busy(done: Output) -> Busy:
 
 def told(held: tuple[Holder, ...]) -> str:
     """Some of them, for people; of one process what it writes comes first."""
-    best: dict[int, Holder] = {}
+    best: dict[int | str, Holder] = {}
     for holder in sorted(held, key=lambda holder: not holder.writes):
-        best.setdefault(holder.pid, holder)
+        best.setdefault(holder.pid or holder.path, holder)
     lines = [str(holder) for holder in list(best.values())[:_TOLD]]
     return "; ".join(lines) + (f" and {len(best) - _TOLD} more" if len(best) > _TOLD else "")
 

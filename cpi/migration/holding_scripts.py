@@ -7,6 +7,8 @@ HELD: Final = 75
 # A line for each process and way: pid, whether it belongs to a job, may write, how, where, its command; and one for each
 # mount elsewhere. A mount that goes when ours goes, since it is a peer or a slave of it, holds nothing; nor does the one that
 # ours is a slave of: a shell may live in a copy of the guest's mounts, and the agent unmounts the guest's own.
+# What the kernel itself uses has no process: files behind loop devices, swap, overlays. A socket bound to a name on the disk
+# holds it too, though its process has only "socket:[N]" open: where it is the kernel tells by netlink.
 _HOLDERS: Final = r"""
 holders() {
   perl -e '
@@ -68,11 +70,62 @@ holders() {
         || $mount->{place} eq $place && (grep { $above{$_} } @{$mount->{shared}}, @{$mount->{masters}});
     }
     tell_of($$, 1, "mount", $_->{place}) for @found;
+    sub tell_of_kernel { my ($how, $path, $what) = @_; print join("\t", 0, 0, 1, $how, shown($path), shown($what)), "\n" }
+    sub on_it { my @status = stat $_[0]; return @status && $status[0] == $device }
+    sub tell_of_overlays {
+      for my $line (split /\n/, slurp("/proc/$_[0]/mountinfo")) {
+        my ($before, $kind, undef, $how) = $line =~ /^(.*?) - (\S+) (\S+) (.*)$/ or next;
+        next if $kind ne "overlay";
+        my ($at) = (split / /, $before)[4];
+        for my $folder (map { split /:/ } $how =~ /(?:upper|lower|work)dir\+?=([^,]+)/g) {
+          if (on_it("/proc/$_[0]/root$folder")) { tell_of_kernel("overlay", $at, $folder); last }
+        }
+      }
+    }
+    tell_of_overlays("self");
+    for my $line (split /\n/, slurp("/proc/swaps")) {
+      if ((my ($path) = split " ", $line)[0] =~ m{^/}) { tell_of_kernel("swap", $path, "swap") if on_it($path) }
+    }
+    for my $name (map { m{^/sys/block/(.*)/loop/backing_file$} } glob "/sys/block/loop*/loop/backing_file") {
+      open my $loop, "<", "/dev/$name" or next;
+      my $status = "\0" x 232;  # LOOP_GET_STATUS64: it begins with the number of the device that the file is on
+      next unless ioctl $loop, 0x4c05, $status;
+      next unless unpack("Q", $status) == $device;
+      chomp(my $path = slurp("/sys/block/$name/loop/backing_file"));
+      tell_of_kernel("loop", $path, "/dev/$name");
+    }
+    # by inode of the socket: those bound to a name on the disk
+    my %bound;
+    if (socket my $asked, 16, 3, 4) {
+      # SOCK_DIAG_BY_FAMILY for all of AF_UNIX in all states: the name, and the inode that it is bound to
+      syswrite $asked, pack "L S S L L C C S L L L L L", 40, 20, 0x301, 1, 0, 1, 0, 0, 0xffffffff, 0, 3, 0xffffffff, 0xffffffff;
+      my $over = 0;
+      while (!$over && defined recv $asked, my $answer, 1 << 20, 0) {
+        last unless length $answer;
+        while (length $answer >= 16) {
+          my ($size, $type) = unpack "L S", $answer;
+          if ($type == 3 || $type == 2 || $size < 16) { $over = 1; last }
+          my ($number, $rest, $name, $on) = (unpack("x20 L", $answer), substr($answer, 32, $size - 32), "", undef);
+          while (length $rest >= 4) {
+            my ($long, $what) = unpack "S S", $rest;
+            last if $long < 4;
+            $name = substr $rest, 4, $long - 4 if $what == 0;
+            $on = unpack "x8 L", $rest if $what == 1;
+            $rest = substr $rest, ($long + 3 & ~3) < length $rest ? $long + 3 & ~3 : length $rest;
+          }
+          $name =~ s/\0.*//s;
+          # the kernel has the minor in the low 20 bits
+          $bound{$number} = $name if defined $on && ($on >> 20) == $major && ($on & 0xfffff) == $minor;
+          $answer = substr $answer, ($size + 3 & ~3) < length $answer ? $size + 3 & ~3 : length $answer;
+        }
+      }
+    }
     for my $pid (@pids) {
       next if $pid == $$ || $pid == getppid;
       my $other = readlink("/proc/$pid/ns/mnt") // next;
       if ($other ne $space && !$seen{$other}++) {
         for my $mount (mounts($pid)) { tell_of($pid, 1, "mount", $mount->{place}) unless goes_with_ours($mount) }
+        tell_of_overlays($pid);
       }
       for my $how ("cwd", "root", "exe") {
         my @status = stat "/proc/$pid/$how";
@@ -81,6 +134,7 @@ holders() {
       if (opendir my $open, "/proc/$pid/fd") {
         for my $number (grep { /^[0-9]+$/ } readdir $open) {
           my $path = readlink("/proc/$pid/fd/$number") // next;
+          if ($path =~ /^socket:\[([0-9]+)\]$/ && exists $bound{$1}) { tell_of($pid, 0, "socket", $bound{$1}) }
           next unless $path =~ m{^/};
           my @status = stat "/proc/$pid/fd/$number";
           next unless @status && $status[0] == $device;

@@ -6,11 +6,14 @@ same move is gone through again; so the parts are named, their answers are plain
 
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+UNDO: Final = "undo "
+"""What the name of a part begins with that undoes another one."""
 
 
 class Done(msgspec.Struct, Generic[T], frozen=True):

@@ -20,7 +20,7 @@ from cpi.migration.disks import Site, VmGone
 from cpi.migration.journal import Journal
 from cpi.migration.measuring import measured, used_bytes_at_least
 from cpi.migration.moving import Move, State
-from cpi.migration.performing import Perform, directly
+from cpi.migration.performing import UNDO, Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
 from cpi.migration.report import MoveFailed, MoveRefused, OnEvent, Report, Strategy, Verify
 from cpi.migration.steps import STEPS
@@ -226,7 +226,7 @@ class _Going:
         if undo is not None:
             once = partial(self._move.site.telling_its_loss, partial(undo, self._move))
             attempt = partial(repeated, once, on=errors.Error, unless=(jobs.NotStarted, VmGone), attempts=_ATTEMPTS)
-            self._journal.undoing(name, lambda: self._perform(f"undo {name}", type(None), attempt))
+            self._journal.undoing(name, lambda: self._perform(f"{UNDO}{name}", type(None), attempt))
 
     def _told(self) -> Report:
         disk_cid = self._move.disk_cid if self._swapped else self._move.order.old_disk_cid

@@ -116,6 +116,7 @@ class CrashScenario:
         else:
             assert "cannot be written down" in ended["said"], f"{there}: {ended}"
             assert "Traceback" not in ended["said"], f"{there}: {ended}"
+            assert "left behind" not in ended["said"], f"{there}: {ended}"
         self._wait_for_the_job(there)
         self.vm.writer.wait_for_more(2)
         (state / "filling").unlink()

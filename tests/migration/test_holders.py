@@ -1,9 +1,11 @@
 """What holds the disk and is no job: nothing that it was told is written gets lost, or the move is undone and names it."""
 
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,72 @@ def test_a_bind_mount_of_the_disk_is_named_and_the_move_undone(vm: DatabaseVm) -
     assert shell.run(["umount", places[1]], deadline_seconds=60).status == 0
     vm.assert_well()
     assert vm.disks() == {vm.disk_cid}
+
+
+def _with_a_socket(store: Path, _shell: VmShell, made: ExitStack) -> str:
+    """Bound by a relative name, which is gone by the time that it is looked for."""
+    command = (
+        "import os, socket, sys; os.chdir(sys.argv[1]); s = socket.socket(socket.AF_UNIX); s.bind('s'); os.chdir('/'); s.listen()"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", f"{command}; print(flush=True); sys.stdin.read()", str(store)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    made.callback(program.communicate)
+    assert program.stdout is not None
+    program.stdout.readline()
+    (store / "s").unlink()
+    return f"process {program.pid} ({sys.executable} -c import os, socket"
+
+
+def _with_a_loop_device(store: Path, _shell: VmShell, made: ExitStack) -> str:
+    with (store / "image").open("wb") as image:
+        image.truncate(1 << 20)
+    device = subprocess.run(
+        ["losetup", "-f", "--show", store / "image"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    made.callback(subprocess.run, ["losetup", "-d", device], check=True)
+    return f"the loop device {device} uses "
+
+
+def _with_swap(store: Path, _shell: VmShell, made: ExitStack) -> str:
+    (store / "swap").write_bytes(bytes(1 << 20))
+    (store / "swap").chmod(0o600)
+    subprocess.run(["mkswap", "-q", store / "swap"], check=True)
+    subprocess.run(["swapon", store / "swap"], check=True)
+    made.callback(subprocess.run, ["swapoff", str(store / "swap")], check=True)
+    return "store/swap is used as swap"
+
+
+def _with_an_overlay(store: Path, shell: VmShell, made: ExitStack) -> str:
+    for name in ("lower", "upper", "work"):
+        (store / name).mkdir()
+    place, merged = f"{shell.root}/var/vcap/store", f"{shell.root}/merged"
+    (store.parents[2] / "merged").mkdir()
+    options = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
+    assert shell.run(["mount", "-t", "overlay", "none", "-o", options, merged], deadline_seconds=60).status == 0
+    made.callback(shell.run, ["umount", merged], deadline_seconds=60)
+    return f"the overlay mounted at {merged} uses {place}/"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("hold", [_with_a_socket, _with_a_loop_device, _with_swap, _with_an_overlay])
+def test_what_holds_the_disk_without_an_open_file_is_named_before_anything_is_unmounted(
+    vm: DatabaseVm, hold: Callable[[Path, VmShell, ExitStack], str]
+) -> None:
+    """A socket's name, files that the kernel uses: no list of open files has them, and the disk cannot be unmounted."""
+    order = Order(move_id="dry", vm_cid=vm.vm_cid, old_disk_cid=vm.disk_cid, size=MiB(128))
+    with ExitStack() as made:
+        named = hold(vm.seen / "var/vcap/store", vm.shell(), made)
+        foretold = dry_run(order, Site(vm.cloud, vm.agent, vm.vm_cid, vm.shell()))
+        with pytest.raises(MoveFailed) as failed:
+            vm.move(128, strategy="live_copy", shell=vm.shell())
+    assert [held for held in foretold.held_by if named in held]
+    assert named in failed.value.message
+    assert "swap_disks" not in [step.name for step in failed.value.report.steps]
+    vm.assert_well()
 
 
 def test_of_each_process_one_thing_is_told_and_writing_comes_first() -> None:

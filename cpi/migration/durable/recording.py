@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
 from cpi.kit.waiting import pause
 from cpi.migration.durable import faults
-from cpi.migration.performing import Done, directly
+from cpi.migration.performing import UNDO, Done, directly
 from cpi.migration.report import Event
 
 T = TypeVar("T")
@@ -44,14 +46,27 @@ class Recorder:
         self._at_work = False
         self._cancellable: frozenset[str] = frozenset({_FIRST})
         self._lost: BaseException | None = None
+        self._is_unwritten = False
         self.cancelled = False
 
     def perform(self, name: str, kind: type[T], call: Callable[[], T], /) -> Done[T]:
         """As directly, once. Raises what call raises, also when that was in another process."""
         if self._lost is not None:
             raise self._lost
+        made: list[dict[str, Any]] = []
+
+        def told() -> dict[str, Any]:
+            made.append(self._told(name, kind, call))
+            return made[-1]
+
         try:
-            kept = self._keep(name, lambda: self._told(name, kind, call))
+            kept = self._keep(name, told)
+        except SQLAlchemyError:
+            # the first time it stops the move; what is undone or finished then is done, though it cannot be written down
+            known, self._is_unwritten = self._is_unwritten or name.startswith(UNDO), True
+            if not made or not known:
+                raise
+            kept = made[-1]
         except Exception:
             raise
         except BaseException as lost:

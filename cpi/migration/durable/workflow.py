@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
@@ -30,7 +31,7 @@ from cpi.migration.durable.records import MoveRecord, Outcome, Standing
 from cpi.migration.durable.telling import Teller
 from cpi.migration.fleet import Fleet, FleetReport, Tally, room, why_stopped
 from cpi.migration.moving import State
-from cpi.migration.performing import Done, Perform
+from cpi.migration.performing import UNDO, Done, Perform
 from cpi.migration.report import MoveFailed, MoveRefused
 from cpi.migration.routine import carry_out
 
@@ -251,8 +252,9 @@ def _remembering_the_disk(
         answer = call()
         if name == "create_disk" and isinstance(answer, State):
             engine.book.keep_made(move_id, answer.disk_cid)
-        elif name == "undo create_disk":
-            engine.book.keep_made(move_id, None)
+        elif name == f"{UNDO}create_disk":
+            with contextlib.suppress(SQLAlchemyError):  # who lists disks asks the cloud whether there is one
+                engine.book.keep_made(move_id, None)
         return answer
 
     return perform(name, kind, remembered)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cpi.contract import errors
 from cpi.migration.durable import recording
@@ -58,6 +59,23 @@ def test_once_the_move_is_another_process_s_nothing_more_is_done() -> None:
         with pytest.raises(_Gone):
             recorder.perform(part, type(None), lambda: done.append("!"))
     assert done == []
+
+
+def test_what_is_undone_or_finished_is_done_though_it_cannot_be_written_down() -> None:
+    """The first part that is not kept stops the move; of those after it nobody is told that they were left."""
+
+    def keep(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name != "plan":
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        return answer
+
+    recorder, done = _recorder(keep, cancelled=False), list[str]()
+    with pytest.raises(OperationalError):
+        recorder.perform("copy", type(None), lambda: done.append("copied"))
+    recorder.perform("undo copy", type(None), lambda: done.append("undone"))
+    recorder.perform("start_jobs", type(None), lambda: done.append("started"))
+    assert done == ["copied", "undone", "started"]
 
 
 def test_a_move_that_has_begun_waits_for_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
