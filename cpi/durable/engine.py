@@ -44,6 +44,9 @@ sqlite_clock.be_told_of_connections()
 
 T = TypeVar("T")
 
+NotKept = SQLAlchemyError
+"""What step raises if the answer of call could not be written down."""
+
 
 def _refuse_pickle(_serializer: DefaultSerializer, _kept: str) -> Any:
     """A row says by itself how it is read, and pickle runs what it holds: whoever can write the database would run code here."""

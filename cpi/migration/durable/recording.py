@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cpi.contract import errors
 from cpi.contract.encoding import from_plain, to_plain
+from cpi.durable.engine import NotKept
 from cpi.kit.waiting import pause
 from cpi.migration.durable import faults
 from cpi.migration.performing import UNDO, Done, directly
@@ -61,7 +60,7 @@ class Recorder:
 
         try:
             kept = self._keep(name, told)
-        except SQLAlchemyError:
+        except NotKept:
             # the first time it stops the move; what is undone or finished then is done, though it cannot be written down
             known, self._is_unwritten = self._is_unwritten or name.startswith(UNDO), True
             if not made or not known:

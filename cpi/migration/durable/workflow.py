@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
-
 from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
@@ -253,7 +251,7 @@ def _remembering_the_disk(
         if name == "create_disk" and isinstance(answer, State):
             engine.book.keep_made(move_id, answer.disk_cid)
         elif name == f"{UNDO}create_disk":
-            with contextlib.suppress(SQLAlchemyError):  # who lists disks asks the cloud whether there is one
+            with contextlib.suppress(durable.NotKept):  # who lists disks asks the cloud whether there is one
                 engine.book.keep_made(move_id, None)
         return answer
 

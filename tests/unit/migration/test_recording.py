@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from cpi.contract import errors
+from cpi.durable.engine import NotKept
 from cpi.migration.durable import recording
 from cpi.migration.durable.faults import MoveCancelled
 from cpi.migration.durable.recording import Recorder
@@ -67,11 +67,11 @@ def test_what_is_undone_or_finished_is_done_though_it_cannot_be_written_down() -
     def keep(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
         if name != "plan":
-            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+            raise NotKept("database or disk is full")
         return answer
 
     recorder, done = _recorder(keep, cancelled=False), list[str]()
-    with pytest.raises(OperationalError):
+    with pytest.raises(NotKept):
         recorder.perform("copy", type(None), lambda: done.append("copied"))
     recorder.perform("undo copy", type(None), lambda: done.append("undone"))
     recorder.perform("start_jobs", type(None), lambda: done.append("started"))
