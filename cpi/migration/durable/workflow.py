@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
+
 from cpi import config as configuration
 from cpi.agent.protocol import Deadlines
 from cpi.contract import errors
