@@ -1,5 +1,7 @@
 """monit files, read as far as the agent of a local VM understands them."""
 
+import os
+
 import pytest
 
 from cpi_drivers.local.agent.faults import Fault
@@ -25,7 +27,7 @@ check process db
 
 def test_what_releases_write_is_understood() -> None:
     """Quotes, equals signs, noise words, comments, conditions that are left out."""
-    web = Program(("/var/vcap/jobs/web/bin/ctl", "start", "one word"), 60)
+    web = Program(("/var/vcap/jobs/web/bin/ctl", "start", "one word"), 60, "vcap", "vcap")
     stop = Program(("/var/vcap/jobs/web/bin/ctl", "stop"))
     assert processes(_FILE, "monit") == (
         Process("web", "/var/vcap/sys/run/web.pid", web, stop, ("db", "cache")),
@@ -33,8 +35,27 @@ def test_what_releases_write_is_understood() -> None:
     )
 
 
-def test_what_is_left_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Each statement with its words: an operator finds what the job asked for."""
+@pytest.mark.parametrize(
+    ("words", "user", "group"),
+    [
+        ("as uid web and using gid staff with timeout 3 seconds", "web", "staff"),
+        ('with timeout 3 seconds as uid "web" gid "staff"', "web", "staff"),
+        ("as uid 1000", "1000", ""),
+        ("AS UID uid AND GID gid", "uid", "gid"),
+        ("as gid staff", "", "staff"),
+        ("", "", ""),
+    ],
+)
+def test_users_are_understood_in_each_spelling(words: str, user: str, group: str) -> None:
+    """By name and by number."""
+    (process,) = processes(f'check process x with pidfile /x start program "/bin/x as uid y" {words}', "monit")
+    assert (process.start.user, process.start.group) == (user, group)
+    assert process.start.command == ("/bin/x", "as", "uid", "y")
+
+
+def test_what_is_left_out_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement with its words: an operator finds what the job asked for. Without root, users too."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     processes(_FILE + "  every 2 cycles\n", "the monit file of web")
     left_out = [message.removeprefix("the monit file of web: ").partition(" is left out: ")[0] for message in caplog.messages]
     assert left_out == [

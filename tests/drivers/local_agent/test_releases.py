@@ -1,6 +1,7 @@
 """What `bosh create-env` and a director have an agent do for releases: blobs, packages, rendered templates, real jobs."""
 
 import base64
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -8,16 +9,19 @@ import io
 import json
 import os
 import signal
+import ssl
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from fixtures.certificates import Authority
 from tests.drivers.local_agent.conftest import MakeVm
+from tests.drivers.local_agent.releases import put, sha1, spec_of, tarball
 from tests.drivers.local_agent.vm import AgentSaysNoError, Vm, eventually, lives
 
 ROOT = Path(__file__).parents[3]
@@ -48,50 +52,17 @@ chmod +x ${BOSH_INSTALL_TARGET}/bin/greet
 """
 
 
-def _tarball(files: Mapping[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(text.encode()), 0o644
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return packed.getvalue()
-
-
-def _sha1(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
-
-
-def _put(vm: Vm, blob_id: str, content: bytes) -> None:
-    """As the command line does it: below a folder of its own choice."""
-    answer = vm.http.put(vm.url.replace("/agent", f"/blobs/a5/{blob_id}"), content=content)
-    assert answer.status_code == 201
-
-
 def _compiled(vm: Vm) -> dict[str, str]:
     """The greeter, compiled in the VM: as an apply spec names it."""
-    source = _tarball({"packaging": _PACKAGING, "words": "echo hello\n"})
-    _put(vm, "source-1", source)
-    result = vm.done("compile_package", "source-1", _sha1(source), "greeter", "1", {})["result"]
+    source = tarball({"packaging": _PACKAGING, "words": "echo hello\n"})
+    put(vm, "source-1", source)
+    result = vm.done("compile_package", "source-1", sha1(source), "greeter", "1", {})["result"]
     return {"name": "greeter", "version": "1.1", "sha1": result["sha1"], "blobstore_id": result["blobstore_id"]}
-
-
-def _spec(vm: Vm, templates: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    """A spec with one job, its templates handed over."""
-    archive = _tarball(templates)
-    _put(vm, "templates-1", archive)
-    return {
-        "deployment": "small",
-        "job": {"name": "web", "templates": [{"name": "web", "version": "1", "sha1": "", "blobstore_id": ""}]},
-        "packages": {},
-        "rendered_templates_archive": {"sha1": _sha1(archive), "blobstore_id": "templates-1"},
-        **more,
-    }
 
 
 def test_blobs_are_kept_for_those_who_know_the_password(vm: Vm) -> None:
     """Whatever folder stands before the id; what is no id is not found."""
-    _put(vm, "blob-1", b"content" * 100_000)
+    put(vm, "blob-1", b"content" * 100_000)
     there = vm.url.replace("/agent", "/blobs/blob-1")
     assert vm.http.get(there).content == b"content" * 100_000
     assert vm.http.get(there, auth=("vcap", "wrong")).status_code == 401
@@ -110,7 +81,7 @@ def test_what_is_not_there_is_not_applied(vm: Vm) -> None:
         vm.done("apply", {"job": {"templates": [{"name": "web"}]}})
     with pytest.raises(AgentSaysNoError, match="package p: there is no blob gone"):
         vm.done("apply", {"packages": {"p": {"sha1": "0" * 40, "blobstore_id": "gone"}}})
-    spec = _spec(vm, {"other/bin/run": ""})
+    spec = spec_of(vm, {"other/bin/run": ""})
     with pytest.raises(AgentSaysNoError, match="hold no web"):
         vm.done("apply", spec)
     spec["rendered_templates_archive"]["sha1"] = "0" * 40
@@ -122,21 +93,21 @@ def test_what_is_not_there_is_not_applied(vm: Vm) -> None:
 def test_a_package_is_compiled_with_those_it_needs(vm: Vm) -> None:
     """They are at their places while its script runs; the answer names what can be installed elsewhere."""
     needed = _compiled(vm)
-    source = _tarball({"packaging": "cp -L ${BOSH_ROOT}/var/vcap/packages/greeter/bin/greet ${BOSH_INSTALL_TARGET}/copy\n"})
-    _put(vm, "source-2", source)
-    result = vm.done("compile_package", "source-2", _sha1(source), "copier", "7", {"greeter": needed})["result"]
+    source = tarball({"packaging": "cp -L ${BOSH_ROOT}/var/vcap/packages/greeter/bin/greet ${BOSH_INSTALL_TARGET}/copy\n"})
+    put(vm, "source-2", source)
+    result = vm.done("compile_package", "source-2", sha1(source), "copier", "7", {"greeter": needed})["result"]
     stored = vm.http.get(vm.url.replace("/agent", f"/blobs/{result['blobstore_id']}")).content
-    assert _sha1(stored) == result["sha1"]
+    assert sha1(stored) == result["sha1"]
     with tarfile.open(fileobj=io.BytesIO(stored)) as archive:
         assert "./copy" in archive.getnames()
 
 
 def test_a_package_that_does_not_compile_says_why(vm: Vm) -> None:
     """With the last words of its script, and nothing of it stays."""
-    source = _tarball({"packaging": "echo the compiler is missing; exit 3\n"})
-    _put(vm, "source-1", source)
+    source = tarball({"packaging": "echo the compiler is missing; exit 3\n"})
+    put(vm, "source-1", source)
     with pytest.raises(AgentSaysNoError, match=r"Compiling package broken.*status 3") as raised:
-        vm.done("compile_package", "source-1", _sha1(source), "broken", "1", {})
+        vm.done("compile_package", "source-1", sha1(source), "broken", "1", {})
     assert "the compiler is missing" in str(raised.value)
     assert list((vm.path / "scratch").iterdir()) == []
 
@@ -148,7 +119,7 @@ def test_a_job_of_a_release_runs_with_its_package_and_its_disk(make_vm: MakeVm) 
     (vm.path / "launch.json").write_text(json.dumps({"isolate_mounts": True}))
     vm.start()
     package = _compiled(vm)
-    spec = _spec(vm, {"web/bin/ctl": _CTL, "web/monit": _MONIT}, packages={"greeter": package})
+    spec = spec_of(vm, {"web/bin/ctl": _CTL, "web/monit": _MONIT}, packages={"greeter": package})
     assert vm.done("prepare", spec) == "prepared"
     assert vm.done("apply", spec) == "applied"
     assert vm.call("get_state")["job_state"] == "stopped"
@@ -206,14 +177,14 @@ def test_what_the_real_command_line_said_is_answered_as_it_accepted(make_vm: Mak
 
 def test_without_mounts_of_its_own_a_vm_refuses_jobs_under_var_vcap(vm: Vm) -> None:
     """They would run, or fail, in the host's folders."""
-    spec = _spec(vm, {"web/bin/ctl": _CTL, "web/monit": _MONIT})
+    spec = spec_of(vm, {"web/bin/ctl": _CTL, "web/monit": _MONIT})
     with pytest.raises(AgentSaysNoError, match="not this VM's"):
         vm.done("apply", spec)
 
 
 def test_an_errand_says_what_it_said_and_how_it_ended(vm: Vm) -> None:
     """Its exit status is an answer, no fault."""
-    spec = _spec(vm, {"web/bin/run": "#!/bin/bash\necho done; echo but >&2; exit 4\n", "web/monit": ""})
+    spec = spec_of(vm, {"web/bin/run": "#!/bin/bash\necho done; echo but >&2; exit 4\n", "web/monit": ""})
     assert vm.done("apply", spec) == "applied"
     assert vm.done("run_errand") == {"stdout": "done\n", "stderr": "but\n", "exit_code": 4}
     assert vm.done("run_errand", "web")["exit_code"] == 4
@@ -234,7 +205,7 @@ def test_logs_are_packed_as_they_are_asked_for(vm: Vm) -> None:
 
     fetched = vm.done("fetch_logs", "job", [])
     content = vm.http.get(vm.url.replace("/agent", f"/blobs/{fetched['blobstore_id']}")).content
-    assert (names(content), _sha1(content)) == (["web/web.log"], fetched["sha1"])
+    assert (names(content), sha1(content)) == (["web/web.log"], fetched["sha1"])
     fetched = vm.done("fetch_logs", "job", ["web/*"])
     assert names(vm.http.get(vm.url.replace("/agent", f"/blobs/{fetched['blobstore_id']}")).content) == [
         "web/trace.txt",
@@ -253,7 +224,7 @@ def test_logs_are_packed_as_they_are_asked_for(vm: Vm) -> None:
 def test_a_blob_comes_with_a_message(vm: Vm) -> None:
     """A director sends what must not lie in a blobstore."""
     payload = b"secret templates"
-    message = {"blob_id": "sent-1", "checksum": _sha1(payload), "payload": base64.b64encode(payload).decode()}
+    message = {"blob_id": "sent-1", "checksum": sha1(payload), "payload": base64.b64encode(payload).decode()}
     assert vm.done("upload_blob", message) == "sent-1"
     assert vm.http.get(vm.url.replace("/agent", "/blobs/sent-1")).content == payload
     with pytest.raises(AgentSaysNoError, match="expected 00"):
@@ -268,11 +239,11 @@ def test_the_addresses_of_others_are_kept_if_they_are_newer(vm: Vm) -> None:
 
     file = vm.root / "var/vcap/instance/dns/records.json"
     for sent, kept in ((2, 2), (1, 2), (3, 3)):
-        _put(vm, f"dns-{sent}", records(sent))
-        assert vm.call("sync_dns", f"dns-{sent}", _sha1(records(sent)), sent) == "synced"
+        put(vm, f"dns-{sent}", records(sent))
+        assert vm.call("sync_dns", f"dns-{sent}", sha1(records(sent)), sent) == "synced"
         assert json.loads(file.read_bytes())["version"] == kept
     with pytest.raises(AgentSaysNoError, match="not of version 9"):
-        vm.call("sync_dns", "dns-3", _sha1(records(3)), 9)
+        vm.call("sync_dns", "dns-3", sha1(records(3)), 9)
 
 
 class _Store(http.server.BaseHTTPRequestHandler):
@@ -298,25 +269,33 @@ class _Store(http.server.BaseHTTPRequestHandler):
         """Not told."""
 
 
-@pytest.fixture
-def store() -> Iterator[tuple[str, type[_Store]]]:
-    """Its URL, and what it holds."""
+@contextlib.contextmanager
+def _serving(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, type[_Store]]]:
     handler = type("Store", (_Store,), {"content": {}, "asked": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", handler
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", handler
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
+@pytest.fixture
+def store() -> Iterator[tuple[str, type[_Store]]]:
+    """Its URL, and what it holds."""
+    with _serving() as serving:
+        yield serving
+
+
 def test_signed_urls_bring_and_take_everything(vm: Vm, store: tuple[str, type[_Store]]) -> None:
     """A package is compiled from one to another, with the headers that go with them; logs and records likewise."""
     url, blobs = store
-    source = _tarball({"packaging": _PACKAGING, "words": "echo hello\n"})
+    source = tarball({"packaging": _PACKAGING, "words": "echo hello\n"})
     blobs.content["/source"] = source
     request = {
         "package_get_signed_url": f"{url}/source?signature=s3cret",
@@ -328,10 +307,10 @@ def test_signed_urls_bring_and_take_everything(vm: Vm, store: tuple[str, type[_S
         "deps": {},
     }
     compiled = vm.done("compile_package_with_signed_url", request)["result"]
-    assert compiled == {"sha1": _sha1(blobs.content["/compiled"])}
+    assert compiled == {"sha1": sha1(blobs.content["/compiled"])}
     assert [(verb, header) for verb, _, header in blobs.asked] == [("GET", "yes"), ("PUT", "yes")]
     logs = vm.done("fetch_logs_with_signed_url", {"signed_url": f"{url}/logs?s=1", "log_type": "agent", "filters": []})
-    assert logs == {"sha1": _sha1(blobs.content["/logs"])}
+    assert logs == {"sha1": sha1(blobs.content["/logs"])}
     with pytest.raises(AgentSaysNoError, match="/missing answered 404") as raised:
         vm.done("compile_package_with_signed_url", {**request, "package_get_signed_url": f"{url}/missing?signature=s3cret"})
     assert "s3cret" not in str(raised.value)
@@ -345,11 +324,42 @@ def test_the_blobstore_of_the_settings_is_used(make_vm: MakeVm, store: tuple[str
     settings["blobstore"] = {"provider": "dav", "options": {"endpoint": url, "user": "agent", "password": "pw"}}
     (vm.path / "settings.json").write_text(json.dumps(settings))
     vm.start()
-    source = _tarball({"packaging": _PACKAGING, "words": ""})
-    folder = _sha1(b"source-1")[:2]
+    source = tarball({"packaging": _PACKAGING, "words": ""})
+    folder = sha1(b"source-1")[:2]
     blobs.content[f"/{folder}/source-1"] = source
-    result = vm.done("compile_package", "source-1", _sha1(source), "greeter", "1", {})["result"]
-    stored = f"/{_sha1(result['blobstore_id'].encode())[:2]}/{result['blobstore_id']}"
-    assert _sha1(blobs.content[stored]) == result["sha1"]
+    result = vm.done("compile_package", "source-1", sha1(source), "greeter", "1", {})["result"]
+    stored = f"/{sha1(result['blobstore_id'].encode())[:2]}/{result['blobstore_id']}"
+    assert sha1(blobs.content[stored]) == result["sha1"]
     login = f"Basic {base64.b64encode(b'agent:pw').decode()}"
     assert {header for _, _, header in blobs.asked} == {login}
+
+
+def test_a_signed_url_is_checked_with_the_blobstores_ca_and_the_systems(make_vm: MakeVm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may lead to the blobstore or to a host that the system knows, and to no other; the blobstore's login goes to neither.
+    The blobstore itself is checked with its own CA alone.
+    """
+    of_blobstore, of_system, unknown = (Authority(name=name) for name in ("blobstore", "system", "unknown"))
+    vm = make_vm()
+    bundle = vm.path / "system.pem"
+    bundle.write_text(of_system.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    records = b'{"version": 1}'
+    with contextlib.ExitStack() as stack:
+        served = [stack.enter_context(_serving(one.server_context())) for one in (of_blobstore, of_system, unknown)]
+        for _, blobs in served:
+            blobs.content |= {f"/{sha1(b'dns-1')[:2]}/dns-1": records, "/signed": records}
+        (own, _), (other, _), (stranger, _) = served
+        settings = json.loads((vm.path / "settings.json").read_text())
+        options = {"endpoint": other, "user": "agent", "password": "pw", "tls": {"cert": {"ca": of_blobstore.certificate}}}
+        settings["blobstore"] = {"provider": "dav", "options": options}
+        (vm.path / "settings.json").write_text(json.dumps(settings))
+        vm.start()
+        asked = {"multi_digest": sha1(records), "version": 1}
+        with pytest.raises(AgentSaysNoError, match="CERTIFICATE_VERIFY_FAILED"):
+            vm.call("sync_dns_with_signed_url", {**asked, "signed_url": f"{stranger}/signed"})
+        with pytest.raises(AgentSaysNoError, match="CERTIFICATE_VERIFY_FAILED"):
+            vm.call("sync_dns", "dns-1", sha1(records), 1)
+        for url in (own, other):
+            (vm.root / "var/vcap/instance/dns/records.json").unlink(missing_ok=True)
+            assert vm.call("sync_dns_with_signed_url", {**asked, "signed_url": f"{url}/signed"}) == "synced"
+        assert [blobs.asked for _, blobs in served] == [[("GET", "/signed", "")], [("GET", "/signed", "")], []]

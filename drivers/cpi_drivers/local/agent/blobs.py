@@ -111,6 +111,18 @@ class Blobs:
             raise Fault(f"{what}: there is no blob {blob_id} in this VM, and none in its blobstore ({provider or 'none is set'})")
         _copy(source, into)
 
+    def _trust(self, *, own: bool) -> ssl.SSLContext:
+        """The blobstore itself is checked with its own CA where it names one. A signed URL leads to it, or to any other host."""
+        options = self._settings.blobstore.get("options") or {}
+        authority = ((options.get("tls") or {}).get("cert") or {}).get("ca")
+        if not authority:
+            return ssl.create_default_context()
+        if own:
+            return ssl.create_default_context(cadata=str(authority))
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=str(authority))
+        return context
+
     def _download(
         self, url: str, into: Path, what: str, headers: Mapping[str, str], options: Mapping[str, Any] | None = None
     ) -> None:
@@ -118,7 +130,9 @@ class Blobs:
 
         try:
             with (
-                httpx.Client(verify=_trust(options), auth=_login(options), timeout=_SECONDS, trust_env=False) as client,
+                httpx.Client(
+                    verify=self._trust(own=options is not None), auth=_login(options), timeout=_SECONDS, trust_env=False
+                ) as client,
                 client.stream("GET", url, headers=dict(headers)) as answer,
                 into.open("wb") as file,
             ):
@@ -144,7 +158,9 @@ class Blobs:
         try:
             with (
                 path.open("rb") as file,
-                httpx.Client(verify=_trust(options), auth=_login(options), timeout=_SECONDS, trust_env=False) as client,
+                httpx.Client(
+                    verify=self._trust(own=options is not None), auth=_login(options), timeout=_SECONDS, trust_env=False
+                ) as client,
             ):
                 answer = client.put(url, content=iter(lambda: file.read(_CHUNK), b""), headers={**length, **(headers or {})})
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
@@ -163,11 +179,6 @@ def _login(options: Mapping[str, Any] | None) -> tuple[str, str] | None:
     if options is None or not options.get("user"):
         return None
     return str(options["user"]), str(options.get("password") or "")
-
-
-def _trust(options: Mapping[str, Any] | None) -> ssl.SSLContext:
-    authority = (((options or {}).get("tls") or {}).get("cert") or {}).get("ca")
-    return ssl.create_default_context(cadata=str(authority)) if authority else ssl.create_default_context()
 
 
 def _shown(url: str) -> str:

@@ -1,6 +1,7 @@
 """Jobs of BOSH releases: their rendered templates, installed as /var/vcap/jobs/NAME, and the processes of their monit files."""
 
 import asyncio
+import functools
 import re
 import shutil
 import sys
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from cpi.contract.encoding import from_plain
-from cpi_drivers.local.agent import monit
+from cpi_drivers.local.agent import monit, users
 from cpi_drivers.local.agent.blobs import Blob, Blobs
 from cpi_drivers.local.agent.faults import Fault
 from cpi_drivers.local.agent.jobs import Drain, Job
@@ -21,6 +22,8 @@ from cpi_drivers.local.agent.packages import point_to, unpack
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _PROGRAM: Final = "cpi_drivers.local.agent.pid_process"
 _STOP_GRACE_SECONDS: Final = 60.0
+_processes: Final = functools.lru_cache(maxsize=128)(monit.processes)
+"""Read once: what is left out of a file is logged once, not with every heartbeat."""
 
 
 class Archive(msgspec.Struct, frozen=True):
@@ -77,6 +80,9 @@ class JobTemplates:
             archive = self._vm.scratch / "rendered-templates.tgz"
             self._blobs.fetch(blob, archive, "the rendered templates")
             unpack(archive, content, "the rendered templates")
+            for script in content.glob("*/bin/*"):
+                script.chmod(0o755)
+            users.let_read(content)
             archive.unlink()
         missing = [name for name in names if not (content / name).is_dir()]
         if missing:
@@ -91,10 +97,9 @@ class JobTemplates:
                 shutil.rmtree(old)
 
     def _place(self, name: str, content: Path, packages: Sequence[str]) -> None:
-        for script in (content / "bin").iterdir() if (content / "bin").is_dir() else ():
-            script.chmod(0o755)
         for folder in (self._vm.logs, self._vm.run, self._vm.data):
             (folder / name).mkdir(parents=True, exist_ok=True)
+            users.share(folder / name)
         for package in packages:
             point_to(content / "packages" / package, self._vm.packages / package)
         point_to(self._vm.jobs / name, content)
@@ -109,18 +114,19 @@ class JobTemplates:
         for file in sorted([folder / "monit", *folder.glob("*.monit")]):
             if file.is_file():
                 text += file.read_text(encoding="utf-8", errors="replace") + "\n"
-        found = monit.processes(text, f"the monit file of job {name}")
+        where = f"the monit file of job {name}"
+        found = _processes(text, where)
         drain = folder / "bin" / "drain"
         if found and not self._vm.has_var_vcap:
             raise Fault(
                 f"job {name} has programs under /var/vcap, which is not this VM's: for that, VMs of the local cloud need "
                 "mounts of their own (Linux, as root) on a host without a /var/vcap of its own"
             )
-        return [self._job(one, drain if number == 0 else None) for number, one in enumerate(found)]
+        return [self._job(one, drain if number == 0 else None, where) for number, one in enumerate(found)]
 
-    def _job(self, process: monit.Process, drain: Path | None) -> Job:
-        start = process.start
-        watched = (sys.executable, "-P", "-m", _PROGRAM, process.pidfile, f"{start.timeout:g}", *start.command)
+    def _job(self, process: monit.Process, drain: Path | None, where: str) -> Job:
+        start = users.command_of(process.start, where)
+        watched = (sys.executable, "-P", "-m", _PROGRAM, process.pidfile, f"{process.start.timeout:g}", *start)
         return Job(
             process.name,
             watched,
@@ -128,5 +134,5 @@ class JobTemplates:
             drain=Drain((self._vm.seen(drain),)) if drain is not None and drain.exists() else None,
             stop_grace_seconds=_STOP_GRACE_SECONDS,
             pidfile=process.pidfile,
-            stop=process.stop.command if process.stop else (),
+            stop=users.command_of(process.stop, where) if process.stop else (),
         )

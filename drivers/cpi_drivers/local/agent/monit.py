@@ -1,12 +1,13 @@
 """monit files of BOSH jobs, as far as this agent understands them: processes with a pid file, started and stopped by programs.
 
-Understood: `check process NAME with pidfile PATH`, `start program "…"` and `stop program "…"` (with `with timeout N seconds`),
-`depends on`, `group`. Left out, and logged: users (`as uid …`), conditions (`if …`) and all other statements. Refused: a process
-`matching` a pattern, and other checks.
+Understood: `check process NAME with pidfile PATH`, `start program "…"` and `stop program "…"` (with `as uid USER and using gid
+GROUP` and `with timeout N seconds`), `depends on`, `group`. Left out, and logged: conditions (`if …`) and all other statements;
+users too where the agent is not root. Refused: a process `matching` a pattern, and other checks.
 """
 
 import itertools
 import logging
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ _STATEMENTS: Final = frozenset(
 _KINDS: Final = frozenset({"process", "file", "fifo", "filesystem", "directory", "host", "system", "program", "network"})
 _TIMEOUT: Final = 30.0
 _UNDERSTOOD: Final = frozenset({"pidfile", "start", "stop", "depends", "group"})
-_AS_AGENT: Final = "programs run as the agent"
+_AS_AGENT: Final = "programs run as the agent, which is not root"
 _NOT_MEASURED: Final = "a process that dies is started again, nothing else is measured"
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ class Program(msgspec.Struct, frozen=True):
 
     command: tuple[str, ...]
     timeout: float = _TIMEOUT
+    user: str = ""
+    """A name or a number; the agent's own where it is empty."""
+
+    group: str = ""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -108,7 +113,7 @@ def _log_what_is_left_out(verb: str, statement: list[str], where: str) -> None:
     if verb not in _UNDERSTOOD:
         _log.warning("%s: %s is left out: %s", where, " ".join(statement), _NOT_MEASURED)
     lowered = [word.lower() for word in statement]
-    if verb in {"start", "stop"} and "as" in lowered:
+    if verb in {"start", "stop"} and "as" in lowered and os.geteuid() != 0:
         user = itertools.takewhile(lambda word: word.lower() not in {"with", "timeout"}, statement[lowered.index("as") :])
         _log.warning("%s: %s of %s is left out: %s", where, " ".join(user), verb, _AS_AGENT)
 
@@ -129,5 +134,8 @@ def _statements(words: list[str]) -> Iterator[list[str]]:
 
 def _program(words: list[str]) -> Program:
     lowered = [word.lower() for word in words]
-    timeout = float(words[lowered.index("timeout") + 1]) if "timeout" in lowered[:-1] else _TIMEOUT
-    return Program(tuple(shlex.split(words[0])), timeout)
+
+    def after(word: str) -> str:
+        return words[lowered.index(word, 1) + 1] if word in lowered[1:-1] else ""
+
+    return Program(tuple(shlex.split(words[0])), float(after("timeout") or _TIMEOUT), after("uid"), after("gid"))
