@@ -17,8 +17,12 @@ from fixtures.clouds.cloudstack.lab import lab as cloudstack_lab
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import ZONE
 from fixtures.clouds.google.lab import lab as google_lab
+from fixtures.clouds.openstack import ControlPlane
+from fixtures.clouds.openstack.lab import lab as openstack_lab
 from fixtures.clouds.vcloud.lab import lab as vcloud_lab
 from fixtures.clouds.vcsim.images import image as ovf_image
+from fixtures.clouds.vcsim.lab import NETWORK
+from fixtures.clouds.vcsim.lab import lab as vsphere_lab
 from fixtures.release import installing
 from fixtures.release.director import INSIDE, Director
 from fixtures.release.rendering import laid_out, render
@@ -155,6 +159,14 @@ def _vcloud(image: Path) -> Iterator[Cloud]:
 
 
 @contextlib.contextmanager
+def _vsphere(image: Path) -> Iterator[Cloud]:
+    with vsphere_lab() as lab:
+        network = _network(lab.address(), "255.255.0.0", "10.16.0.1", name=NETWORK)
+        stemcell = {"name": "tiny", "version": "1"}
+        yield Cloud(lab.config(), ovf_image(image), stemcell, {"cpu": 1, "ram": 512, "disk": 1024}, network, {})
+
+
+@contextlib.contextmanager
 def _local(image: Path) -> Iterator[Cloud]:
     with tarfile.open(image, "w:gz") as tar:
         told = tarfile.TarInfo("etc/motd")
@@ -165,7 +177,14 @@ def _local(image: Path) -> Iterator[Cloud]:
     yield Cloud(job.document, image, stemcell, {}, _network("10.244.0.10", "255.255.255.0", "10.244.0.1"), {})
 
 
-_CLOUDS: Final = {"aws_cpi": _aws, "google_cpi": _google, "cloudstack_cpi": _cloudstack, "vcloud_cpi": _vcloud, "cpi": _local}
+_CLOUDS: Final = {
+    "aws_cpi": _aws,
+    "google_cpi": _google,
+    "cloudstack_cpi": _cloudstack,
+    "vcloud_cpi": _vcloud,
+    "vsphere_cpi": _vsphere,
+    "cpi": _local,
+}
 
 
 @pytest.mark.slow
@@ -173,17 +192,32 @@ _CLOUDS: Final = {"aws_cpi": _aws, "google_cpi": _google, "cloudstack_cpi": _clo
 def test_a_vm_lives_and_its_disk_outlives_it(director: Director, job: str) -> None:
     """Through the job's bin/cpi: each call is a process of its own, which knows nothing of the others."""
     with _CLOUDS[job](director.file(f"{job}-image")) as cloud:
-        director.configure(job, cloud.document)
-        stemcell = director.call(job, "create_stemcell", director.seen(cloud.image), cloud.stemcell)
-        made = director.call(job, "create_vm", "agent-1", stemcell, cloud.vm, cloud.network, [], {"bosh": {"password": "x"}})
-        vm = made[0]
-        disk = director.call(job, "create_disk", 1024, cloud.disk, vm)
-        assert json.dumps(director.call(job, "attach_disk", vm, disk))
-        assert director.call(job, "has_vm", vm) is True
-        director.call(job, "detach_disk", vm, disk)
-        director.call(job, "delete_vm", vm)
-        assert director.call(job, "has_vm", vm) is False
-        assert director.call(job, "has_disk", disk) is True
-        director.call(job, "delete_disk", disk)
-        assert director.call(job, "has_disk", disk) is False
-        director.call(job, "delete_stemcell", stemcell)
+        _live(director, job, cloud)
+
+
+@pytest.mark.slow
+def test_a_vm_of_openstack_lives_and_its_disk_outlives_it(director: Director, openstack_plane: ControlPlane) -> None:
+    """The same in a real OpenStack, which other tests share."""
+    image = director.file("openstack_cpi-image")
+    image.write_bytes(bytes(1 << 20))
+    with openstack_lab(openstack_plane) as lab:
+        network = _network(lab.free_address(), "255.255.0.0", "10.16.0.1", net_id=lab.net_id)
+        stemcell = {"name": "tiny", "version": "1", "disk_format": "raw", "container_format": "bare"}
+        _live(director, "openstack_cpi", Cloud(lab.config(), image, stemcell, {"instance_type": "m1.tiny"}, network, {}))
+
+
+def _live(director: Director, job: str, cloud: Cloud) -> None:
+    director.configure(job, cloud.document)
+    stemcell = director.call(job, "create_stemcell", director.seen(cloud.image), cloud.stemcell)
+    made = director.call(job, "create_vm", "agent-1", stemcell, cloud.vm, cloud.network, [], {"bosh": {"password": "x"}})
+    vm = made[0]
+    disk = director.call(job, "create_disk", 1024, cloud.disk, vm)
+    assert json.dumps(director.call(job, "attach_disk", vm, disk))
+    assert director.call(job, "has_vm", vm) is True
+    director.call(job, "detach_disk", vm, disk)
+    director.call(job, "delete_vm", vm)
+    assert director.call(job, "has_vm", vm) is False
+    assert director.call(job, "has_disk", disk) is True
+    director.call(job, "delete_disk", disk)
+    assert director.call(job, "has_disk", disk) is False
+    director.call(job, "delete_stemcell", stemcell)
