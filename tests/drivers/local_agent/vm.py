@@ -97,7 +97,7 @@ class Vm:
     def write_settings(self, env: Mapping[str, Any], disks: Mapping[str, Any] | None = None) -> None:
         """The document a driver would write, with these disks attached."""
         networks = {"default": Network(type="dynamic", ip="127.0.0.1")}
-        whole = {**env, "bosh": {"mbus": self.mbus(self.port, self.password)}}
+        whole = {**env, "bosh": {**env.get("bosh", {}), "mbus": self.mbus(self.port, self.password)}}
         settings = agent_settings(AgentId(AGENT_ID), "vm-1", networks, whole, AgentDefaults())
         settings["disks"]["persistent"] = dict(disks or {})
         draft = self.path / "settings.new"
@@ -108,7 +108,7 @@ class Vm:
     def attach(self, disks: Mapping[str, Any]) -> None:
         """Write exactly these disks' hints into the settings."""
         settings = json.loads((self.path / "settings.json").read_text())
-        self.write_settings({key: value for key, value in settings["env"].items() if key != "bosh"}, disks)
+        self.write_settings(settings["env"], disks)
 
     def launch(self) -> subprocess.CompletedProcess[str]:
         """Start the agent as the driver does; its answer."""

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from fixtures.clouds.vcloud.lab import Lab, refused
 from fixtures.clouds.vcsim.images import image
 from fixtures.proxy import Effect, Request, Rule, effects
 from fixtures.proxy.exchange import Answer
+from fixtures.simulated_time import SimulatedTime
 from tests.drivers.vcloud.conftest import Connect, Helper
 
 pytestmark = pytest.mark.slow
@@ -235,9 +237,10 @@ def test_a_busy_cloud_is_asked_again(vcloud: Lab, cloud: Cloud, effect: Effect) 
     assert rule.met == 3
 
 
-def test_what_stays_busy_is_given_up_in_our_time(vcloud: Lab, connect: Connect) -> None:
+def test_what_stays_busy_is_given_up_in_our_time(vcloud: Lab, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what the cloud says of it."""
-    cloud = connect(control={"wait_max": 0.3})
+    SimulatedTime().rule(monkeypatch)
+    cloud = connect(control={"wait_max": 3})
     with vcloud.rule(Rule("POST */disk", BUSY)), pytest.raises(errors.CloudError, match="BUSY_ENTITY"):
         cloud.create_disk(_SIZE, {})
 
@@ -273,25 +276,30 @@ def test_looks_are_repeated_after_resets_and_faults(vcloud: Lab, cloud: Cloud) -
         assert rule.met == 2
 
 
+@pytest.mark.parametrize("own", [{"control": {"wait_max": 3}}, {"call_timeout": 3}], ids=["its own time", "the call's time"])
 @pytest.mark.parametrize("operation", ["vdcComposeVapp", "vappUpdateVm", "vappInsertCdFloppy", "vappPowerOn"])
 def test_a_task_of_create_vm_that_never_ends_is_given_up_in_our_time(
-    vcloud: Lab, connect: Connect, helper: Helper, operation: str
+    vcloud: Lab, connect: Connect, helper: Helper, monkeypatch: pytest.MonkeyPatch, operation: str, own: dict[str, Any]
 ) -> None:
-    """It is cancelled, and nothing is left."""
+    """It is cancelled, and nothing is left: also where the whole call has no time left."""
     helper.vm(connect())
     before = vcloud.census()
+    SimulatedTime().rule(monkeypatch)
     with (
         vcloud.knobs(stuck=[operation]),
         pytest.raises(errors.VMCreationFailed, match="not within") as caught,
     ):
-        helper.vm(connect(control={"wait_max": 0.5}))
+        helper.vm(connect(**own))
     assert not caught.value.ok_to_retry
     assert vcloud.census() == before
 
 
-def test_a_disk_whose_attaching_never_ends_stays_free(vcloud: Lab, connect: Connect, helper: Helper) -> None:
+def test_a_disk_whose_attaching_never_ends_stays_free(
+    vcloud: Lab, connect: Connect, helper: Helper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The task that was given up is cancelled."""
-    cloud = connect(control={"wait_max": 0.5})
+    SimulatedTime().rule(monkeypatch)
+    cloud = connect(control={"wait_max": 3})
     vm, disk = helper.vm(cloud).cid, cloud.create_disk(_SIZE, {})
     with vcloud.knobs(stuck=["vappAttachDisk"]), pytest.raises(Overdue, match=f"attach_disk: disk {disk}"):
         cloud.attach_disk(vm, disk)

@@ -13,7 +13,6 @@ from cpi_drivers.local.agent.filesystems import Filesystems
 from cpi_drivers.local.agent.layout import VmFolder
 from cpi_drivers.local.agent.mounts import busy, device_mounted_at
 
-_BUSY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
 _FORMATTING = "formatting"
 _log = logging.getLogger(__name__)
@@ -22,7 +21,9 @@ _log = logging.getLogger(__name__)
 class DeviceDisk(Disk):
     """kind and options are what env says of a filesystem that has yet to be made, and of every mount."""
 
-    def __init__(self, cid: str, path: Path, vm: VmFolder, commands: Commands, kind: str, options: Sequence[str]) -> None:
+    def __init__(
+        self, cid: str, path: Path, vm: VmFolder, commands: Commands, *, kind: str, options: Sequence[str], busy_seconds: float
+    ) -> None:
         super().__init__(path)
         self._cid = cid
         self._vm = vm
@@ -30,6 +31,7 @@ class DeviceDisk(Disk):
         self._filesystems = Filesystems(commands)
         self._kind = kind
         self._options = options
+        self._busy_seconds = busy_seconds
 
     def is_mounted_at(self, point: Path) -> bool:
         """Whether the kernel has this device at point."""
@@ -40,7 +42,7 @@ class DeviceDisk(Disk):
 
     async def mount(self, point: Path) -> None:
         """Makes a filesystem on an empty device, checks and grows one that is there."""
-        await _while_busy(self._claim, point)
+        await self._while_busy(self._claim, point)
         kind = await self._filesystems.kind_on(self.path) or await self._format()
         self._vm.keep(_FORMATTING, None)
         await self._filesystems.prepare(kind, self.path)
@@ -66,11 +68,11 @@ class DeviceDisk(Disk):
 
     async def unmount(self, point: Path) -> None:
         """Tries again for a while if it is busy."""
-        await _while_busy(lambda: self._commands.run("umount", str(point)), point)
+        await self._while_busy(lambda: self._commands.run("umount", str(point)), point)
 
     async def freeze(self, point: Path) -> None:
         """Remounts it read-only; tries again for a while if files are open for writing."""
-        await _while_busy(lambda: self._commands.run("mount", "-o", "remount,ro", str(point)), point)
+        await self._while_busy(lambda: self._commands.run("mount", "-o", "remount,ro", str(point)), point)
 
     async def thaw(self, point: Path) -> None:
         """Remounts it read-write."""
@@ -79,22 +81,21 @@ class DeviceDisk(Disk):
     async def check_room_for(self, source: Path) -> None:
         """The filesystem itself says when it is full."""
 
-
-async def _while_busy(attempt: Callable[[], Awaitable[object]], point: Path) -> None:
-    deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
-    tried = 0
-    while True:
-        try:
-            await attempt()
-        except Fault as fault:
-            if asyncio.get_running_loop().time() > deadline:
-                raise busy(fault, point) from fault
-            if tried == 0:
-                _log.info("%s; it is tried again for %g s", fault, _BUSY_SECONDS)
-            tried += 1
-            await asyncio.sleep(_PAUSE_SECONDS)
-        else:
-            return
+    async def _while_busy(self, attempt: Callable[[], Awaitable[object]], point: Path) -> None:
+        deadline = asyncio.get_running_loop().time() + self._busy_seconds
+        tried = 0
+        while True:
+            try:
+                await attempt()
+            except Fault as fault:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise busy(fault, point) from fault
+                if tried == 0:
+                    _log.info("%s; it is tried again for %g s", fault, self._busy_seconds)
+                tried += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
 
 def may_mount() -> bool:

@@ -78,8 +78,9 @@ class PersistentDisks:
             path,
             self._vm,
             self._commands,
-            env.get("persistent_disk_fs") or "ext4",
-            env.get("persistent_disk_mount_options") or [],
+            kind=env.get("persistent_disk_fs") or "ext4",
+            options=env.get("persistent_disk_mount_options") or [],
+            busy_seconds=self._settings.busy_seconds,
         )
 
     def mounted(self, point: Path) -> str | None:

@@ -14,6 +14,7 @@ _DEFAULT_PORT = 6868
 _LOOPBACK = "127.0.0.1"
 _HEARTBEAT_SECONDS = 30
 _SSH_IDLE_SECONDS = 3600
+_BUSY_SECONDS = 10
 _BUS_SCHEMES = ("nats", "tls")
 _UPDATES = "update_settings"
 _log = logging.getLogger(__name__)
@@ -117,6 +118,11 @@ class Settings:
     def heartbeat_seconds(self) -> float:
         """How often the bus is told that the VM lives: env.bosh.agent.settings.heartbeat_seconds."""
         return self._seconds("heartbeat_seconds", _HEARTBEAT_SECONDS)
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long a disk that something uses is tried again: env.bosh.agent.settings.busy_seconds."""
+        return self._seconds("busy_seconds", _BUSY_SECONDS)
 
     def _seconds(self, key: str, default: float) -> float:
         seconds = self._own.get(key, default)

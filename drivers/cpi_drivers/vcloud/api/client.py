@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from cpi.contract import errors
+from cpi.kit import deadline
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
@@ -259,7 +260,8 @@ class Client:
             try:
                 self.until(what, look)
             except Overdue:
-                self.cancel(task)  # else it might be done after it was told as failed
+                with deadline.time_to_undo():
+                    self.cancel(task)  # else it might be done after it was told as failed
                 raise
         if task.get("status") != "success":
             raise _failure(what, task)
