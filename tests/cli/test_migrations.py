@@ -26,7 +26,7 @@ def vm(tmp_path: Path, config: Path) -> Iterator[DatabaseVm]:
         yield make(64, 1)
 
 
-def test_a_disk_is_moved_shown_and_its_orphan_deleted(cold_cpi: Command, config: Path, vm: DatabaseVm) -> None:
+def test_a_disk_is_moved_shown_and_its_orphan_deleted(cold_cpi: Command, cpi: Command, config: Path, vm: DatabaseVm) -> None:
     """migrate, migrations, orphans: figures on stdout, and nothing else vm."""
     old = vm.disk_cid
     wish = ("migrate", "--config", config, "--vm", vm.vm_cid, "--disk", old, "--size", "96M", "--strategy", "copy")
@@ -39,21 +39,21 @@ def test_a_disk_is_moved_shown_and_its_orphan_deleted(cold_cpi: Command, config:
     vm.assert_well()
     (shown,) = json.loads(cold_cpi("migrations", "--json").stdout)
     assert (shown["move_id"], shown["standing"]) == (report["move_id"], "moved")
-    assert "moved" in cold_cpi("migrations").stdout
+    assert "moved" in cpi("migrations").stdout
     told = cold_cpi("migrations", "show", report["move_id"], "--picture", config.parent / "again.svg").stdout
     assert "stop the jobs" in told
     assert (config.parent / "again.svg").read_bytes() == picture.read_bytes()
-    assert json.loads(cold_cpi("orphans", "--config", config, "--json").stdout) == []
+    assert json.loads(cpi("orphans", "--config", config, "--json").stdout) == []
     orphans = ("orphans", "--config", config, "--older-than", "0h")
     (orphan,) = json.loads(cold_cpi(*orphans, "--json").stdout)
     assert (orphan["disk_cid"], orphan["replaced_by"]) == (old, vm.disk_cid)
     elsewhere = config.rename(config.with_name("elsewhere.json"))
-    unknown = cold_cpi("orphans", "--config", elsewhere, "--older-than", "0h", "--json")
+    unknown = cpi("orphans", "--config", elsewhere, "--older-than", "0h", "--json")
     assert (json.loads(unknown.stdout), f"not shown: {old}, whose cloud is unknown" in unknown.stderr) == ([], True)
     elsewhere.rename(config)
-    assert cold_cpi(*orphans, "--delete", "--yes").returncode == 0
+    assert cpi(*orphans, "--delete", "--yes").returncode == 0
     assert vm.disks() == {vm.disk_cid}
-    assert json.loads(cold_cpi(*orphans, "--json").stdout) == []
+    assert json.loads(cpi(*orphans, "--json").stdout) == []
 
 
 def test_a_dry_run_foretells_from_a_sample_and_changes_nothing(cpi: Command, config: Path, vm: DatabaseVm) -> None:

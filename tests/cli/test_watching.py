@@ -111,6 +111,7 @@ def test_what_can_not_be_recreated_is_told_in_red(deployment: Deployment, cpi: C
     one = deployment.add("db/0")
     deployment.hurt(one)
     one.spec["jobs"][0]["command"] = ["/does/not/exist"]
+    deployment.watch_for(start=1)  # it never starts, however long it is waited for
     failed = cpi("resurrect", deployment.file, "db/0")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "db/0 was not recreated: start: " in failed.stderr

@@ -11,9 +11,13 @@ from cpi.testing.fork_server import ForkServer, fork_server
 
 ForkServers = Callable[[str], ForkServer]
 
-_WHERE_PROCESSES_DIFFER: Final = ("_again_", "_token_", "callers_at_once", "secret", "added_to_what_is_there", "reboot_vm_raises")
-"""The words of clauses that a driver may keep in one process and break when each call has its own: what one call remembers for
-the next, what two of them do at once, what a process shows; and one error."""
+_WHERE_PROCESSES_DIFFER: Final = (
+    "_token_", "callers_at_once", "secret", "added_to_what_is_there", "delete_vm_again", "again_answers_the_same_hint",
+    "reboot_vm_raises",
+)  # fmt: skip
+"""The words of clauses that a driver may keep in one process and break when each call has its own: what a token does, what two of
+them do at once, what a process shows, what one call would have to remember for the next; and one error. Each step of a
+recreation is a process of its own as well."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,7 +11,12 @@ from tests.house.source import ROOT
 from tests.installed.installing import Installed
 
 _OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"  # on which they are run as they stand
-_OTHERS = tuple(f"newest-{version}" for version in VERSIONS if version != _OURS)
+_OTHERS = [
+    pytest.param(f"newest-{version}", marks=() if version in VERSIONS[-2:] else pytest.mark.nightly)
+    for version in VERSIONS
+    if version != _OURS
+]
+"""The newest in every run, and the others in `make nightly`: each module is imported in each of them by test_commands.py."""
 
 
 @pytest.mark.slow
