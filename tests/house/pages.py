@@ -1,4 +1,5 @@
-"""Writes what is generated: docs/contract.md, docs/api.md, parts of docs/conformance.md, the table in README.md, pictures.
+"""Writes what is generated: docs/contract.md, docs/api.md, parts of docs/conformance.md, the table in README.md, pictures, and
+the schemas of the release's jobs.
 
 python -m tests.house.pages
 """
@@ -17,7 +18,7 @@ from cpi.contract.encoding import from_plain
 from cpi.migration.picture import picture
 from cpi.migration.report import Report
 from cpi.testing import clause_table
-from tests.house import api_page, property_tables
+from tests.house import api_page, job_schemas, property_tables
 from tests.house.source import ROOT
 
 _TABLE = re.compile(r"(?<=<!-- drivers: written by `make docs` -->\n).*?(?=<!-- end of drivers -->)", re.DOTALL)
@@ -42,6 +43,7 @@ def generated() -> dict[str, str]:
         "docs/conformance.md": _CLAUSES.sub(lambda _: clause_table.as_markdown(), suite),
         "README.md": _TABLE.sub(lambda _: driver_table(), readme),
         **property_tables.generated(),
+        **job_schemas.generated(),
         **{f"docs/pictures/{name}-move.svg": picture(_recorded(name)) for name in ("live", "failed")},
     }
 

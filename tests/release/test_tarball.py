@@ -1,6 +1,7 @@
 """The release's tarball: what BOSH finds in it, and that the same sources give the same bytes."""
 
 import io
+import json
 import re
 import tarfile
 from hashlib import sha256
@@ -70,8 +71,12 @@ def test_a_director_with_one_cloud_carries_one_cloud(manifest: dict[str, Any]) -
 
 
 def test_a_job_holds_the_templates_that_its_spec_names(content: dict[str, bytes]) -> None:
-    """And a monit file: nothing runs beside the director."""
+    """All that is in its folder, the schema of its properties too; and a monit file: nothing runs beside the director."""
     files = _files(content[f"jobs/{jobs.job_of(CLOUDS)}.tgz"])
+    folder = JOBS / jobs.job_of(CLOUDS)
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files.keys() == {"job.MF" if name == "spec" else name for name in there}
+    assert json.loads(files["properties_schema.json"])["type"] == "object"
     read = yaml.safe_load(files["job.MF"])
     assert read == spec(jobs.job_of(CLOUDS))
     assert files.keys() >= {"job.MF", "monit", *(f"templates/{name}" for name in read["templates"])}
