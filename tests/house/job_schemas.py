@@ -20,7 +20,12 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "string": {"type": _TEXT},
     "integer": {"type": ["integer", "string"], "pattern": r"^(-?[0-9]+)?$"},
     "number": {"type": ["number", "string"], "pattern": r"^(-?[0-9]+(\.[0-9]+)?)?$"},
-    "boolean": {"enum": [True, False, "true", "false", ""]},
+    "boolean": {
+        "type": ["boolean", "string", "integer"],
+        "pattern": r"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[01])?$",
+        "minimum": 0,
+        "maximum": 1,
+    },
     "object": {"type": ["object", "string"], "maxLength": 0},
     "list of strings": {"type": ["array", "string"], "items": {"type": _TEXT}, "maxLength": 0},
     "list of objects": {"type": ["array"], "items": {"type": "object"}},
@@ -56,5 +61,5 @@ def _property(facts: Mapping[str, Any]) -> dict[str, Any]:
         return told
     kind = dict(KINDS[facts["type"]])
     if "default" not in facts:
-        kind |= {"enum": [*kind["enum"], None]} if "enum" in kind else {"type": [*kind["type"], "null"]}
+        kind["type"] = [*kind["type"], "null"]
     return {**told, **kind}

@@ -128,6 +128,7 @@ WISHES: Final[dict[str, dict[str, Any]]] = {
     "vcenter.nsxt.default_vif_type": {**_NSXT_USER, "vcenter.nsxt.default_vif_type": "PARENT"},
     "vcenter.nsxt.host": _NSXT_USER,
     "vcenter.nsxt.password": _NSXT_USER,
+    "vcenter.nsxt.policy_api_migration_mode": {**_NSXT_USER, "vcenter.nsxt.policy_api_migration_mode": True},
     "vcenter.nsxt.remote_auth": {**_NSXT_USER, "vcenter.nsxt.remote_auth": True},
     "vcenter.nsxt.tag_nsx_vm_objects": {**_NSXT_USER, "vcenter.nsxt.tag_nsx_vm_objects": True},
     "vcenter.nsxt.use_policy_api": _NSXT_USER,

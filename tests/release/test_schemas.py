@@ -35,7 +35,7 @@ _FITTING: Final = {
     "string": {"text", "integer", "integer in quotes", "number in quotes", "boolean in quotes", "one", "empty text"},
     "integer": {"integer", "integer in quotes", "one", "empty text"},
     "number": {"integer", "integer in quotes", "number", "number in quotes", "one", "empty text"},
-    "boolean": {"boolean", "boolean in quotes", "empty text"},
+    "boolean": {"boolean", "boolean in quotes", "one", "empty text"},
     "object": {"object", "empty text"},
     "list of strings": {"texts", "numbers", "empty text"},
     "list of objects": {"objects"},
