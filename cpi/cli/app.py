@@ -22,6 +22,7 @@ from cpi.cli.migrations import migrations
 from cpi.cli.new_driver import new_driver
 from cpi.cli.orphans import orphans
 from cpi.cli.serve import serve
+from cpi.cli.sweep import sweep
 from cpi.cli.watching import resurrect, watch
 from cpi.cli.worker import worker
 from cpi.contract import errors
@@ -47,6 +48,7 @@ app.command(rich_help_panel=_DISKS, no_args_is_help=True)(migrate)
 app.add_typer(migrations, name="migrations", rich_help_panel=_DISKS)
 app.command(rich_help_panel=_DISKS)(worker)
 app.command(rich_help_panel=_DISKS)(orphans)
+app.command(rich_help_panel=_CHECKS)(sweep)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(watch)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(resurrect)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(check)

@@ -1,7 +1,6 @@
 """`cpi orphans`: lists or deletes the disks that moves have replaced."""
 
 import datetime as dt
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 from cpi import config as configuration
 from cpi import connecting
 from cpi.cli import screen
+from cpi.cli.ages import seconds_of
 from cpi.cli.disk_records import known_files, resurrections
 from cpi.cli.following import age
 from cpi.cli.migration_options import AsJson, DatabaseUrl
@@ -29,8 +29,6 @@ from cpi.migration.durable.records import MoveRecord, Standing
 if TYPE_CHECKING:  # the engine takes long to import
     from cpi.durable.succession import Succession
 
-_SECONDS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"(\d{1,4})([hdw])")
 _DEFAULT_AGE: Final = "1d"
 
 
@@ -65,7 +63,7 @@ def orphans(
     A CPI cannot list disks. So this command reads the moves in the database and checks whether each disk still exists. A disk
     that is attached or in use is not an orphan. A disk that an instances file names is not deleted.
     """
-    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_seconds(older_than))
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_of("--older-than", older_than))
     with connecting.connect(config) as cloud:
         every = _found(config, database, cloud)
         found = [orphan for orphan in every if dt.datetime.fromisoformat(orphan.orphaned_at) <= before]
@@ -75,13 +73,6 @@ def orphans(
         _show(found, as_json=json)
         if delete and found:
             _delete_if_wished(cloud, config, database, found, yes=yes)
-
-
-def _seconds(text: str) -> int:
-    match = _AGE.fullmatch(text)
-    if match is None:
-        raise errors.CpiError(f"--older-than: invalid age {text!r}; use 12h, 5d or 2w")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def _found(config: Path, url: str | None, cloud: Cloud) -> list[Orphan]:

@@ -1,5 +1,6 @@
 """The picture of a move, and the page of a fleet, written to a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,9 @@ def check(path: Path | None) -> None:
     _check(path, "--picture", ".svg")
 
 
-def check_page(path: Path | None) -> None:
+def check_page(path: Path | None, option: str = "--page") -> None:
     """Raises CpiError now if the page could not be written at the end."""
-    _check(path, "--page", ".html")
+    _check(path, option, ".html")
 
 
 def _check(path: Path | None, option: str, suffix: str) -> None:
@@ -53,6 +54,12 @@ def write_page(path: Path | None, title: str, summary: str, rows: "Sequence[Flee
     from cpi.migration.picture.page import page
 
     _write(path, "--page", page(title, summary, rows))
+
+
+def write_text(path: Path | None, option: str, text: Callable[[], str]) -> None:
+    """Write a page, if one is wanted. Raises CpiError if it cannot be written."""
+    if path is not None:
+        _write(path, option, text())
 
 
 def _write(path: Path, option: str, text: str) -> None:

@@ -1,5 +1,6 @@
 """What a driver may offer to operators beyond the CPI. All are optional, and checked with isinstance()."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -94,4 +95,72 @@ class ChangesAttachedDisks(Protocol):
         Again:   changes nothing, and calls no API that costs money; after a killed call it finishes the change.
         Raises:  VMNotFound; DiskNotFound; DiskNotAttached; NotSupported if smaller, shared or impossible here or now, raised
                  before the disk is touched: the message says why and, if the cloud reports it, when it will be possible.
+        """
+
+
+Kind = Literal[
+    "VM",
+    "balancer member",
+    "security rule",
+    "address",
+    "interface",
+    "stemcell",
+    "snapshot",
+    "disk",
+    "server group",
+    "network",
+    "file",
+    "folder",
+]
+"""What a CPI makes in a cloud, in the order in which it can be deleted."""
+
+
+class TaggedResource(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a CPI made, as the cloud lists it."""
+
+    kind: Kind
+    id: str
+    """The cloud's. The CID of a VM, disk, snapshot, stemcell or network contains it as a word."""
+
+    tags: Mapping[str, str]
+    """What shows who made it: the tags of a CPI (cpi.kit.tagging) and of BOSH, under these names whatever the cloud's are."""
+
+    name: str = ""
+    created: dt.datetime | None = None
+    """With a time zone; None if the cloud does not say."""
+
+    attached_to: str = ""
+    """The id of the resource that uses it: as long as it does, this one is not deleted."""
+
+    holds: tuple[str, ...] = ()
+    """The ids of the persistent disks that a VM has: they stay when it is deleted."""
+
+    description: str = ""
+    """Size and type in the cloud's words."""
+
+    monthly_cost: str = ""
+    """Only if the cloud itself says so."""
+
+
+@runtime_checkable
+class ListsTaggedResources(Protocol):
+    """A cloud that can list what CPIs made in it, so that leftovers are found."""
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """List everything that carries the tags of a CPI.
+
+        Given:   nothing.
+        Then:    returns what this CPI made, for whichever director, and everything tagged by a director, finished or not, with
+                 what uses it; nothing is changed.
+        Again:   the same, as long as nothing changes.
+        Raises:  CloudError if the list would not be complete.
+        """
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """Delete a resource of the list.
+
+        Given:   resource is from tagged_resources of this cloud.
+        Then:    it is gone, with what the cloud deletes with it; persistent disks of a VM are detached and stay.
+        Again:   success.
+        Raises:  CloudError, deleting nothing, if something uses it or if it is no longer as it was listed.
         """

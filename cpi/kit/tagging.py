@@ -47,7 +47,7 @@ class Limits(NamedTuple):
 
 
 def birth_tags(context: CallContext, token: str | None = None) -> dict[str, str]:
-    """Who made it, for which director, by which request, under which token: `cpi orphans` finds by these what nobody owns."""
+    """Who made it, for which director, by which request, under which token: `cpi sweep` finds leftovers by these."""
     tags = {MADE_BY: "1", DIRECTOR: context.director_uuid, REQUEST: request_id(context), TOKEN: token or ""}
     return {name: value for name, value in tags.items() if value}
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from cpi.contract.cloud import Cloud
 from cpi.contract.errors import TEN
-from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks
+from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks, ListsTaggedResources
 from cpi.testing.conformance import CloudContract
 
 CLAUSES: Final = ("Given", "Then", "Again", "Raises")
@@ -22,6 +22,7 @@ OWED: Final[Mapping[str, str]] = {
     "get_disks": "see Raises: VMNotFound",
     "grow_attached_disk": "see Raises: DiskNotAttached",
     "change_attached_disk": "see Raises: DiskNotAttached",
+    "delete_tagged_resource": "see Raises: CloudError",
 }
 """Methods whose Given cannot be refused, and why: the caller owes it."""
 
@@ -50,7 +51,7 @@ class Clause(NamedTuple):
 
 def methods() -> Mapping[str, Callable[..., Any]]:
     """The methods of the contract, in its order; then those beyond the CPI that have clauses."""
-    kinds = (Cloud, GrowsAttachedDisks, ChangesAttachedDisks)
+    kinds = (Cloud, GrowsAttachedDisks, ChangesAttachedDisks, ListsTaggedResources)
     members = ((name, member) for kind in kinds for name, member in vars(kind).items() if not name.startswith("_"))
     found = {name: getattr(member, "__func__", member) for name, member in members}
     return {name: member for name, member in found.items() if inspect.isfunction(member)}

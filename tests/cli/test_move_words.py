@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cpi.cli.ages import seconds_of
 from cpi.cli.app import app
 from cpi.cli.following import words_of
 from cpi.cli.migration_options import entry_of
 from cpi.cli.migrations import newest
-from cpi.cli.orphans import _seconds
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB
@@ -94,7 +94,7 @@ def test_limits_that_make_no_sense_are_faults_of_the_file(limits: str, tmp_path:
 def test_an_age_that_is_none_is_told(age: str) -> None:
     """With an example."""
     with pytest.raises(errors.CpiError, match="use 12h, 5d or 2w"):
-        _seconds(age)
+        seconds_of("--older-than", age)
 
 
 def _record(number: int, standing: Standing) -> MoveRecord:

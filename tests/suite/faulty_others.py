@@ -1,5 +1,6 @@
 """Clouds with one fault each, in what they do with stemcells, snapshots, networks, metadata, and what they say of themselves."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -7,13 +8,14 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
-from cpi.contract.ids import Cid, DiskCid, SnapshotCid, StemcellCid
+from cpi.contract.ids import Cid, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import (
     CreatedNetwork,
     Info,
     Metadata,
     NetworkDefinition,
 )
+from cpi.contract.operator import TaggedResource
 from tests.suite.faults import found_by
 from tests.suite.memory_cloud import MemoryCloud
 
@@ -54,6 +56,74 @@ class ShowsOtherTags(MemoryCloud):
     def disk_tags(self, disk_cid: DiskCid) -> dict[str, str]:
         """As in ShowsDiskTags, but cut."""
         return {key: value[:4] for key, value in self.memory.tags.get(disk_cid, {}).items()}
+
+
+@found_by(
+    "tagged_resources_then_what_was_made_is_listed",
+    "tagged_resources_then_a_disk_and_its_vm_name_each_other",
+    "tagged_resources_again_lists_the_same",
+    "delete_tagged_resource_then_it_alone_is_gone",
+    "delete_tagged_resource_again_is_success",
+    "delete_tagged_resource_raises_cloud_error_for_one_that_is_used",
+    "delete_tagged_resource_raises_cloud_error_for_one_that_has_changed",
+)
+class ListsAPageOnly(MemoryCloud):
+    """The list ends after the first page, before any disk."""
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources, but cut."""
+        return [one for one in super().tagged_resources() if one.kind in {"VM", "stemcell"}]
+
+
+@found_by(
+    "tagged_resources_raises_cloud_error_when_it_is_not_certain",
+)
+class ListsNothingIfItCannot(MemoryCloud):
+    """A cloud that cannot be reached is said to hold nothing."""
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources, but without the error."""
+        return super().tagged_resources() if self.settings.reachable else []
+
+
+@found_by(
+    "delete_tagged_resource_raises_cloud_error_for_one_that_is_used",
+    "delete_tagged_resource_raises_cloud_error_for_one_that_has_changed",
+)
+class DeletesWithoutLooking(MemoryCloud):
+    """What was listed is deleted, whatever it is now."""
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources, but without the look."""
+        self.memory.disks.pop(DiskCid(resource.id), None)
+        self.memory.vms.pop(VmCid(resource.id), None)
+        for disk in self.memory.disks.values():
+            disk.vm_cid = None if disk.vm_cid == resource.id else disk.vm_cid
+
+
+@found_by(
+    "delete_tagged_resource_again_is_success",
+)
+class InsistsOnTaggedResources(MemoryCloud):
+    """One that is gone is an error."""
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources, but only once."""
+        if resource.id not in {one.id for one in self.tagged_resources()}:
+            raise errors.CloudError(f"there is no {resource.kind} {resource.id}")
+        super().delete_tagged_resource(resource)
+
+
+@found_by(
+    "delete_tagged_resource_then_it_alone_is_gone",
+)
+class DeletesDisksWithTheirVm(MemoryCloud):
+    """A VM takes its persistent disks with it."""
+
+    def _delete_resource(self, resource: TaggedResource) -> None:
+        for disk_cid in resource.holds:
+            self.memory.disks.pop(DiskCid(disk_cid), None)
+        super()._delete_resource(resource)
 
 
 @found_by(
@@ -132,6 +202,7 @@ class ReportsAnOldVersion(MemoryCloud):
     "delete_snapshot_raises_not_implemented_without_the_capability",
     "snapshot_disk_given_a_disk_in_use_leaves_its_data",
     "connect_then_the_powers_declared_are_the_methods_overridden",
+    "tagged_resources_then_what_was_made_is_listed",
 )
 class DeclaresWhatItLacks(MemoryCloud, powers="of each instance"):
     """SNAPSHOTS is declared, and refused."""

@@ -44,6 +44,7 @@ class KeepsDisksOfVms(MemoryCloud):
 
 
 @found_by(
+    "delete_tagged_resource_then_it_alone_is_gone",
     "delete_vm_again_is_success_or_vm_not_found",
     "delete_vm_raises_nothing_but_vm_not_found_for_a_missing_vm",
 )

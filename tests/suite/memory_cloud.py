@@ -29,9 +29,11 @@ from cpi.contract.model import (
     Vm,
     VmResources,
 )
+from cpi.contract.operator import Kind, TaggedResource
 from cpi.contract.units import MiB
 from cpi.kit.agent_settings import Settings, agent_settings
 from cpi.kit.settings import Secret, read_settings
+from cpi.kit.tagged import may_delete
 
 C = TypeVar("C", bound=Cid)
 
@@ -331,6 +333,37 @@ class MemoryCloud(Cloud):
             if any(network.cloud_properties.get("network") == network_cid for network in held.vm.networks.values()):
                 raise errors.CloudError(f"{held.vm.cid} is on the network {network_cid}")
         del self.memory.networks[network_cid]
+
+    # ------------------------------------------------------------------ what there is
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources: everything in the memory is ours."""
+        memory = self.memory
+        held = {vm_cid: tuple(cid for cid, disk in memory.disks.items() if disk.vm_cid == vm_cid) for vm_cid in memory.vms}
+        return [
+            *(self._resource("VM", cid, holds=held[cid]) for cid in memory.vms),
+            *(self._resource("stemcell", cid) for cid in sorted(memory.stemcells)),
+            *(self._resource("snapshot", cid) for cid in sorted(memory.snapshots)),
+            *(self._resource("disk", cid, attached_to=disk.vm_cid or "") for cid, disk in memory.disks.items()),
+            *(self._resource("network", cid) for cid in memory.networks),
+        ]
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources."""
+        if may_delete(resource, next((one for one in self.tagged_resources() if one.id == resource.id), None)):
+            self._delete_resource(resource)
+
+    def _delete_resource(self, resource: TaggedResource) -> None:
+        if resource.kind == "VM":
+            MemoryCloud.delete_vm(self, VmCid(resource.id))
+        self.memory.disks.pop(DiskCid(resource.id), None)
+        self.memory.networks.pop(NetworkCid(resource.id), None)
+        self.memory.stemcells.discard(StemcellCid(resource.id))
+        self.memory.snapshots.discard(SnapshotCid(resource.id))
+
+    def _resource(self, kind: Kind, cid: Cid, *, attached_to: str = "", holds: tuple[DiskCid, ...] = ()) -> TaggedResource:
+        tags = {"multicpi": "1", **self.memory.tags.get(cid, {})}
+        return TaggedResource(kind=kind, id=str(cid), tags=tags, attached_to=attached_to, holds=holds)
 
     # ------------------------------------------------------------------ how
 

@@ -11,6 +11,7 @@ from cpi.testing.conformance.networks import NetworkClauses
 from cpi.testing.conformance.secrets import SecretClauses
 from cpi.testing.conformance.snapshots import SnapshotClauses
 from cpi.testing.conformance.stemcells import StemcellClauses
+from cpi.testing.conformance.tagged_resources import TaggedResourceClauses
 from cpi.testing.conformance.vm_creation import VmCreationClauses
 from cpi.testing.conformance.vms import VmClauses
 from cpi.testing.conformance.wire import WireClauses
@@ -29,6 +30,7 @@ class _FromOutside(
     SnapshotClauses,
     NetworkClauses,
     MetadataClauses,
+    TaggedResourceClauses,
     SecretClauses,
 ):
     """All clauses that the cloud alone can be asked for."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from cpi.contract.capability import Capability
@@ -20,7 +20,7 @@ from cpi.contract.model import (
     Vm,
     VmResources,
 )
-from cpi.contract.operator import Finding
+from cpi.contract.operator import Finding, Kind, TaggedResource
 from cpi.contract.units import MiB
 from cpi.kit.settings import read_settings
 from cpi.kit.translating import translated
@@ -209,7 +209,31 @@ class LocalCloud(Cloud):
 
         return examine(self._settings)
 
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources."""
+        from cpi_drivers.local.doctor.leftovers import tagged_resources
+
+        with self._call():
+            return tagged_resources(self._register)
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources."""
+        from cpi.kit.tagged import may_delete
+
+        if may_delete(resource, next((one for one in self.tagged_resources() if one.id == resource.id), None)):
+            self._deleting(resource.kind)(resource.id)
+
     # ------------------------------------------------------------------ inside
+
+    def _deleting(self, kind: Kind) -> Callable[[Any], None]:
+        by_kind: dict[Kind, Callable[[Any], None]] = {
+            "VM": self.delete_vm,
+            "stemcell": self.delete_stemcell,
+            "snapshot": self.delete_snapshot,
+            "disk": self.delete_disk,
+            "network": self.delete_network,
+        }
+        return by_kind[kind]
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:

@@ -81,6 +81,25 @@ CALLS_BY_FEATURE: Final[Mapping[str, tuple[str, ...]]] = {
         "StartSnapshot",
     ),
     "`cpi doctor`": ("DescribeAccountAttributes", "DescribeAvailabilityZones", "GetCallerIdentity"),
+    "`cpi sweep`": (
+        "DescribeImages",
+        "DescribeInstances",
+        "DescribeNetworkInterfaces",
+        "DescribeSnapshots",
+        "DescribeSubnets",
+        "DescribeVolumes",
+    ),
+    "`cpi sweep --delete`": (
+        "DeleteNetworkInterface",
+        "DeleteSnapshot",
+        "DeleteSubnet",
+        "DeleteVolume",
+        "DeregisterImage",
+        "DeregisterInstancesFromLoadBalancer",
+        "DeregisterTargets",
+        "DescribeTargetGroups",
+        "TerminateInstances",
+    ),
     "the settings that an agent was given": ("DescribeInstanceAttribute",),
 }
 """Which calls each feature makes: the table of the documentation is made from it, and recorded calls are held to it."""

@@ -9,6 +9,7 @@ from cpi.contract.ids import NetworkCid, VmCid
 from cpi.contract.model import CreatedNetwork, NetworkAddresses, NetworkDefinition
 from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
+from cpi.kit.tagged import CREATED, now_text
 from cpi.kit.undo import Undo
 from cpi_drivers.aws import tags
 from cpi_drivers.aws.api import errors, inventory
@@ -78,7 +79,7 @@ def _taken(account: Account, vpc: str) -> list[Range]:
 
 def _made(account: Account, properties: NetworkProperties, vpc: str, cidr: Range) -> CreatedNetwork:
     seed = uuid.uuid4().hex
-    born = tags.initial_tags(account, {}, seed)
+    born = {**tags.initial_tags(account, {}, seed), CREATED: now_text()}
     zone = {"AvailabilityZone": properties.availability_zone} if properties.availability_zone else {}
     request = {"VpcId": vpc, "CidrBlock": str(cidr), **zone, "TagSpecifications": tags.specification(["subnet"], born)}
     with Undo() as undo:

@@ -50,7 +50,7 @@ def delete(account: Account, stemcell_cid: StemcellCid) -> None:
         found = []
     for item in found:
         _deregister(account, stemcell_cid)
-        for snapshot_cid in _snapshots_of(item):
+        for snapshot_cid in snapshots_of(item):
             snapshots.delete(account, snapshot_cid)
 
 
@@ -169,7 +169,8 @@ def _is_gone(account: Account, stemcell_cid: StemcellCid) -> bool:
         return True
 
 
-def _snapshots_of(item: Item) -> list[SnapshotCid]:
+def snapshots_of(item: Item) -> list[SnapshotCid]:
+    """Those that an image is made of."""
     found = [mapping.get("Ebs", {}).get("SnapshotId") for mapping in item.get("BlockDeviceMappings", [])]
     return [SnapshotCid(one) for one in found if one]
 

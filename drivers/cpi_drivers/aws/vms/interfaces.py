@@ -6,6 +6,7 @@ from typing import Any
 
 from cpi.contract import errors as contract_errors
 from cpi.contract.ids import VmCid
+from cpi.kit.tagged import CREATED, now_text
 from cpi.kit.undo import Undo
 from cpi_drivers.aws import tags
 from cpi_drivers.aws.api import errors, inventory
@@ -107,7 +108,7 @@ def _create_when_address_is_free(account: Account, wish: Wish, planned: Interfac
     groups = group_ids(account, wish.properties.security_groups or wish.plan.security_groups, planned.subnet)
     if not planned.subnet:
         raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
-    born = {**tags.initial_tags(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index)}
+    born = {**tags.initial_tags(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index), CREATED: now_text()}
     request = {
         "SubnetId": planned.subnet,
         "ClientToken": uuid.uuid4().hex,
