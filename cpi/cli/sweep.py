@@ -26,36 +26,25 @@ from cpi.sweeping.leftovers import Judged, Wish, director_of, directors_of, judg
 from cpi.sweeping.page import HEADINGS, cells, page
 
 _DEFAULT_AGE: Final = "1d"
+_KNOWN: Final = "What is known: an answer of `bosh … --json`, a watch file, or a list of CIDs. Can be repeated."
+_NONE: Final = "Nothing of this kind (vm, disk, snapshot, stemcell, network) is known. Can be repeated."
+_WHOSE: Final = 'Only what this director made: its UUID, its name, or "none". [default: the directors of what is known]'
+_AGE: Final = "Only leftovers older than this, such as 12h, 5d or 2w (0h for all)."
+
+_Known = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=_KNOWN)]
+_None = Annotated[list[str] | None, typer.Option(metavar="KIND", help=_NONE)]
+_Director = Annotated[list[str] | None, typer.Option(metavar="UUID", show_default=False, help=_WHOSE)]
+_OlderThan = Annotated[str, typer.Option(help=_AGE)]
 
 
 def sweep(  # noqa: PLR0913 - the options of a command
     config: ConfigFile,
     *,
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="What is known: an answer of `bosh … --json`, a watch file, or a list of CIDs. Can be repeated.",
-        ),
-    ] = None,
-    none: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND", help="Nothing of this kind (vm, disk, snapshot, stemcell, network) is known. Can be repeated."
-        ),
-    ] = None,
-    director: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="UUID",
-            show_default=False,
-            help='Only what this director made: its UUID, its name, or "none". [default: the directors of what is known]',
-        ),
-    ] = None,
+    known: _Known = None,
+    none: _None = None,
+    director: _Director = None,
     deployment: Annotated[str | None, typer.Option(help="Only what belongs to this deployment.")] = None,
-    older_than: Annotated[
-        str, typer.Option(help="Only leftovers older than this, such as 12h, 5d or 2w (0h for all).")
-    ] = _DEFAULT_AGE,
+    older_than: _OlderThan = _DEFAULT_AGE,
     tokens: Annotated[bool, typer.Option("--tokens", help="Only what calls left that did not finish.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the leftovers with their data. Asks first.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
