@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cpi.contract import errors
 from cpi.kit import deadline
+
+if TYPE_CHECKING:
+    from cpi.kit.usual import Usual
 
 T = TypeVar("T")
 
@@ -22,7 +25,7 @@ def pause(seconds: float) -> None:
     time.sleep(max(seconds, 0))
 
 
-def wait_until(
+def wait_until(  # noqa: PLR0913 - all but three are of the pauses, and have defaults
     probe: Callable[[], T | None],
     what: str,
     *,
@@ -30,24 +33,31 @@ def wait_until(
     first_pause_seconds: float = 0.05,
     longest_pause_seconds: float = 2.0,
     share: float = 0.25,
+    usual: "Usual | None" = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """The first answer of probe that is neither None nor False.
 
     Asks at once, then ever less often: each pause is a share (a quarter) of what was waited, between the two bounds, so
-    that a wait overshoots by no more than that share. Raises Overdue, naming what, when deadline_seconds have passed, or
+    that a wait overshoots by no more than that share. usual: what is known of earlier waits; what usually takes long is
+    looked for when it may be there. Raises Overdue, naming what, when deadline_seconds have passed, or
     the deadline of the whole call has.
     """
-    began = clock()
+    began, in_vain = clock(), None
     while True:
         answer = probe()
-        if answer is not None and answer is not False:
-            return answer
         waited = clock() - began
+        if answer is not None and answer is not False:
+            if usual is not None and in_vain is not None:
+                usual.note(what, in_vain)
+            return answer
+        in_vain = waited
         if waited >= deadline_seconds:
             raise Overdue(f"{what}: not within {deadline_seconds:g} s")
-        next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds, max(deadline_seconds - waited, 0))
+        due = usual.pause(what, waited) if usual is not None else None
+        next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds) if due is None else due
+        next_pause = min(next_pause, max(deadline_seconds - waited, 0))
         of_call = deadline.current()
         if of_call is not None and next_pause >= of_call.left:
             of_call.end()

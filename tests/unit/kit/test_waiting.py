@@ -1,8 +1,11 @@
 """The only loop that sleeps: it asks at once, ever less often, and gives up in time."""
 
+from pathlib import Path
+
 import pytest
 
 from cpi.contract import errors
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import LATE_SECONDS, Overdue, late, pause, wait_until
 
 
@@ -87,3 +90,68 @@ def test_a_pause_may_be_nothing() -> None:
     """Less than nothing is nothing."""
     pause(-1)
     pause(0)
+
+
+def _looks(ready_after: float, what: str, usual: Usual | None) -> tuple[int, float]:
+    """How often it was looked for, and how late it was found."""
+    clock, looks = Clock(), 0
+    began = clock.now
+
+    def probe() -> bool:
+        nonlocal looks
+        looks += 1
+        return clock.now - began >= ready_after
+
+    wait_until(probe, what, deadline_seconds=600, first_pause_seconds=0.1, usual=usual, sleep=clock.sleep, clock=clock)
+    return looks, clock.now - began - ready_after
+
+
+@pytest.fixture
+def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Usual:
+    """A driver that has waited for nothing yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return Usual("a-driver")
+
+
+def test_what_usually_takes_3_s_is_looked_for_a_few_times(usual: Usual) -> None:
+    """The same kind of thing under another name; once it was waited for, at most 8 looks, and at most 0.5 s late."""
+    assert _looks(3.0, "the disk disk-1 is not ready", usual)[0] == 15
+    for number in range(2, 9):
+        looks, late_seconds = _looks(3.0, f"the disk disk-{number} is not ready", usual)
+        assert looks <= 8
+        assert late_seconds <= 0.5
+
+
+@pytest.mark.parametrize("seconds", [1.2, 2.9, 3.4, 8.0, 20.0])
+def test_what_varies_is_found_in_time(usual: Usual, seconds: float) -> None:
+    """The shortest of the last waits counts: what is ready sooner than usual is not found much later than without."""
+    for took in (3.0, 9.0, 3.0):
+        _looks(took, "the disk disk-1 is not ready", usual)
+    _, late_seconds = _looks(seconds, "the disk disk-2 is not ready", usual)
+    assert late_seconds <= max(0.8 * 3.0 - seconds, seconds * 0.25, 0.5)
+
+
+def test_kinds_are_apart_and_short_waits_teach_nothing(usual: Usual) -> None:
+    """A VM takes longer than a disk; what once was ready soon is looked for soon."""
+    _looks(3.0, "the disk disk-1 is not ready", usual)
+    assert _looks(3.0, "the VM i-0a1 does not run", usual)[0] == 15
+    _looks(0.05, "the disk disk-2 is not ready", usual)
+    assert _looks(0.05, "the disk disk-3 is not ready", usual)[0] == 2
+
+
+def test_a_first_pause_is_10_s_at_most(usual: Usual) -> None:
+    """A VM that fails early is not noticed minutes later."""
+    _looks(300.0, "the VM i-0a1 does not run", usual)
+    assert usual.pause("the VM i-0a2 does not run", 0.0) == 10.0
+
+
+def test_what_is_spoilt_is_not_known(usual: Usual, tmp_path: Path) -> None:
+    """Anybody's text in the file."""
+    file = tmp_path / "multicpi" / "usual" / "a-driver.json"
+    file.parent.mkdir(parents=True, mode=0o700)
+    for text in ("[]", "{", '{"the disk …": ["x"]}'):
+        file.write_text(text)
+        file.chmod(0o600)
+        assert usual.pause("the disk disk-1", 0.0) is None
+        usual.note("the disk disk-1", 5.0)
+        assert usual.pause("the disk disk-2", 0.0) == 4.0

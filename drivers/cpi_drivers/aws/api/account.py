@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cpi.contract.model import CloudConfig
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import wait_until
 from cpi_drivers.aws.api.client import Client
 from cpi_drivers.aws.api.facts import Facts
@@ -30,6 +31,9 @@ class Patience:
     """A pause is this share of what was waited."""
 
 
+_USUAL: Final = Usual("aws")
+
+
 @dataclasses.dataclass(frozen=True)
 class Account:
     """One AWS account in one region, for one caller."""
@@ -49,4 +53,5 @@ class Account:
             first_pause_seconds=0.1,
             longest_pause_seconds=3.0,
             share=self.patience.share,
+            usual=_USUAL,
         )

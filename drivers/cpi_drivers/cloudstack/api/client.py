@@ -27,6 +27,7 @@ from cpi.contract import errors
 from cpi.kit import private_files
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import refuse_late, wait_until
 from cpi_drivers.cloudstack.api.errors import AnswerLost, Failed, NotLetIn, Passing, refusal
 from cpi_drivers.cloudstack.settings import CloudStackSettings
@@ -42,6 +43,7 @@ _DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _REDIRECTS: Final = range(300, 400)
 _SIGNED_FOR: Final = dt.timedelta(minutes=15)  # a clock may be a little off; a call that was overheard is soon worth nothing
+_USUAL: Final = Usual("cloudstack")
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
 _log = logging.getLogger(__name__)
@@ -155,6 +157,7 @@ class Client:
             deadline_seconds=self._settings.seconds(timeout),
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, self._settings.poll_interval),
             longest_pause_seconds=self._settings.poll_interval,
+            usual=_USUAL,
         )
 
     def post_file(self, url: str, headers: Mapping[str, str], body: "Body") -> None:

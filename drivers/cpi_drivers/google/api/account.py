@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from cpi.contract.model import CloudConfig
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import wait_until
 from cpi_drivers.google.api import errors
 from cpi_drivers.google.api.client import Client
@@ -17,6 +18,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Item = dict[str, Any]
 
+_USUAL: Final = Usual("google")
 _MEANWHILE: Final = (errors.Stale, errors.NotReady)
 
 
@@ -56,7 +58,7 @@ class Account:
 
     def wait(self, probe: Callable[[], T | None], what: str, deadline_seconds: float) -> T:
         """The first answer of probe. Raises CloudError when the deadline has passed."""
-        return wait_until(probe, what, deadline_seconds=deadline_seconds, first_pause_seconds=0.1)
+        return wait_until(probe, what, deadline_seconds=deadline_seconds, first_pause_seconds=0.1, usual=_USUAL)
 
     def anew(self, change: Callable[[], T]) -> T:
         """The answer of change, which looks before it changes, and does so again if somebody else was faster or is at it."""

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from cpi.contract import errors
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import Overdue, wait_until
 from cpi_drivers.openstack.api.errors import Missing
 from cpi_drivers.openstack.settings import OpenStackSettings
 
 Document = Mapping[str, Any]
 
+_USUAL: Final = Usual("openstack")
 _FIRST_PAUSE_SECONDS: Final = 0.25  # before the second look; later ones come ever less often
 
 
@@ -49,6 +51,7 @@ class Waits:
                 deadline_seconds=self._timeout,
                 first_pause_seconds=min(first_pause, self._poll),
                 longest_pause_seconds=self._poll,
+                usual=_USUAL,
             )
         except Overdue as error:
             last = f"; it is in state {_state(seen[0])}" if seen else ""

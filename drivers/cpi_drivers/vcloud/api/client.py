@@ -18,6 +18,7 @@ from cpi.kit import deadline
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import Overdue, refuse_late, wait_until
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.documents import Element
@@ -33,6 +34,7 @@ _UNAUTHORIZED: Final = 401
 _DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures of TLS may pass
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _ENDED: Final = frozenset({"success", "error", "canceled", "aborted"})
+_USUAL: Final = Usual("vcloud")
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _LONGEST_BUSY_PAUSE_SECONDS: Final = 5.0
@@ -149,6 +151,7 @@ class Client:
             deadline_seconds=control.wait_max,
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, control.wait_delay),
             longest_pause_seconds=control.wait_delay,
+            usual=_USUAL,
         )
 
     def upload(self, href: str, file: IO[bytes], size: int, what: str) -> None:

@@ -15,6 +15,7 @@ from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from cpi.contract import errors
 from cpi.kit import private_files
+from cpi.kit.usual import Usual
 from cpi.kit.waiting import refuse_late, wait_until
 from cpi_drivers.vsphere.api import connection, questions, session
 from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal, unanswered
@@ -30,6 +31,7 @@ pbm: Any = pyVmomi.pbm
 Reference = Any
 """A managed object of the SDK; nothing of it is read but through Client.read."""
 
+_USUAL: Final = Usual("vsphere")
 _PASSING: Final = frozenset({"HostCommunication", "HostNotReachable", "TaskInProgress", "ConcurrentAccess", "ResourceInUse"})
 
 
@@ -152,7 +154,7 @@ class Client:
             now = found[task]
             return now if str(now.get("info.state")) in {"success", "error"} else None
 
-        info = wait_until(look, what, deadline_seconds=self._settings.task_timeout, first_pause_seconds=0.02)
+        info = wait_until(look, what, deadline_seconds=self._settings.task_timeout, first_pause_seconds=0.02, usual=_USUAL)
         if str(info["info.state"]) == "error":
             raise refusal(what, info.get("info.error"))
         return info.get("info.result")
