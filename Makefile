@@ -9,13 +9,16 @@ PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick chaos nightly bench format docs constraints release wheel ready-to-demo ready-to-test
+.PHONY: help demo demo-containers test quick chaos nightly bench format docs constraints release wheel ready-to-demo ready-for-containers ready-to-test
 
 help: ## tell what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 14
 
 demo: ready-to-demo ## move a disk on this machine: grow it, lose the VM, shrink it while its job runs; count every row (ARGS="--keep")
 	@$(BIN)/cpi demo $(ARGS)
+
+demo-containers: ready-for-containers ## the same with Redis and PostgreSQL in containers; kill processes, the engine, a VM; grow and shrink a disk (ARGS="--picture FILE.svg")
+	@$(BIN)/cpi demo --containers $(ARGS)
 
 test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests (COVERAGE=1: and what they reach)
 	$(BIN)/ruff format --check .
@@ -62,6 +65,9 @@ wheel: ready-to-test ## build the wheel and the sdist into dist/, and what they 
 
 ready-to-demo:
 	@$(PYTHON) .ci/prepare.py demo
+
+ready-for-containers:
+	@$(PYTHON) .ci/prepare.py containers
 
 ready-to-test:
 	@$(PYTHON) .ci/prepare.py test

@@ -1,6 +1,6 @@
 """Makes ready what `make` needs: programs of the system, and .venv from pyproject.toml and constraints.txt.
 
-    python3 .ci/prepare.py demo|test
+    python3 .ci/prepare.py demo|containers|test
 
 Does nothing when nothing is missing. As root on Debian it installs what is missing; anyone else is told by name what is
 left out. Runs on the system's Python, before anything of the project is there, so it uses the standard library alone.
@@ -32,10 +32,10 @@ WANTED = Path("/etc/systemd/system")
 LOCK = Path("/run/lock/multicpi-prepare.lock")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAST_PYTHON = (3, 11)
-EXTRAS = {"demo": [], "test": ["all", "dev"]}
+EXTRAS = {"demo": [], "containers": [], "test": ["all", "dev"]}
 DISKS = "disks with a file system of their own"
 LIVE = "moves of disks while their jobs run"
-CONTAINERS = "tests of container jobs"
+CONTAINERS = "container jobs"
 VCENTER = "tests against a vCenter"
 GOCODE = Path("/usr/share/gocode/src")
 SOURCES = {
@@ -61,13 +61,15 @@ PROGRAMS = {
         "unshare": ("util-linux", DISKS),
         "rsync": ("rsync", LIVE),
     },
+    "containers": {
+        "podman": ("podman", CONTAINERS),
+        "runc": ("runc", CONTAINERS),
+    },
     "test": {
         "mkfs.xfs": ("xfsprogs", "tests with xfs"),
         "setfacl": ("acl", "tests of access lists"),
         "setfattr": ("attr", "tests of extended attributes"),
         "postgres": ("postgresql", "tests of fleets"),
-        "podman": ("podman", CONTAINERS),
-        "runc": ("runc", CONTAINERS),
         "busybox": ("busybox-static", CONTAINERS),
         "promtool": ("prometheus", "the check of the alert rules"),
         "ssh": ("openssh-client", "tests of shells in guests"),
@@ -96,7 +98,11 @@ def main(purpose: str) -> None:
 
 def prepare_programs(purpose: str) -> None:
     """Install the programs that are missing, or tell what goes without them."""
-    wanted = PROGRAMS["demo"] if purpose == "demo" else {**PROGRAMS["demo"], **PROGRAMS["test"], **SOURCES, **HEADERS}
+    wanted = PROGRAMS["demo"]
+    if purpose != "demo":
+        wanted = {**wanted, **PROGRAMS["containers"]}
+    if purpose == "test":
+        wanted = {**wanted, **PROGRAMS["test"], **SOURCES, **HEADERS}
     missing = {program: wanted[program] for program in wanted if not has_program(program)}
     if not missing:
         return

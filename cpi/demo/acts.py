@@ -12,7 +12,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.demo.client import Writer, asked
-from cpi.demo.stage import Guest, Stage
+from cpi.demo.stage import Guest, Stage, job_spec
 from cpi.demo.watching import killed_and_back
 from cpi.kit.waiting import wait_until
 from cpi.migration import Event, Report, Strategy, migrate_disk
@@ -82,7 +82,7 @@ def perform(stage: Stage, watcher: Watcher) -> Outcome:
             disk_cid = _move(Wish(stage, guest, disk_cid, LARGER, Strategy.COPY), scene, watcher)
         writer.wait_for_more(_ROWS_BETWEEN)
         with play.act("kill the VM: it comes back by itself") as scene, _interrupting(writer, scene):
-            guest = killed_and_back(stage, guest, stemcell_cid, disk_cid, OLD_DATA_BYTES)
+            guest = killed_and_back(stage, guest, stemcell_cid, disk_cid, job_spec(OLD_DATA_BYTES))
         writer.wait_for_more(_ROWS_BETWEEN)
         with play.act(f"shrink it to {SMALLER} MiB, the job running") as scene, _interrupting(writer, scene):
             _move(Wish(stage, guest, disk_cid, SMALLER), scene, watcher)

@@ -42,8 +42,12 @@ def _exchange(connection: socket.socket, request: Mapping[str, Any]) -> Any:
 class Writer:
     """Writes rows from a thread until it is stopped; while the job is away, tries again and again."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, port: int = PORT) -> None:
         self.address = address
+        self.connections = 0
+        """How often the job let it in."""
+
+        self._port = port
         self._salt = secrets.token_hex(8)
         self._acknowledged = 0
         self._times: list[float] = []
@@ -78,6 +82,10 @@ class Writer:
         goal = self._acknowledged + count
         wait_until(lambda: self._acknowledged >= goal, "rows are acknowledged", deadline_seconds=_PATIENCE_SECONDS)
 
+    def wait_for_another(self, connections: int) -> None:
+        """Until it was let in more often than so many times. Raises CloudError if it is not."""
+        wait_until(lambda: self.connections > connections, "the job lets its client in again", deadline_seconds=_PATIENCE_SECONDS)
+
     def longest_silence(self, since: float) -> float:
         """The longest time from one acknowledged row to the next since then, in seconds."""
         times = [moment for moment in self._times if moment >= since]
@@ -85,21 +93,34 @@ class Writer:
         moments = before + times
         return max((later - earlier for earlier, later in itertools.pairwise(moments)), default=0.0)
 
+    def silences(self, least_seconds: float) -> list[tuple[float, float]]:
+        """From when to when no row was acknowledged for so long, as the monotonic clock has it."""
+        return [(earlier, later) for earlier, later in itertools.pairwise(self._times) if later - earlier >= least_seconds]
+
     def _write(self) -> None:
         while not self._stopping.is_set():
             try:
-                with socket.create_connection((self.address, PORT), timeout=_ANSWER_SECONDS) as connection:
+                with socket.create_connection((self.address, self._port), timeout=_ANSWER_SECONDS) as connection:
                     self._write_over(connection)
             except (OSError, ValueError):
                 self._stopping.wait(_BETWEEN_TRIES_SECONDS)
 
+    def write_row(self, connection: socket.socket, number: int, text: str) -> None:
+        """Returns when the row is acknowledged. Raises OSError or ValueError if it is not."""
+        answer = _exchange(connection, {"do": "write", "number": number, "text": text})
+        if answer.get("written") != number:
+            raise ValueError(f"the job answered {answer!r}")
+
+    def greet(self, connection: socket.socket) -> None:
+        """What a new connection begins with."""
+
     def _write_over(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.greet(connection)
+        self.connections += 1
         while not self._stopping.is_set():
             number = self._acknowledged + 1
-            answer = _exchange(connection, {"do": "write", "number": number, "text": self.text_of(number)})
-            if answer.get("written") != number:
-                raise ValueError(f"the job answered {answer!r}")
+            self.write_row(connection, number, self.text_of(number))
             self._times.append(time.monotonic())
             self._acknowledged = number
             self._stopping.wait(_BETWEEN_ROWS_SECONDS)

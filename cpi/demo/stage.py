@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+import psutil
 
 from cpi import connecting
 from cpi.agent import https
@@ -107,8 +108,15 @@ class Stage:
 
     def kill(self, guest: Guest) -> None:
         """Lose a VM: its process group dies at once, and nothing in it is told."""
+        os.killpg(self._group(guest), signal.SIGKILL)
+
+    def processes_of(self, guest: Guest) -> list[psutil.Process]:
+        """The processes of a VM."""
+        return psutil.Process(self._group(guest)).children(recursive=True)
+
+    def _group(self, guest: Guest) -> int:
         lock = self._root / "vms" / guest.vm_cid / "agent.lock"
-        os.killpg(int(lock.read_text(encoding="ascii").split()[0]), signal.SIGKILL)
+        return int(lock.read_text(encoding="ascii").split()[0])
 
     def clear(self) -> list[str]:
         """Remove everything that is there, however it came to be, and the folder. What could not be removed."""

@@ -1,12 +1,13 @@
 """Who watches in the demonstration: what `cpi watch` does with one instance, without a database."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from cpi.agent import https
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, StemcellCid
 from cpi.contract.operator import ShowsAgentSettings
-from cpi.demo.stage import Guest, Stage, job_spec
+from cpi.demo.stage import Guest, Stage
 from cpi.kit.waiting import wait_until
 from cpi.resurrection.clouds import Clouds
 from cpi.resurrection.instance import Instance
@@ -21,7 +22,7 @@ _RULES: Final = Rules(agent_timeout=2.0)
 _PATIENCE_SECONDS: Final = 30.0
 
 
-def killed_and_back(stage: Stage, guest: Guest, stemcell_cid: StemcellCid, disk_cid: DiskCid, old_data_bytes: int) -> Guest:
+def killed_and_back(stage: Stage, guest: Guest, stemcell_cid: StemcellCid, disk_cid: DiskCid, spec: Mapping[str, Any]) -> Guest:
     """The VM is killed while it is watched; the one that takes its place. Raises CloudError if it does not come."""
     instance = Instance(
         name=_NAME,
@@ -32,7 +33,7 @@ def killed_and_back(stage: Stage, guest: Guest, stemcell_cid: StemcellCid, disk_
         group="rows",
         disks=(disk_cid,),
         metadata={"name": _NAME},
-        spec=job_spec(old_data_bytes),
+        spec=spec,
     )
     with Clouds() as clouds, Pulse(_RULES, clouds, None) as pulse:
         pulse.listen_to(instance, guest.vm_cid, None)

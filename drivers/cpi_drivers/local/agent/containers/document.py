@@ -2,6 +2,7 @@
 
 import graphlib
 import re
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -92,6 +93,7 @@ class Container(msgspec.Struct, frozen=True):
             *([] if bool(self.image) != bool(self.dockerfile) else ["either image or dockerfile is needed"]),
             *([f"memory {self.memory!r} is no size, as 256m"] if self.memory and not _MEMORY.fullmatch(self.memory) else []),
             *([] if self.cpu_shares is None or self.cpu_shares > 1 else ["cpu_shares is at least 2"]),
+            *([] if not self.stop_signal or signal_of(self.stop_signal) else [f"stop_signal {self.stop_signal!r} is unknown"]),
             *(["stop_grace is negative"] if self.stop_grace < 0 else []),
             *(f"{name!r} cannot be the name of a variable" for name in self.env if not name or "=" in name or "\0" in name),
             *_faults_of(read_port, self.bind_ports),
@@ -107,6 +109,14 @@ class Container(msgspec.Struct, frozen=True):
     def volumes(self) -> tuple[Volume, ...]:
         """bind_volumes, read."""
         return tuple(map(read_volume, self.bind_volumes))
+
+
+def signal_of(name: str) -> int | None:
+    """SIGINT, INT or 2. None for what is none."""
+    word = name.upper().removeprefix("SIG")
+    if word.isascii() and word.isdigit():
+        return int(word) if 0 < int(word) < signal.NSIG else None
+    return getattr(signal.Signals, f"SIG{word}", None) if word.isalnum() else None
 
 
 def _faults_of(read: Callable[[str], object], texts: Sequence[str]) -> list[str]:

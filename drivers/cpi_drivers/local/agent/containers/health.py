@@ -13,7 +13,7 @@ _OFTEN_SECONDS: Final = 0.1
 _SETTLED_SECONDS: Final = 0.3
 
 
-def _lives() -> bool:
+def container_lives() -> bool:
     """Whether the container's process is there, in the room's own /proc."""
     try:
         state = Path("/proc", Path(PIDFILE).read_text(encoding="ascii").strip(), "stat").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ class Watch:
             await asyncio.sleep(_OFTEN_SECONDS)
         if self._check is None:
             await asyncio.sleep(_SETTLED_SECONDS)
-            if not _lives():
+            if not container_lives():
                 await asyncio.Event().wait()  # the engine tells its end
             return
         clock = asyncio.get_running_loop().time

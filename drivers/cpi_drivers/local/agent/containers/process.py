@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cpi_drivers.local.agent.containers.cgroups import cgroup_of, remove_cgroups
-from cpi_drivers.local.agent.containers.document import Container, read_container
-from cpi_drivers.local.agent.containers.engine import CONMON_PIDFILE, ContainerEngine, Run
+from cpi_drivers.local.agent.containers.document import Container, read_container, signal_of
+from cpi_drivers.local.agent.containers.engine import CONMON_PIDFILE, PIDFILE, ContainerEngine, Run
 from cpi_drivers.local.agent.containers.forwarding import forward
-from cpi_drivers.local.agent.containers.health import NeverWell, Watch
+from cpi_drivers.local.agent.containers.health import NeverWell, Watch, container_lives
 from cpi_drivers.local.agent.containers.images import is_folder
 from cpi_drivers.local.agent.containers.installed import DESCRIPTION, WELL
 from cpi_drivers.local.agent.containers.log import ContainerLog
@@ -26,6 +26,7 @@ from cpi_drivers.local.agent.containers.room import SCRATCH, enter_room, leave_r
 from cpi_drivers.local.agent.containers.volumes import made_volumes
 
 _LOOK_SECONDS: Final = 0.25
+_SOON_SECONDS: Final = 0.02
 _CHUNK: Final = 1 << 16
 
 
@@ -120,6 +121,15 @@ class ContainerProcess:
         return 0 if "stopped" in names else 1
 
     async def _stop(self, run: asyncio.subprocess.Process) -> None:
+        number = signal_of(self._container.stop_signal or ("SIGTERM" if is_folder(self._image) else ""))
+        if number is not None:
+            # the engine would take longer to start than most containers to end
+            _signal_container(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._container.stop_grace):
+                    while container_lives():  # noqa: ASYNC110 - no event tells of a process that is no child
+                        await asyncio.sleep(_SOON_SECONDS)
+            return
         await self._tool("stop", "--time", f"{self._container.stop_grace:.0f}", self._container.name)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.wait(), _LOOK_SECONDS * 20)
@@ -134,8 +144,9 @@ class ContainerProcess:
             await asyncio.sleep(_LOOK_SECONDS)
         while _monitor_lives():  # noqa: ASYNC110 - as above
             await asyncio.sleep(_LOOK_SECONDS)
-        # the engine itself sees a container's end a moment later than its monitor, and knows the status
-        await asyncio.sleep(_LOOK_SECONDS * 4)
+        if not container_lives():
+            # the engine itself sees a container's end a moment later than its monitor, and knows the status
+            await asyncio.sleep(_LOOK_SECONDS * 8)
 
     async def _exec(self, env: dict[str, str], *words: str) -> tuple[int, str]:
         from cpi_drivers.local.agent.containers.engine import filled
@@ -162,6 +173,16 @@ class ContainerProcess:
         if run.stdout is not None:
             while words := await run.stdout.read(_CHUNK):
                 self._log.write(words)
+
+
+def _signal_container(number: int) -> None:
+    """A child of this process is in the room, and knows the container by the number that it has there."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(Path(PIDFILE).read_text(encoding="ascii")), number)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _monitor_lives() -> bool:
