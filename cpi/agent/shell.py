@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -91,25 +91,9 @@ class SshShell:
         self._login = login
         known_hosts = folder / "known_hosts"
         known_hosts.touch(mode=0o600)
-        known_hosts.write_text(f"{_known_name(login)} {login.host_key.strip()}\n")
-        options = {
-            "BatchMode": "yes",
-            "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": str(known_hosts),
-            "GlobalKnownHostsFile": "/dev/null",
-            "IdentitiesOnly": "yes",
-            "IdentityAgent": "none",
-            "IdentityFile": login.key_path,
-            "ConnectTimeout": str(_CONNECT_SECONDS),
-            "ServerAliveInterval": "15",
-            "ServerAliveCountMax": "4",
-            "ControlMaster": "auto",
-            "ControlPath": str(folder / "c"),
-            "ControlPersist": "30",
-            "LogLevel": "ERROR",
-        }
-        flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
-        self._ssh = ["ssh", "-F", "none", "-p", str(login.port), *flags]
+        known_hosts.write_text(known_host(login))
+        control = {"ControlMaster": "auto", "ControlPath": str(folder / "c"), "ControlPersist": "30"}
+        self._ssh = _client(login, known_hosts=str(known_hosts), key=login.key_path, more=control)
         self._target = f"{login.user}@{login.host}"
 
     def __repr__(self) -> str:
@@ -124,17 +108,60 @@ class SshShell:
         self, command: Sequence[str], *, deadline_seconds: float, stdin: bytes = b"", on_output: OnOutput | None = None
     ) -> Output:
         """As in Shell. A command that ends with 255 cannot be told from a connection that failed."""
-        words = ["sudo", "-n", *command] if self._login.sudo and self._login.user != "root" else command
-        remote = shlex.join(words)  # sshd hands one string to the user's shell
-        output = _run([*self._ssh, "--", self._target, remote], deadline_seconds, stdin, on_output, str(command[0]))
+        output = _run(self.command(command), deadline_seconds, stdin, on_output, str(command[0]))
         if output.status == _SSH_FAILED:
             raise AgentUnreachable(f"{command[0]}: no shell at {self._target}: {output.complaint}")
         return output
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """What runs the words in the guest if it is run here, its input and output being theirs."""
+        # sshd hands one string to the user's shell
+        return [*self._ssh, "--", self._target, shlex.join([*root_words(self._login), *words])]
 
     def close(self) -> None:
         """End the connection."""
         with contextlib.suppress(AgentTimeout, AgentUnreachable):
             _run([*self._ssh, "-O", "exit", "--", self._target], _CONNECT_SECONDS, b"", None, "ssh")
+
+
+def root_words(login: Login) -> tuple[str, ...]:
+    """What stands before a command for it to be root's."""
+    return ("sudo", "-n") if login.sudo and login.user != "root" else ()
+
+
+def command_to(login: Login, *, known_hosts: str, key: str) -> tuple[list[str], str]:
+    """The client in a guest that has these files, and what it connects to."""
+    return _client(login, known_hosts=known_hosts, key=key, more={}), f"{login.user}@{login.host}"
+
+
+def known_host(login: Login) -> str:
+    """The line of a known_hosts file."""
+    return f"{_known_name(login)} {login.host_key.strip()}\n"
+
+
+def _client(login: Login, *, known_hosts: str, key: str, more: Mapping[str, str]) -> list[str]:
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": known_hosts,
+        "GlobalKnownHostsFile": "/dev/null",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "IdentityFile": key,
+        "ConnectTimeout": str(_CONNECT_SECONDS),
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "4",
+        **more,
+        "LogLevel": "ERROR",
+    }
+    return [
+        "ssh",
+        "-F",
+        "none",
+        "-p",
+        str(login.port),
+        *(flag for name, value in options.items() for flag in ("-o", f"{name}={value}")),
+    ]
 
 
 class ExecShell:
@@ -190,6 +217,21 @@ def shell_by_agent(agent: Agent, host: str | None = None, *, move_id: str | None
                 shell.close()
         finally:
             # also if no answer came: the user may have been made
+            _let_out(agent, user)
+
+
+@contextlib.contextmanager
+def let_in(agent: Agent, user: str) -> Iterator[tuple[Login, bytes]]:
+    """How another guest gets into the agent's, and the private key for it, until the block ends; the user is removed then.
+
+    Raises AgentUnknownMessage if the guest has no SSH server.
+    """
+    with _private_folder() as folder:
+        key = folder / "key"
+        public_key = _fresh_key(key)
+        try:
+            yield _login(_let_in(agent, user, public_key), user, str(key), None), key.read_bytes()
+        finally:
             _let_out(agent, user)
 
 

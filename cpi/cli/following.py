@@ -113,9 +113,13 @@ def show_outcome(record: MoveRecord, *, as_json: bool) -> None:
         screen.show_json(to_plain(outcome.report) if outcome.standing is Standing.MOVED else to_plain(outcome))
     elif outcome.report is not None and outcome.standing is Standing.MOVED:
         report = outcome.report
-        where = Text.assemble("moved ", report.old_disk_cid, " to ", (report.disk_cid, "bold"))
+        new_vm = f" on the new VM {report.new_vm_cid}" if report.new_vm_cid else ""
+        where = Text.assemble("moved ", report.old_disk_cid, " to ", (report.disk_cid, "bold"), new_vm)
         screen.out().print(where, f"({report.strategy.value}: {report.reason})", soft_wrap=True)
         screen.out().print(f"jobs down for {report.jobs_down_seconds:.1f} s, total time {report.seconds:.1f} s", soft_wrap=True)
+        if report.kept_until:
+            kept = f"the way back: the VM {report.vm_cid} with {report.old_disk_cid}, to be kept until {report.kept_until}"
+            screen.out().print(kept, soft_wrap=True)
         for note in report.notes:
             screen.out().print(Text(f"  {note}"), soft_wrap=True)
     if outcome.standing is not Standing.MOVED:

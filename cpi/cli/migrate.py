@@ -11,7 +11,7 @@ from cpi import config as configuration
 from cpi.cli import pictures, screen
 from cpi.cli.fleets import move_fleet
 from cpi.cli.following import engine_of, finish_others, follow, show_outcome
-from cpi.cli.migration_options import AsJson, DatabaseUrl, PageFile, PictureFile, entry_of, refuse_beside
+from cpi.cli.migration_options import STRATEGIES, AsJson, DatabaseUrl, PageFile, PictureFile, entry_of, refuse_beside
 from cpi.cli.options import CONFIG_HELP
 from cpi.cli.staleness import tell_after_moves
 from cpi.cli.stopping import Stopping, give_up
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # the engine takes long to import, and --dry-run does without
 
 _AGENT: Final = "Agent"
 _FLEET: Final = "Fleet"
+_OTHER_CLOUD: Final = "Another cloud"
+
+
+_NOT_OF_A_MOVE: Final = frozenset({"json", "database", "fleet", "max_in_flight", "canaries", "stop_when_failed"})
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -41,7 +45,7 @@ _SIZE: Final = _option("--size", text="New size, such as 20G or 512M (plain numb
 _PROPERTIES: Final = _option("--properties", text="New cloud properties, as JSON. [default: {}]")
 _OLD_SIZE: Final = _option("--old-size", text="Current size. If omitted, the data is copied.")
 _OLD_PROPERTIES: Final = _option("--old-properties", text="Current cloud properties, as JSON. If omitted, the data is copied.")
-_STRATEGY: Final = typer.Option(help=f"How to move the data: auto, {', '.join(strategy.value for strategy in Strategy)}.")
+_STRATEGY: Final = typer.Option(help=f"How to move the data: {', '.join(STRATEGIES)}.")
 _VERIFY: Final = typer.Option(help="What to compare on both disks while the jobs are down: changes, or full (every byte).")
 _SNAPSHOT: Final = _option("--snapshot", text="Take a snapshot of the old disk first.")
 _BANDWIDTH: Final = _option("--bandwidth", text="Maximum rate of a live copy per second while the jobs run, such as 50M.")
@@ -56,6 +60,14 @@ _CA: Final = _option("--agent-ca", text="PEM file of the CA that signed the serv
 _AGENT_ID: Final = _option("--agent-id", text="Agent id on the bus (nats).", panel=_AGENT)
 _CERTIFICATE: Final = _option("--agent-certificate", text="PEM file of the client certificate (nats).", panel=_AGENT)
 _KEY: Final = _option("--agent-key", text="PEM file of the client key (nats).", panel=_AGENT)
+_TO: Final = _option("--to", text="Configuration of the cloud to move to.", panel=_OTHER_CLOUD)
+_INSTANCES: Final = _option("--instances", text="Instances file (as `cpi watch` reads it) for that cloud.", panel=_OTHER_CLOUD)
+_INSTANCE: Final = _option("--instance", text="Name of the instance in it that the new VM is made as.", panel=_OTHER_CLOUD)
+_WAY: Final = _option(
+    "--way", text="How data gets there: auto, direct (from VM to VM), or worker (through this machine).", panel=_OTHER_CLOUD
+)
+_COMPRESS: Final = _option("--compress", text="Compress the data on its way.", panel=_OTHER_CLOUD)
+_KEEP: Final = _option("--keep", text="How long to keep the old VM and disk, such as 12h, 5d or 2w.", panel=_OTHER_CLOUD)
 _FILE: Final = _option("--fleet", text="YAML file that lists the moves.", panel=_FLEET)
 _IN_FLIGHT: Final = _option("--max-in-flight", text="Maximum number of moves in flight.", panel=_FLEET, min=1)
 _CANARIES: Final = _option("--canaries", text="Number of canaries to move first.", panel=_FLEET, min=0)
@@ -89,23 +101,23 @@ def migrate(  # noqa: PLR0913 - the options of a command
     agent_id: Annotated[str | None, _AGENT_ID] = None,
     agent_certificate: Annotated[Path | None, _CERTIFICATE] = None,
     agent_key: Annotated[Path | None, _KEY] = None,
+    to: Annotated[Path | None, _TO] = None,
+    instances: Annotated[Path | None, _INSTANCES] = None,
+    instance: Annotated[str | None, _INSTANCE] = None,
+    way: Annotated[str, _WAY] = "auto",
+    compress: Annotated[bool, _COMPRESS] = False,
+    keep: Annotated[str, _KEEP] = "7d",
     fleet: Annotated[Path | None, _FILE] = None,
     max_in_flight: Annotated[int, _IN_FLIGHT] = 4,
     canaries: Annotated[int, _CANARIES] = 1,
     stop_when_failed: Annotated[float, _STOP] = 0.1,
     queue_only: Annotated[bool, _QUEUE_ONLY] = False,
 ) -> None:
-    """Move a VM's disk to another size or kind.
+    """Move a VM's disk to another size or kind, or with --to to a new VM on another cloud.
 
     If this process dies, the next `cpi migrate` or `cpi worker` finishes it. Ctrl-C once undoes it, twice leaves it unfinished.
     """
-    told = {
-        "config": config, "vm": vm, "disk": disk, "size": size, "properties": properties, "strategy": strategy,
-        "old_size": old_size, "old_properties": old_properties, "snapshot": snapshot, "bandwidth": bandwidth, "verify": verify,
-        "down_seconds": down_seconds, "agent_url": agent_url, "agent_login": agent_login, "agent_ca": agent_ca,
-        "agent_id": agent_id, "agent_certificate": agent_certificate, "agent_key": agent_key, "resume": resume,
-        "dry_run": dry_run, "queue_only": queue_only, "picture": picture, "page": page,
-    }  # fmt: skip
+    told = {name: value for name, value in locals().items() if name not in _NOT_OF_A_MOVE}
     if fleet is not None:
         refuse_beside("--fleet", told, but=frozenset({"queue_only", "page"}))
         refuse_beside("--queue-only", {"page": page if queue_only else None})
@@ -209,6 +221,10 @@ def _show_plan(entry: "Entry", *, as_json: bool) -> None:
     if sample is not None:
         changed = f"{sample.changed_files} files with {size(sample.changed_bytes)} changed within 3 s"
         out.print(f"on the disk: {number(sample.files, 'file')} with {size(sample.size)}; {changed}", soft_wrap=True)
+    for change in told.changes:
+        out.print(Text(f"{change.what}: {change.now} -> {change.then}"), soft_wrap=True)
+        if change.advice:
+            out.print(Text(f"    to do: {change.advice}"), soft_wrap=True)
     for holder in told.held_by:
         out.print(Text(f"in use by a process that is not a job: {holder}"), soft_wrap=True)
     if told.strategy is Strategy.ONLINE:

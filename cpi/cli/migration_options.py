@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from cpi.cli.destinations import destination_of
 from cpi.contract import errors
-from cpi.contract.encoding import from_plain
+from cpi.contract.encoding import from_plain, to_plain
 from cpi.contract.units import MiB, bytes_from_kib, bytes_from_mib, mib_from_text
 from cpi.migration.durable.entry import Entry, checked
 from cpi.migration.report import Strategy
@@ -31,6 +32,9 @@ PageFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
+STRATEGIES: Final = ("auto", *(strategy.value for strategy in Strategy if strategy is not Strategy.BETWEEN_CLOUDS))
+"""Between clouds there is one way only, and --to asks for it."""
+
 _AGENT: Final = (
     ("url", "agent_url"),
     ("login", "agent_login"),
@@ -41,7 +45,7 @@ _AGENT: Final = (
 )
 # Set for a whole session in the environment, or not set.
 _NEUTRAL: Final = {"config"}
-_DEFAULTS: Final = {"strategy": "auto", "verify": "changes"}
+_DEFAULTS: Final = {"strategy": "auto", "verify": "changes", "way": "auto", "keep": "7d"}
 
 
 def refuse_beside(what: str, told: Mapping[str, Any], but: frozenset[str] = frozenset()) -> None:
@@ -73,6 +77,9 @@ def entry_of(told: Mapping[str, Any]) -> Entry:
         "limits": _limits(told),
         "agent": agent,
     }
+    to = destination_of(told)
+    if to is not None:
+        plain |= {"to": to_plain(to)}
     if told.get("old_size"):
         plain |= {"old_size": size_of("--old-size", told["old_size"])}
     if told.get("old_properties"):
@@ -84,9 +91,8 @@ def entry_of(told: Mapping[str, Any]) -> Entry:
 
 
 def _strategy(name: str) -> str | None:
-    known = ["auto", *(strategy.value for strategy in Strategy)]
-    if name not in known:
-        raise errors.CpiError(f"unknown --strategy {name!r}; known strategies: {', '.join(known)}")
+    if name not in STRATEGIES:
+        raise errors.CpiError(f"unknown --strategy {name!r}; known strategies: {', '.join(STRATEGIES)}")
     return None if name == "auto" else name
 
 

@@ -20,8 +20,13 @@ class Hold(msgspec.Struct, frozen=True):
     is_left: bool = False
     """Whether its process has died."""
 
+    gone_to: str = ""
+    """The cloud to which it took the disk for good; empty if it is still under way."""
+
     def words(self, disk_cid: str) -> str:
         """For people, with what to do."""
+        if self.gone_to:
+            return f"move {self.move_id} took its disk {disk_cid} to another cloud ({self.gone_to}); take it out of this file"
         told = f"move {self.move_id} is using its disk {disk_cid}"
         if not self.is_left:
             return told

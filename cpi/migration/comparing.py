@@ -8,7 +8,7 @@ from typing import Final
 from cpi.migration.flagging import FLAGS
 from cpi.migration.holes import HOLES
 
-_COMPARING: Final = (
+COMPARING: Final = (
     """
 # $1 and $2 two listings: the paths whose records are not in both. A new ext4 has a lost+found of its own.
 differ() {
@@ -89,7 +89,7 @@ belongings() {
 # While the jobs run: all of it. What differs or cannot be read goes with the next pass, and is read again after it.
 ALL: Final = f"""
 gently
-{_COMPARING}
+{COMPARING}
 walk "$T" "$W/there"
 differ "$W/base" "$W/there" >"$W/differing"
 : >"$W/complaints"
@@ -102,7 +102,7 @@ tr -dc '\\0' <"$W/more" | wc -c
 # What was copied after its content had been compared, the jobs still running; the rest is read again when they are down.
 DOUBTFUL: Final = f"""
 gently
-{_COMPARING}
+{COMPARING}
 : >"$W/differing"
 : >"$W/complaints"
 files "$W/base" >"$W/files"
@@ -124,10 +124,8 @@ topmost() {
 
 # What differs though it did not change: it would never be the same. What lies on the new disk alone came and went while a pass
 # looked at it: the next one removes it, with all that is in it.
-LASTING: Final = f"""
-gently
-{_COMPARING}{_TOPMOST}
-walk "$T" "$W/there"
+STILL_DIFFERING: Final = f"""
+{COMPARING}{_TOPMOST}
 differ "$W/base" "$W/there" >"$W/differing"
 if [ -s "$W/differing" ]; then
   changes >"$W/numbers"
@@ -137,11 +135,16 @@ if [ -s "$W/differing" ]; then
   comm -z -12 "$W/lasting" "$W/known"
 fi
 """
+LASTING: Final = f"""
+gently
+walk "$T" "$W/there"
+{STILL_DIFFERING}
+"""
 
 # With the jobs down: everything has to be the same; with "full" all content is read. Says how many paths were listed, how many
 # files and bytes read.
 LAST: Final = f"""
-{_COMPARING}{FLAGS}
+{COMPARING}{FLAGS}
 STRICT=-noignore_readdir_race
 sort -T "$W" -zu "$W/changed" "$W/unproven" >"$W/doubtful"
 walk "$T" "$W/there"
@@ -167,26 +170,38 @@ away_with_sockets
 sync -f "$T/."
 """
 
-# Checksums of the files that are named on stdin. Of a sparse one only what is not zero is read, and the place of it.
-_SUMS: Final = r"""
-sums() {
-  cat >"$W/summed"
+# Checksums of the files that are named on stdin. Of a sparse one only what is not zero is read, and the place of it: so it has
+# the same in a guest that keeps more of the zeros, if that is told which files are sparse. What vanishes has none.
+SUMS: Final = r"""
+sort_out() {
   perl -0e '
-    use strict; use warnings; use Fcntl;
-    my ($top, $dense, $one) = @ARGV;
-    open my $list, ">", $dense or die "$dense: $!\n";
+    use strict; use warnings;
+    my ($top, $sparse, $dense) = @ARGV;
+    open my $few, ">", $sparse or die "$sparse: $!\n";
+    open my $many, ">", $dense or die "$dense: $!\n";
     while (my $name = <STDIN>) {
       chomp $name;
-      my @status = lstat "$top/$name" or die "cannot read $name: $!\n";
-      if ($status[7] < 1048576 || $status[12] * 1024 >= $status[7]) { print $list "$name\0"; next }
-      sysopen my $file, "$top/$name", O_RDONLY | O_NOFOLLOW or die "cannot read $name: $!\n";
+      my @status = lstat "$top/$name" or do { next if $!{ENOENT}; die "cannot read $name: $!\n" };
+      print { $status[7] >= 1048576 && $status[12] * 1024 < $status[7] ? $few : $many } "$name\0";
+    }
+    close $_ or die "cannot write: $!\n" for $few, $many;
+  ' "$S" "$W/sparse" "$W/dense"
+}
+summed() {
+  perl -0e '
+    use strict; use warnings; use Fcntl;
+    my ($top, $one) = @ARGV;
+    while (my $name = <STDIN>) {
+      chomp $name;
+      sysopen my $file, "$top/$name", O_RDONLY | O_NOFOLLOW or do { next if $!{ENOENT}; die "cannot read $name: $!\n" };
+      my $size = -s $file || 0;
       open my $sum, "|-", "sha256sum >\"$one\"" or die "sha256sum: $!\n";
-      print $sum pack "Q", $status[7];
-      for (my $at = 0; $at < $status[7];) {
+      print $sum pack "Q", $size;
+      for (my $at = 0; $at < $size;) {
         my $from = sysseek $file, $at, 3;
         last if !defined $from && $!{ENXIO};
-        my $end = defined $from ? sysseek $file, $from, 4 : $status[7];
-        $end = $status[7] unless defined $end;
+        my $end = defined $from ? sysseek $file, $from, 4 : $size;
+        $end = $size unless defined $end;
         # by whole blocks, for another filesystem may keep more of the zeros
         for ($at = (defined $from ? 0 + $from : $at) & ~4095; $at < $end; $at += 4096) {
           sysseek $file, $at, 0;
@@ -198,17 +213,22 @@ sums() {
       open my $made, "<", $one or die "$one: $!\n";
       { local $/ = "\n"; chomp(my $line = <$made>); print substr($line, 0, 64), "  $name\0" }
     }
-    close $list or die "$dense: $!\n";
-  ' "$S" "$W/dense" "$W/one" <"$W/summed" >"$W/sums.part"
-  (cd "$S/." && xargs -0 -r -a "$W/dense" sha256sum -z --) >>"$W/sums.part"
+  ' "$S" "$W/one" <"$W/sparse" >"$W/sums.part"
+  complaints=0
+  (cd "$S/." && xargs -0 -r -a "$W/dense" sha256sum -z --) >>"$W/sums.part" 2>"$W/complaints" || complaints=$?
+  if [ $complaints != 0 ] && { [ -n "$STRICT" ] || grep -qv ': No such file or directory$' "$W/complaints"; }; then unreadable; fi
   sort -z -T "$W" "$W/sums.part"
+}
+sums() {
+  sort_out
+  summed
 }
 """
 
 # Before an agent copies by itself, the jobs down: what there is to be copied.
 BEFORE: Final = f"""
 {FLAGS}
-{_SUMS}
+{SUMS}
 STRICT=-noignore_readdir_race
 list "$W/before"
 standing "$W/before" | flagged "$S" >"$W/flagging"
@@ -218,9 +238,9 @@ if [ "$1" = full ]; then files "$W/before" | sums >"$W/sums"; fi
 
 # After it, the new disk in the old one's place. An agent's pipe of tar keeps times to the second.
 AFTER: Final = f"""
-{_COMPARING}
+{COMPARING}
 {FLAGS}
-{_SUMS}
+{SUMS}
 STRICT=-noignore_readdir_race
 if [ ! -e "$W/before" ] || [ ! -e "$W/before.about" ] || [ ! -e "$W/flagging" ]; then exit 0; fi
 list "$W/after"
@@ -229,7 +249,7 @@ for name in before after; do
 done
 differ "$W/before.rough" "$W/after.rough" >"$W/differing"
 if [ -e "$W/sums" ]; then
-  files "$W/after" | sums >"$W/sums.after"
+  summed >"$W/sums.after"
   comm -z -13 "$W/sums" "$W/sums.after" | cut -z -c 67- | sort -z | comm -z -13 "$W/differing" - >"$W/unequal"
   cat "$W/unequal" >>"$W/differing"
 fi

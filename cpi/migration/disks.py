@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cpi.agent.errors import AgentError
 from cpi.agent.protocol import Agent
@@ -12,6 +12,9 @@ from cpi.contract.cloud import Cloud
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.migration.guest import Guest
 from cpi.migration.report import Progress
+
+if TYPE_CHECKING:
+    from cpi.migration.between.far import FarSite
 
 T = TypeVar("T")
 
@@ -32,6 +35,9 @@ class Site:
 
     jobs_are_down = False
     """Whether this process has stopped them: what another one did it may have undone, and been unable to write that down."""
+
+    far: "FarSite | None" = None
+    """The other side, in a move between clouds."""
 
     def is_gone(self) -> bool:
         """Whether the cloud knows the VM no more; what cannot be told is taken to mean that it is there."""
@@ -59,6 +65,9 @@ class Site:
         if self.shell is None:
             raise errors.CloudError(f"there is no shell in the guest of {self.vm_cid}")
         return Guest(self.shell, move_id)
+
+    def leave_guest(self) -> None:
+        """Let go of a shell that this site has opened by itself."""
 
     def tell(self, progress: Progress) -> None:
         """Pass on how far a step is."""

@@ -62,13 +62,16 @@ flag() {
     }
     exit($failed ? 1 : 0)' "$@"
 }
-# With the jobs down, when all else is the same on both.
-set_flags() {
+# With the jobs down, when all else is the same on both: which there are now is in "flagging".
+flags_of_all() {
   standing "$W/now" | comm -z -12 - "$W/changed" >"$W/anew"
   flagged "$S" <"$W/anew" >"$W/flagged.anew"
   perl -0ne 'BEGIN { open my $list, "<", shift; while (<$list>) { $changed{$_} = 1 } }
     my (undef, undef, $name) = split / /, $_, 3; print unless $changed{$name}' "$W/changed" "$W/flagged" >"$W/flagged.kept"
   cat "$W/flagged.kept" "$W/flagged.anew" >"$W/flagging"
+}
+set_flags() {
+  flags_of_all
   flag "$T" <"$W/flagging"
   sync -f "$T/."
 }

@@ -3,6 +3,7 @@
 import msgspec
 
 from cpi.migration import holding
+from cpi.migration.between.foreseeing import Change, changes
 from cpi.migration.disks import Site
 from cpi.migration.foretelling import Sample, expected_down_seconds, expected_seconds
 from cpi.migration.measuring import take_sample
@@ -22,6 +23,9 @@ class Forecast(msgspec.Struct, frozen=True):
     sample: Sample | None = None
     expected_seconds: float | None = None
     expected_down_seconds: float | None = None
+    changes: tuple[Change, ...] = ()
+    """What changes with the cloud, in a move between clouds."""
+
     held_by: tuple[str, ...] = ()
     """Processes that are no jobs and hold the disk: with the jobs down the move would wait for them, and fail."""
 
@@ -38,8 +42,9 @@ def dry_run(order: Order, site: Site) -> Forecast:
         steps=tuple(STEPS[name].what for name in course.steps),
         used_bytes=facts.used_bytes_at_least,
         sample=sample,
-        expected_seconds=expected_seconds(course.strategy, sample),
+        expected_seconds=expected_seconds(course.strategy, sample, order.limits.bandwidth_kib),
         expected_down_seconds=expected_down_seconds(course.strategy, sample),
+        changes=() if order.to is None or facts.moved else changes(order, order.to, site, facts),
         held_by=() if stays else _held_by(facts, site, order),
     )
 

@@ -24,6 +24,13 @@ _LISTINGS_WHILE_DOWN: Final = 2
 _CLOUD_SECONDS: Final = 5.0
 
 
+# Between clouds each question of one guest to the other is a connection.
+_ASKED_BETWEEN_WHILE_DOWN: Final = 20
+# Until a new VM's agent answers.
+_VM_SECONDS: Final = 60.0
+_WHILE_THEY_RUN: Final = frozenset({Strategy.LIVE_COPY, Strategy.BETWEEN_CLOUDS})
+
+
 class Sample(msgspec.Struct, frozen=True):
     """What a guest's store is like."""
 
@@ -65,13 +72,22 @@ def expected_down_seconds(strategy: Strategy, sample: Sample | None) -> float | 
         talk = sample.answer_seconds * _ASKED_WHILE_DOWN + sample.task_seconds * _TASKS_WHILE_DOWN
         listing = sample.listing_seconds * _LISTINGS_WHILE_DOWN
         return listing + sample.changed_bytes * _READINGS_OF_A_CHANGE / sample.rate + talk
+    if strategy is Strategy.BETWEEN_CLOUDS:
+        talk = sample.answer_seconds * _ASKED_BETWEEN_WHILE_DOWN + sample.task_seconds * _TASKS_WHILE_DOWN
+        return sample.listing_seconds * _LISTINGS_WHILE_DOWN + sample.changed_bytes * _READINGS_OF_A_CHANGE / sample.rate + talk
     return sample.size / sample.rate + sample.task_seconds * _TASKS + _CLOUD_SECONDS if strategy is Strategy.COPY else None
 
 
-def expected_seconds(strategy: Strategy, sample: Sample | None) -> float | None:
-    """For the whole move: what is done while the jobs run, and the time in which they do not."""
+def expected_seconds(strategy: Strategy, sample: Sample | None, bandwidth_kib: int = 0) -> float | None:
+    """For the whole move: what is done while the jobs run, and the time in which they do not.
+
+    What a network between two clouds carries is not known before there is a VM on the other: it is taken to keep up.
+    """
     down = expected_down_seconds(strategy, sample)
-    if down is None or sample is None or sample.rate is None or strategy is not Strategy.LIVE_COPY:
+    if down is None or sample is None or sample.rate is None or strategy not in _WHILE_THEY_RUN:
         return down
     talk = sample.answer_seconds * _ASKED + sample.task_seconds * (_TASKS - _TASKS_WHILE_DOWN)
-    return down + sample.size * _READINGS_OF_ALL / sample.rate + sample.listing_seconds * _LISTINGS + talk + _CLOUD_SECONDS
+    copying = max(sample.size / sample.rate, sample.size / (bandwidth_kib * 1024) if bandwidth_kib else 0)
+    reading = copying + sample.size * (_READINGS_OF_ALL - 1) / sample.rate
+    making = _VM_SECONDS if strategy is Strategy.BETWEEN_CLOUDS else 0
+    return down + making + reading + sample.listing_seconds * _LISTINGS + talk + _CLOUD_SECONDS

@@ -67,7 +67,9 @@ class Guest:
         self.store = f"{root}/store"
         self.target = f"{root}/store_migration_target"
         self._remembered = f"{root}/bosh/managed_disk_settings.json"
-        self._work = f"{root}/data/cpi-move-{move_id}"
+        self.work = f"{root}/data/cpi-move-{move_id}"
+        self.moved = f"{root}/data/cpi-moved-{move_id}"
+        """Is there if the move took the jobs to another guest."""
 
     def unfit(self) -> str:
         """Why it cannot copy its disk by itself; empty if it can."""
@@ -113,7 +115,7 @@ class Guest:
     ) -> Output:
         """Run a script of ours alone: what a killed process left running is ended first. Raises CloudError."""
         done = self._shell.run(
-            scripts.guarded(script, self._work, self.store, self.target, *words),
+            scripts.guarded(script, self.work, self.store, self.target, *words),
             deadline_seconds=_LONGEST_SECONDS,
             stdin=stdin,
             on_output=on_output,
@@ -148,7 +150,7 @@ class Guest:
 
     def end_leftovers(self) -> None:
         """Make sure that nothing of this move is running there, and that its notes are gone."""
-        self._short(scripts.CLEAR, self._work)
+        self._short(scripts.CLEAR, self.work)
 
     def _short(self, script: str, *words: str) -> None:
         done = self._shell.run(scripts.alone(script, *words), deadline_seconds=_SHORT_SECONDS)

@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
@@ -14,6 +14,8 @@ from cpi.migration.report import Event, EventKind, OnEvent, Progress, Report, St
 from cpi.migration.steps import STEPS
 
 T = TypeVar("T")
+
+_STARTING: Final = frozenset({"start_jobs", "start_jobs_there"})
 
 
 class Journal:
@@ -96,6 +98,8 @@ class Journal:
             listed_paths=state.listed_paths,
             expected_down_seconds=state.expected_down_seconds,
             snapshot_cid=state.snapshot_cid,
+            new_vm_cid=None if disk_cid == self._order.old_disk_cid else state.new_vm_cid,
+            kept_until=state.kept_until,
             notes=state.notes,
             steps=tuple(self._times),
             events=tuple(self._events),
@@ -134,6 +138,6 @@ def jobs_down_seconds(times: list[StepTime]) -> float:
     stopped = next((step.began for step in times if step.name == "stop_jobs" and not step.undone), None)
     if stopped is None:
         return 0.0
-    starts = [step for step in times if step.name == "start_jobs" or (step.name == "stop_jobs" and step.undone)]
+    starts = [step for step in times if step.name in _STARTING or (step.name == "stop_jobs" and step.undone)]
     ends = [step.began + step.seconds for step in starts if not step.fault]
     return max(ends or [step.began + step.seconds for step in times]) - stopped

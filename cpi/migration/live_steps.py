@@ -47,7 +47,7 @@ def _copy_live(move: Move) -> State:
     first = copying.copy_all(guest, limits, files, size, move.site.tell)
     passes, reason = copying.copy_until_little_is_left(guest, limits, (first,), move.site.tell)
     _check_worth(move, passes)
-    passes = _made_by("copy_live", passes)
+    passes = made_by("copy_live", passes)
     notes = [*larger, f"{len(passes)} passes while the jobs ran: {reason}"]
     if nodes:
         notes.append(f"{nodes} sockets were left out: programs create them when they start")
@@ -73,7 +73,7 @@ def _verify_live(move: Move) -> State:
         )
     _check_worth(move, passes)
     held = holding.strangers(guest)
-    state = _after_verifying(move.state, verified, _made_by("verify_live", passes))
+    state = _after_verifying(move.state, verified, made_by("verify_live", passes))
     if not held:
         return state
     note = f"just before the jobs were stopped, the disk was in use by a process that is not a job: {holding.told(held)}"
@@ -86,7 +86,8 @@ def _check_worth(move: Move, passes: tuple[Pass, ...]) -> None:
         check_worth(passes, move.order.limits, _CALMER if move.order.strategy else "")
 
 
-def _made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+def made_by(step: str, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    """The passes, those that are new as made by this step."""
     return tuple(made if made.step else msgspec.structs.replace(made, step=step) for made in passes)
 
 
@@ -107,21 +108,25 @@ def _copy_last(move: Move) -> State:
     guest = _guest(move)
     made, writable = copying.copy_last(guest, len(move.state.passes) + 1)
     notes = (f"the old disk could be written to until the swap: {writable}",) if writable else ()
-    passes = (*move.state.passes, *_made_by("copy_last", (made,)))
+    passes = (*move.state.passes, *made_by("copy_last", (made,)))
     return msgspec.structs.replace(move.state, passes=passes, notes=(*move.state.notes, *notes))
 
 
 def _verify_last(move: Move) -> State:
     verified = verifying.verify_changes(_guest(move), move.order.verify)
-    what = "everything" if move.order.verify is Verify.FULL else "what changed or was in doubt"
+    notes = told_last(verified, move.order.verify, "compared byte by byte")
+    return msgspec.structs.replace(move.state, listed_paths=verified.paths, notes=(*move.state.notes, *notes))
+
+
+def told_last(verified: verifying.Verified, what: Verify, how: str) -> tuple[str, ...]:
+    """The notes of a comparison with the jobs down."""
+    read = "everything" if what is Verify.FULL else "what changed or was in doubt"
     told = (
         f"with the jobs down {verified.paths} paths were listed on both disks, and agree in name, kind, size, links, owner, mode"
-        f" and time; {what}, {verified.files} files with {verified.size} bytes, was read from both and compared byte by byte"
+        f" and time; {read}, {verified.files} files with {verified.size} bytes, was read from both and {how}"
     )
-    notes = [told]
-    if verified.differing:
-        notes.append(f"{verified.differing} paths differed after the last pass, and were copied again")
-    return msgspec.structs.replace(move.state, listed_paths=verified.paths, notes=(*move.state.notes, *notes))
+    again = f"{verified.differing} paths differed after the last pass, and were copied again"
+    return (told, again) if verified.differing else (told,)
 
 
 def _empty_new_disk(move: Move) -> State:

@@ -11,6 +11,7 @@ from cpi.agent.protocol import AgentState
 from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.migration import scripts
+from cpi.migration.between.scripts import IS_MARKED
 from cpi.migration.disks import Site
 from cpi.migration.foretelling import Sample, sample_from
 from cpi.migration.growing import why_not_mounted
@@ -75,6 +76,11 @@ def _why_not_mounted(facts: Facts, guest: Guest, order: Order) -> str:
     if not (facts.grows_attached or facts.changes_attached):
         return "the cloud cannot grow a disk that is attached"
     return why_not_mounted(guest, order.size)
+
+
+def is_marked(guest: Guest) -> bool:
+    """Whether this move took the guest's jobs to another cloud."""
+    return bool(guest.ask(IS_MARKED, guest.moved).stdout.strip())
 
 
 def take_sample(site: Site, order: Order) -> Sample:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cpi.contract.ids import DiskCid, SnapshotCid
+from cpi.contract.ids import DiskCid, SnapshotCid, VmCid
 from cpi.migration.disks import Site
 from cpi.migration.plan import Facts, Order
 from cpi.migration.report import Pass
@@ -17,7 +17,11 @@ class State(msgspec.Struct, frozen=True):
     disk_cid: DiskCid | None = None
     """The disk that will be, or is, in the old one's place; None until there is one."""
 
+    new_vm_cid: VmCid | None = None
+    """The VM on the other cloud, in a move between clouds."""
+
     orphaned_at: str | None = None
+    kept_until: str | None = None
     snapshot_cid: SnapshotCid | None = None
     passes: tuple[Pass, ...] = ()
     verified_bytes: int | None = None

@@ -8,6 +8,7 @@ from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.migration.between.destination import Destination
 from cpi.migration.extent import MBR_LABEL
 from cpi.migration.foretelling import Sample, expected_down_seconds
 from cpi.migration.guest import REPAIR
@@ -50,6 +51,12 @@ class Order(msgspec.Struct, frozen=True):
     start_jobs: bool | None = None
     """Whether the jobs shall run afterwards; None: if they were not stopped before."""
 
+    to: Destination | None = None
+    """Where the disk goes, if it leaves its cloud."""
+
+    finish: bool = False
+    """Whether an earlier try is known to have got past the point from which there is only forward."""
+
     @property
     def token(self) -> str:
         """What makes create_disk answer this move's disk instead of making a second one."""
@@ -82,6 +89,9 @@ class Facts(msgspec.Struct, frozen=True):
 
     no_live_copy: str = "no shell in the guest was provided"
     """Why the guest cannot copy its disk while the jobs run; empty if it can."""
+
+    moved: bool = False
+    """Whether the guest says that its jobs run on another cloud since this move."""
 
     grows_attached: bool = False
     changes_attached: bool = False
@@ -127,6 +137,22 @@ _STEPS: Final[dict[Strategy, tuple[Steps, Steps]]] = {
         # a cloud may take a minute to detach a disk: the jobs do not wait for it
         ("start_jobs", "remove_old_disk", "orphan_old_disk"),
     ),
+    Strategy.BETWEEN_CLOUDS: (
+        (
+            "attach_old_disk",
+            "create_vm_there",
+            "wait_for_vm_there",
+            "create_disk_there",
+            "attach_there",
+            "copy_across",
+            "verify_across",
+            "apply_there",
+            "stop_jobs",
+            "copy_last_across",
+            "verify_last_across",
+        ),
+        ("start_jobs_there", "release_old_disk", "leave_guests", "tag_disks"),
+    ),
     Strategy.COPY: (
         ("stop_jobs", "attach_old_disk", "create_disk", "attach_new_disk", "copy_data"),
         ("remove_old_disk", "orphan_old_disk", "start_jobs"),
@@ -140,12 +166,21 @@ _COPY_AFTER_ALL: Final[Steps] = ("empty_new_disk", "stop_jobs", "attach_new_disk
 # An earlier try got as far as the swap: the new disk may be mounted beside the store, or the jobs may run on it.
 _FINISH: Final[Steps] = ("stop_jobs", "mount_new_disk", *_STEPS[Strategy.COPY][1])
 
+_FINISH_THERE: Final[Steps] = (
+    "stop_jobs",
+    "create_vm_there",
+    "create_disk_there",
+    *_STEPS[Strategy.BETWEEN_CLOUDS][1],
+)
+
 _NEEDS: Final = {Strategy.NATIVE_RESIZE: Capability.RESIZE_DISK, Strategy.NATIVE_UPDATE: Capability.UPDATE_DISK}
 
 
 def plan(order: Order, facts: Facts) -> Plan:
     """The way to go. Raises MoveRefused, saying why, for a move that cannot be made."""
     _check_size(order)
+    if order.to is not None and (order.finish or facts.moved):
+        return Plan(Strategy.BETWEEN_CLOUDS, "an earlier attempt of this move got to the other cloud", after=_FINISH_THERE)
     _check_mounted(order, facts)
     if facts.new_disk_cid is not None and order.old_disk_cid not in facts.mounted:
         return Plan(Strategy.COPY, "an earlier attempt of this move has swapped the disks", after=_FINISH)
@@ -156,7 +191,7 @@ def plan(order: Order, facts: Facts) -> Plan:
             f"the filesystem on {order.old_disk_cid} has recorded errors ({facts.filesystem_faults}): its data may not be what"
             f" was written; what to do: {REPAIR}, then move it"
         )
-    if strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
+    if strategy in {Strategy.COPY, Strategy.LIVE_COPY, Strategy.BETWEEN_CLOUDS}:
         _check_data_fits(order, facts)
     before, after = _STEPS[strategy]
     if order.snapshot and strategy is not Strategy.NOTHING:
@@ -165,6 +200,8 @@ def plan(order: Order, facts: Facts) -> Plan:
 
 
 def _chosen(order: Order, facts: Facts) -> tuple[Strategy, str]:
+    if order.to is not None:
+        return Strategy.BETWEEN_CLOUDS, f"to another cloud{f' ({order.to.name})' if order.to.name else ''}"
     strategy, reason = _without_copying(order, facts)
     if strategy is not None:
         return strategy, reason
@@ -186,6 +223,8 @@ def _quicker(facts: Facts, reason: str) -> tuple[Strategy, str]:
 
 def has_to_choose(order: Order, facts: Facts) -> bool:
     """Whether the choice is between the two ways of copying, so that the store has to be looked at."""
+    if order.to is not None:
+        return False
     return order.strategy is None and not facts.no_live_copy and _without_copying(order, facts)[0] is None
 
 
@@ -269,6 +308,7 @@ def _check_mounted(order: Order, facts: Facts) -> None:
 
 def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
     needed = _NEEDS.get(strategy)
+    _check_between(order, facts, strategy)
     if strategy is Strategy.LIVE_COPY and facts.no_live_copy:
         raise MoveRefused(f"live_copy was requested, but it is not possible: {facts.no_live_copy}")
     if order.verify is Verify.FULL and facts.no_live_copy and strategy in {Strategy.COPY, Strategy.LIVE_COPY}:
@@ -291,6 +331,17 @@ def _check_forced(order: Order, facts: Facts, strategy: Strategy) -> None:
         raise MoveRefused("native_resize was requested, but it cannot change the disk's properties")
     if strategy is Strategy.NOTHING and (order.old_size not in {None, order.size} or different):
         raise MoveRefused("nothing was requested, but the disk differs from the requested one")
+
+
+def _check_between(order: Order, facts: Facts, strategy: Strategy) -> None:
+    if (order.to is not None) != (strategy is Strategy.BETWEEN_CLOUDS):
+        raise MoveRefused(f"{strategy.value} was requested, but {'the disk leaves its cloud' if order.to else 'no other cloud'}")
+    if order.to is None:
+        return
+    if facts.no_live_copy:
+        raise MoveRefused(f"a disk can only leave its cloud while its guest copies it: {facts.no_live_copy}")
+    if order.to.spec is None and order.start_jobs is not False and facts.jobs_run:
+        raise MoveRefused("the new VM's instance has no spec, so its jobs could not be started there")
 
 
 def _check_data_fits(order: Order, facts: Facts) -> None:

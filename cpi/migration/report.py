@@ -21,6 +21,8 @@ class Strategy(Enum):
     ONLINE = "online"
     LIVE_COPY = "live_copy"
     COPY = "copy"
+    BETWEEN_CLOUDS = "between_clouds"
+    """To a new VM on another cloud, if a destination is told, and only then."""
 
 
 class Verify(Enum):
@@ -171,6 +173,12 @@ class Report(msgspec.Struct, frozen=True):
     """What the last pass was expected to take when the jobs were told to stop."""
 
     snapshot_cid: SnapshotCid | None = None
+    new_vm_cid: VmCid | None = None
+    """The VM on the other cloud, in a move between clouds: the disk and the jobs are there."""
+
+    kept_until: str | None = None
+    """How long the old VM and its disk are meant to be kept, as the way back."""
+
     notes: tuple[str, ...] = ()
     steps: tuple[StepTime, ...] = ()
     events: tuple[Event, ...] = ()

@@ -18,7 +18,7 @@ from cpi.kit.retrying import repeated
 from cpi.kit.undo import Undo
 from cpi.migration.disks import Site, VmGone
 from cpi.migration.journal import Journal
-from cpi.migration.measuring import measured, used_bytes_at_least
+from cpi.migration.measuring import is_marked, measured, used_bytes_at_least
 from cpi.migration.moving import Move, State
 from cpi.migration.performing import UNDO, Perform, directly
 from cpi.migration.plan import Facts, Order, Plan, plan
@@ -121,12 +121,13 @@ def look(order: Order, site: Site, *, again: bool) -> Facts:
         used_bytes_at_least=used_bytes_at_least(state, order.old_size),
         grows_attached=isinstance(site.cloud, GrowsAttachedDisks),
         changes_attached=isinstance(site.cloud, ChangesAttachedDisks),
+        moved=order.to is not None and site.shell is not None and is_marked(site.guest(order.move_id)),
     )
     return measured(facts, order, site)
 
 
 def _made_before(order: Order, site: Site, mounted: tuple[DiskCid, ...]) -> DiskCid | None:
-    if not set(mounted) - {order.old_disk_cid}:
+    if order.to is not None or not set(mounted) - {order.old_disk_cid}:
         return None
     disk_cid = site.cloud.create_disk(order.size, order.cloud_properties, order.vm_cid, order.token)
     if disk_cid in mounted:
@@ -254,7 +255,8 @@ def _has_lost_its_disk(move: Move) -> bool:
     if disk_cid is None or disk_cid == move.order.old_disk_cid:
         return False
     try:
-        return not move.site.cloud.has_disk(disk_cid)
+        site = move.site if move.order.to is None else move.site.far
+        return site is not None and not site.cloud.has_disk(disk_cid)
     except errors.Error:
         return False
 

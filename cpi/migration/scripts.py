@@ -73,8 +73,9 @@ unreadable() {
   exit 74
 }
 # How many files there are, and what is allocated for them; a hole is no work.
-sum() {
-  files "$1" | perl -0e '
+sum() { files "$1" | weigh; }
+weigh() {
+  perl -0e '
     my ($top, $files, $bytes) = (shift, 0, 0);
     while (<STDIN>) {
       chomp;

@@ -12,6 +12,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.operator import ChangesAttachedDisks, GrowsAttachedDisks
 from cpi.migration import verifying
+from cpi.migration.between.steps import BETWEEN_STEPS
 from cpi.migration.extent import check_extent
 from cpi.migration.growing import grow_in_guest
 from cpi.migration.guest import advice
@@ -234,6 +235,7 @@ def _tags_of_the_old(move: Move, now: str) -> Mapping[str, Any]:
 
 STEPS: Final[dict[str, Step]] = {
     **LIVE_STEPS,
+    **BETWEEN_STEPS,
     "snapshot_disk": Step("take a snapshot of the disk", _snapshot_disk),
     "stop_jobs": Step("stop the jobs", _stop_jobs, _start_jobs_again, "start the jobs on the old disk"),
     "attach_old_disk": Step("make sure that the old disk is mounted", _attach_old_disk),

@@ -25,7 +25,7 @@ class Verified(msgspec.Struct, frozen=True):
 
 def verify_all(guest: Guest) -> Verified:
     """Compare everything while the jobs run. What differs, most of it since it is written to, goes with the next pass."""
-    files, size, differing = _numbers(guest.run(comparing.ALL).stdout)
+    files, size, differing = three_numbers(guest.run(comparing.ALL).stdout)
     return Verified(files, size, differing)
 
 
@@ -37,7 +37,7 @@ def verify_doubtful(guest: Guest) -> None:
 def check_lasting(guest: Guest) -> None:
     """Raises CloudError, while the jobs run, naming what the new disk cannot hold, and what differs though it did not change."""
     guest.run(flagging.PROBE)
-    names = _names(guest.run(comparing.LASTING).stdout)
+    names = names_in(guest.run(comparing.LASTING).stdout)
     if names:
         raise errors.CloudError(f"the new disk cannot hold these as they are on the old one: {told(names)}")
 
@@ -68,7 +68,7 @@ def check_after(guest: Guest) -> int | None:
     How many paths there are, None if nothing was noted. Raises CloudError naming what differs.
     """
     head, _, rest = guest.run(comparing.AFTER).stdout.partition(b"\n")
-    names = _names(rest)
+    names = names_in(rest)
     if names:
         raise errors.CloudError(f"the new disk differs from the old one: {told(names)}")
     return int(head) if head else None
@@ -76,19 +76,21 @@ def check_after(guest: Guest) -> int | None:
 
 def _compared(guest: Guest, what: Verify) -> tuple[Verified, list[bytes]]:
     head, _, names = guest.run(comparing.LAST, what.value).stdout.partition(b"\n")
-    paths, files, size = _numbers(head)
-    return Verified(files, size, paths=paths), _names(names)
+    paths, files, size = three_numbers(head)
+    return Verified(files, size, paths=paths), names_in(names)
 
 
-def _numbers(said: bytes) -> tuple[int, int, int]:
+def three_numbers(said: bytes) -> tuple[int, int, int]:
+    """The last three that a script says."""
     try:
-        first, second, third = (int(word) for word in said.split())
+        first, second, third = (int(word) for word in said.split()[-3:])
     except ValueError as error:
         raise errors.CloudError(f"in the guest: expected three numbers, got {said[-200:]!r}") from error
     return first, second, third
 
 
-def _names(said: bytes) -> list[bytes]:
+def names_in(said: bytes) -> list[bytes]:
+    """Paths that a script says, each ended by NUL."""
     return [name.removeprefix(b"./") for name in said.split(b"\0") if name]
 
 

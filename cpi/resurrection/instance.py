@@ -8,11 +8,11 @@ import msgspec
 from cpi.agent.reaching import Reach
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.model import CloudProperties, Env, Metadata, Network, Networks
-from cpi.resurrection.secrets import resolved
+from cpi.kit.secret_references import resolved
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """One instance, as its owner describes it. Secrets in env, properties and spec may be references (see secrets)."""
+    """One instance, as its owner describes it. Secrets in env, properties and spec may be references (kit)."""
 
     name: str
     config: str

@@ -20,9 +20,9 @@ from cpi.contract.encoding import from_plain
 from cpi.contract.ids import AgentId, DiskCid, VmCid
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
+from cpi.kit.secret_references import resolved
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.report import Order, Report, Standing, StepTime, Verdict
-from cpi.resurrection.secrets import resolved
 
 STEPS: Final = (
     "ask", "delete_vm", "create_vm", "set_vm_metadata", "wait_for_agent", "attach_disks", "mount_disks", "apply", "start"

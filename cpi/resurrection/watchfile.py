@@ -14,12 +14,12 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.model import Network
 from cpi.kit.redaction import remember, secrets_in
+from cpi.kit.secret_references import fault_of_file, faults_in, with_absolute_paths, without_references
 from cpi.kit.settings import read_settings
 from cpi.kit.yaml_file import read_yaml
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.responders.finding import responder_of
 from cpi.resurrection.rules import Group, Rules
-from cpi.resurrection.secrets import fault_of_file, faults_in, with_absolute_paths, without_references
 
 _KEYS: Final = frozenset({"instances", "defaults", "groups", "watch", "bus", "responders"})
 _PATHS: Final = ("login", "ca", "certificate", "key", "path")

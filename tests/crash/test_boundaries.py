@@ -13,8 +13,8 @@ from tests.crash.scenario import CrashScenario, boundaries
 
 pytestmark = pytest.mark.slow
 
-_ALL = tuple(strategy for strategy in Strategy if strategy not in {Strategy.NOTHING, Strategy.ONLINE})
-"""What grows in use has filesystems and tests of its own: test_online.py."""
+_ALL = tuple(strategy for strategy in Strategy if strategy not in {Strategy.NOTHING, Strategy.ONLINE, Strategy.BETWEEN_CLOUDS})
+"""What grows in use, and what leaves its cloud, has filesystems and tests of its own: test_online.py, migration/between."""
 
 _CHAOS = int(os.environ.get("CHAOS", "0"))
 """How many random instants, from `make nightly` and `make chaos`."""

@@ -7,6 +7,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties, Metadata
 from cpi.contract.units import MiB
+from cpi.migration.between.destination import Destination
 from cpi.migration.plan import Order
 from cpi.migration.report import Strategy, Verify
 from cpi.migration.stopping import Limits
@@ -33,6 +34,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """What a live copy may take."""
 
     agent: Reach = Reach()
+    to: Destination | None = None
+    """The other cloud, and the VM that is made there, if the disk leaves its cloud."""
+
+    finish: bool = False
+    """Whether an earlier try got past the point from which there is only forward."""
 
     def order(self, move_id: str) -> Order:
         """The wish, for the routine. A move that is tried anew (`ID.2`) is the same move: it finds what it has made."""
@@ -50,12 +56,18 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             snapshot=self.snapshot,
             verify=self.verify,
             limits=self.limits,
+            to=self.to,
+            finish=self.finish,
         )
 
 
 def check(entry: Entry) -> list[str]:
     """What is wrong with it, that can be told before anybody is asked."""
     faults = faults_of(entry.agent)
+    if entry.to is not None:
+        faults += [f"to.{fault}" for fault in faults_of(entry.to.agent)]
+        if not entry.to.config:
+            faults.append("to.config: required")
     if entry.size <= 0:
         faults.append(f"size: invalid disk size {entry.size} MiB")
     limits = entry.limits

@@ -20,6 +20,9 @@ def succession_of(records: Iterable[MoveRecord]) -> Succession:
         outcome = record.outcome
         if outcome is None:
             holds[record.claims] = Hold(record.move_id, is_left=record.standing is Standing.LEFT)
+        elif outcome.swapped and record.entry.to is not None:
+            # what is there now is another cloud's: nothing here is to take its place
+            holds[record.claims] = Hold(record.move_id, gone_to=record.entry.to.config)
         elif outcome.swapped and outcome.report is not None and outcome.report.disk_cid != outcome.report.old_disk_cid:
             heirs[record.claims] = outcome.report.disk_cid
     return Succession(heirs, holds)

@@ -101,7 +101,12 @@ class Engine:
         """Try a move that has ended once more: what it has made is found and used. Its new id."""
         base, _, number = record.move_id.partition(".")
         # The jobs may be stopped only because the try before stopped them.
-        entry = msgspec.structs.replace(record.entry, start_jobs=record.entry.start_jobs is not False)
+        swapped = record.outcome is not None and record.outcome.swapped
+        entry = msgspec.structs.replace(
+            record.entry,
+            start_jobs=record.entry.start_jobs is not False,
+            finish=record.entry.to is not None and (record.entry.finish or swapped),
+        )
         return self.start(entry, f"{base}.{int(number or 1) + 1}")
 
     def start_fleet(self, fleet: Fleet) -> str:

@@ -6,9 +6,9 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.secret_references import resolved
 from cpi.resurrection.alert import SEVERITIES
 from cpi.resurrection.responders.responder import Responder
-from cpi.resurrection.secrets import resolved
 
 ENTRY_POINT_GROUP: Final = "cpi.responders"
 LEAST: Final = "least"

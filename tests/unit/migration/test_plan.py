@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpi.contract.capability import Capability
-from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.units import MiB
+from cpi.migration.between.destination import Destination
 from cpi.migration.foretelling import Sample
 from cpi.migration.plan import Facts, Order, Plan, has_to_choose, plan
 from cpi.migration.report import MoveRefused, Strategy, Verify
@@ -178,6 +179,46 @@ def test_the_strategy_follows_from_the_record(more: Any, capabilities: Any, stra
 )
 def test_what_can_not_be_is_refused_with_the_reason(order: Order, facts: Facts, reason: str) -> None:
     """Before anything is changed."""
+    with pytest.raises(MoveRefused, match=reason):
+        plan(order, facts)
+
+
+_THERE = Destination(stemcell=StemcellCid("s"), networks={}, name="db/0", spec={"jobs": []})
+
+
+def test_a_disk_leaves_its_cloud_if_a_destination_is_told_and_only_then() -> None:
+    """The jobs are stopped after everything was compared, and nothing that cannot be undone comes before they start there."""
+    made = plan(_order(to=_THERE), _facts(no_live_copy=""))
+    assert (made.strategy, made.reason, made.fallback) == (Strategy.BETWEEN_CLOUDS, "to another cloud (db/0)", None)
+    assert set(made.steps) <= set(STEPS)
+    assert made.before.index("verify_across") < made.before.index("stop_jobs") < made.before.index("copy_last_across")
+    assert made.after == ("start_jobs_there", "release_old_disk", "leave_guests", "tag_disks")
+    undoable = [name for name in made.before if name.endswith("_there") and STEPS[name].undo is not None]
+    assert undoable == ["create_vm_there", "create_disk_there", "attach_there"]
+
+
+@pytest.mark.parametrize("known", [{"finish": True}, {"moved": True}])
+def test_what_has_left_its_cloud_is_only_finished(known: dict[str, bool]) -> None:
+    """Whether the records tell or the guest itself: the old disk is never copied over the new one."""
+    order = _order(to=_THERE, finish=known.get("finish", False))
+    made = plan(order, _facts(mounted=(), jobs_run=False, moved=known.get("moved", False)))
+    assert (made.strategy, made.before) == (Strategy.BETWEEN_CLOUDS, ())
+    assert not {name for name in made.after if "copy" in name or "verify" in name or "attach" in name}
+    assert "start_jobs_there" in made.after
+
+
+@pytest.mark.parametrize(
+    ("order", "facts", "reason"),
+    [
+        (_order(to=_THERE), _facts(), "while its guest copies it: no shell in the guest"),
+        (_order(to=msgspec.structs.replace(_THERE, spec=None)), _facts(no_live_copy=""), "has no spec"),
+        (_order(to=_THERE, strategy=Strategy.COPY), _facts(no_live_copy=""), "copy was requested, but the disk leaves its cloud"),
+        (_order(strategy=Strategy.BETWEEN_CLOUDS), _facts(no_live_copy=""), "between_clouds was requested, but no other cloud"),
+        (_order(10, to=_THERE), _facts(no_live_copy="", used_bytes_at_least=11 << 20), "at least 11 MiB are used"),
+    ],
+)
+def test_what_cannot_leave_its_cloud_is_refused_with_the_reason(order: Order, facts: Facts, reason: str) -> None:
+    """Before anything is made."""
     with pytest.raises(MoveRefused, match=reason):
         plan(order, facts)
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from cpi.contract import errors
+from cpi.kit.secret_references import resolved
 from cpi.resurrection.rules import Group
-from cpi.resurrection.secrets import resolved
 from cpi.resurrection.watchfile import read_watchfile
 
 _ENTRY: dict[str, Any] = {
