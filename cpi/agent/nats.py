@@ -30,7 +30,7 @@ try:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 except ImportError as missing:
-    raise errors.CpiError("NATS needs nats-py; install it with: pip install 'multicpi[migration]'") from missing
+    raise errors.CpiError("NATS needs nats-py; install it with: pip install 'multicpi[nats]'") from missing
 
 T = TypeVar("T")
 Notice = Literal["heartbeat", "shutdown", "alert"]

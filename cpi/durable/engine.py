@@ -36,7 +36,7 @@ try:
     from dbos._serialization import DefaultSerializer
     from sqlalchemy.exc import SQLAlchemyError
 except ImportError as missing:
-    raise errors.CpiError("durable work needs DBOS; install it with: pip install 'multicpi[migration]'") from missing
+    raise errors.CpiError("durable work needs DBOS; install it with: pip install 'multicpi[durable]'") from missing
 
 from cpi.durable import sqlite_clock
 

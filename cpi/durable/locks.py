@@ -177,7 +177,7 @@ def _session(url: str) -> Any:
     try:
         import psycopg
     except ImportError as missing:
-        raise errors.CpiError("PostgreSQL needs psycopg; install it with: pip install 'multicpi[migration]'") from missing
+        raise errors.CpiError("PostgreSQL needs psycopg; install it with: pip install 'multicpi[durable]'") from missing
     try:
         return psycopg.connect(
             url,

@@ -8,12 +8,15 @@ _MOST_VALUES: Final = 1_000_000
 """With every alias written out: more is no file that anybody wrote, but one that is made to keep its reader busy."""
 
 
-def read_yaml(path: str, who: str) -> Any:
-    """What is in it; who needs PyYAML (`fleets need`). Raises CpiError saying what is wrong with the file, or what to install."""
+def read_yaml(path: str, who: str, extra: str) -> Any:
+    """What is in it. Who needs PyYAML (`fleets need`), and the extra that brings it, are for the message where it is missing.
+
+    Raises CpiError saying what is wrong with the file, or what to install.
+    """
     try:
         import yaml
     except ImportError as missing:
-        raise errors.CpiError(f"{who} PyYAML; install it with: pip install 'multicpi[migration]'") from missing
+        raise errors.CpiError(f"{who} PyYAML; install it with: pip install 'multicpi[{extra}]'") from missing
 
     class Loader(yaml.SafeLoader):
         """Merge keys (`<<`) are written out while it reads, so they are counted then."""

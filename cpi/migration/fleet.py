@@ -75,7 +75,7 @@ _SIZES: Final = ("size", "old_size")
 
 def read_fleet(path: str) -> tuple[Entry, ...]:
     """The entries of a fleet file. Raises CpiError with every fault in it at once."""
-    document = read_yaml(path, "fleets need")
+    document = read_yaml(path, "fleets need", "durable")
     if not isinstance(document, Mapping) or not isinstance(document.get(_LIST), list) or not document[_LIST]:
         raise errors.CpiError(f"{path}: expected `{_LIST}:` with a list of entries; see docs/migration.md")
     shared = document.get(_SHARED) or {}

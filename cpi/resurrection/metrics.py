@@ -14,7 +14,7 @@ try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.registry import Collector
 except ImportError as missing:
-    raise errors.CpiError("metrics need prometheus-client; install it with: pip install 'multicpi[migration]'") from missing
+    raise errors.CpiError("metrics need prometheus-client; install it with: pip install 'multicpi[watch]'") from missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

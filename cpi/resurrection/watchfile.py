@@ -90,7 +90,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
 def read_watchfile(path: str | Path) -> Watchfile:
     """The file at path. Raises CpiError with every fault in it at once."""
     path = Path(path).absolute()
-    document = read_yaml(str(path), "instances files need")
+    document = read_yaml(str(path), "instances files need", "watch")
     if not isinstance(document, Mapping) or not isinstance(document.get("instances"), list) or not document["instances"]:
         raise errors.CpiError(f"{path}: expected `instances:` with a list; see docs/resurrection.md")
     reader = _Reader(path, with_absolute_paths(document, path.parent))

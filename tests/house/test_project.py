@@ -35,13 +35,9 @@ _HOMES = packages_distributions()
 _USED_BY: dict[str, tuple[str, ...]] = {
     **{cloud: (f"drivers/cpi_drivers/{cloud}/",) for cloud in _CLOUDS},
     "conformance": ("cpi/testing/", "cpi/skeleton/"),
-    "migration": (
-        "cpi/agent/nats.py",
-        "cpi/durable/",
-        "cpi/kit/yaml_file.py",
-        "cpi/resurrection/metrics.py",
-        "drivers/cpi_drivers/local/agent/bus.py",
-    ),
+    "durable": ("cpi/durable/", "cpi/kit/yaml_file.py"),
+    "nats": ("cpi/agent/nats.py", "drivers/cpi_drivers/local/agent/bus.py"),
+    "watch": ("cpi/kit/yaml_file.py", "cpi/resurrection/metrics.py"),
 }
 _UNSEEN = {
     "pysocks": "httplib2 takes it for proxies, and goes past the proxy where it is missing",
@@ -55,20 +51,35 @@ _ELSEWHERE = "fixtures/clouds/openstack/inside/"  # runs in an environment of it
 
 
 def test_the_extras_are_these() -> None:
-    """One for each cloud, one for all, for the durable disk move, for the conformance suite, and for developers."""
-    assert set(_EXTRAS) == _CLOUDS | {"all", "migration", "conformance", "dev"}
+    """One for each cloud, for what a program does besides, for the conformance suite, for all, and for developers."""
+    assert set(_EXTRAS) == _CLOUDS | {"durable", "nats", "watch", "migration", "conformance", "all", "dev"}
 
 
 def test_all_is_everything_but_the_developers_tools() -> None:
     """`multicpi[all]` leaves out nothing that an operator runs."""
-    (whole,) = _EXTRAS["all"]
-    assert whole.name == "multicpi"
-    assert whole.extras == _CLOUDS | {"migration"}
+    assert _with_theirs("all") == {extra for extra in _EXTRAS if extra not in {"all", "conformance", "dev", "migration"}}
+
+
+def test_the_name_that_three_extras_had_together_still_brings_all_of_them() -> None:
+    """`multicpi[migration]`, in requirements that people have written."""
+    assert _with_theirs("migration") == {"durable", "nats", "watch"}
+
+
+def _with_theirs(extra: str) -> set[str]:
+    """The extras that an extra brings, and those that these bring."""
+    named = {name for one in _EXTRAS[extra] if one.name == "multicpi" for name in one.extras}
+    return named.union(*map(_with_theirs, named))
+
+
+def _wanted(*left_out: str) -> list[Requirement]:
+    """What the core and the extras ask for of others."""
+    asked = (one for extra, many in _EXTRAS.items() if extra not in left_out for one in many)
+    return [*_CORE, *(one for one in asked if one.name != "multicpi")]
 
 
 def test_every_dependency_has_a_lower_bound() -> None:
     """Without one, an old version that was never tried would do."""
-    wanted = [*_CORE, *(one for extra, many in _EXTRAS.items() if extra != "all" for one in many)]
+    wanted = _wanted()
     assert [str(one) for one in wanted if not any(part.operator == ">=" for part in one.specifier)] == []
 
 
@@ -78,7 +89,7 @@ def test_the_oldest_versions_are_those_that_are_tried() -> None:
     tried = {
         canonicalize_name(name): Version(version) for name, _, version in (line.partition("==") for line in lines) if version
     }
-    wanted = [*_CORE, *(one for extra, many in _EXTRAS.items() if extra not in {"all", "dev"} for one in many)]
+    wanted = _wanted("dev")
     found = {str(one): tried.get(canonicalize_name(one.name)) for one in wanted}
     lowest = {str(one): Version(part.version) for one in wanted for part in one.specifier if part.operator == ">="}
     assert found == lowest
@@ -95,7 +106,7 @@ def test_the_pythons_that_are_claimed_are_those_that_are_tried() -> None:
 def test_the_constraints_hold_what_the_tests_install() -> None:
     """Every direct dependency of the core and of every extra is pinned, at a version that pyproject.toml allows."""
     pins = _constraints()
-    wanted = [*_CORE, *(one for extra, many in _EXTRAS.items() if extra != "all" for one in many)]
+    wanted = _wanted()
     assert [str(one) for one in wanted if canonicalize_name(one.name) not in pins] == []
     assert [str(one) for one in wanted if pins[canonicalize_name(one.name)] not in one.specifier] == []
 
@@ -136,7 +147,8 @@ def test_what_is_declared_is_imported() -> None:
         for one in _asked_for(path)
         if _is_of(name, one)
     }
-    shipped = {str(one) for many in (_CORE, *(_EXTRAS[extra] for extra in _USED_BY)) for one in many if one.name not in _UNSEEN}
+    shipped = {str(one) for many in (_CORE, *(_EXTRAS[extra] for extra in _USED_BY)) for one in many}
+    shipped -= {str(one) for many in _EXTRAS.values() for one in many if one.name in {*_UNSEEN, "multicpi"}}
     tools = {str(one) for one in _EXTRAS["dev"] if one.name not in _UNSEEN}
     assert {text for text in shipped if (text, True) not in used} == set()
     assert {text for text in tools if (text, False) not in used} == set()

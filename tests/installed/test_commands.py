@@ -24,6 +24,19 @@ assert len(modules) > 400, len(modules)
 places = {module.__file__ for module in modules if not module.__file__.startswith(sys.prefix)}
 assert not places, places
 """
+_ASK = """
+import re, sys
+from importlib.metadata import requires
+import cpi
+try:
+    exec(sys.argv[1])
+except cpi.CpiError as error:
+    print(error.message)
+    (extra,) = re.findall(r"multicpi.(\\w+)", error.message)
+    for one in requires("multicpi"):
+        if f"extra == '{extra}'" in one.replace('"', "'"):
+            print(re.match(r"[\\w-]+", one)[0])
+"""
 _KEEP_WORKS = """
 import sys
 from cpi.durable.database import database
@@ -91,6 +104,29 @@ def test_without_the_suite_its_extra_is_told(installed: Installed) -> None:
     done = installed.run("cpi", "conformance")
     assert done.returncode == 1
     assert "pip install 'multicpi[conformance]'" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "library", "extra"),
+    [
+        ("import cpi.agent.nats", "nats-py", "nats"),
+        ("import cpi.durable.engine", "dbos", "durable"),
+        ("from cpi.durable.locks import _session; _session('postgresql://127.0.0.1:1')", "psycopg", "durable"),
+        ("from cpi.migration.fleet import read_fleet; read_fleet('fleet.yml')", "pyyaml", "durable"),
+        ("from cpi.resurrection.watchfile import read_watchfile; read_watchfile('instances.yml')", "pyyaml", "watch"),
+        ("import cpi.resurrection.metrics", "prometheus-client", "watch"),
+    ],
+)
+@pytest.mark.parametrize("installed", ["core"], indirect=True)
+def test_the_extra_that_a_message_names_brings_what_is_missing(
+    installed: Installed, asked: str, library: str, extra: str
+) -> None:
+    """By what the installed wheel itself says of its extras."""
+    done = installed.run("python", "-I", "-c", _ASK, asked)
+    assert done.returncode == 0, done.stderr
+    message, *brought = done.stdout.splitlines()
+    assert message.endswith(f"; install it with: pip install 'multicpi[{extra}]'")
+    assert library in brought
 
 
 @pytest.mark.slow

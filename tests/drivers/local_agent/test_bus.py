@@ -266,4 +266,4 @@ def test_without_nats_py_it_ends_and_says_what_to_install(make_vm: MakeVm) -> No
     hidden = "import sys; sys.modules['nats'] = None; from cpi_drivers.local.agent.launcher import main; sys.exit(main())"
     subprocess.run([sys.executable, "-c", hidden, "--vm-dir", str(vm.path)], start_new_session=True, timeout=60, check=True)
     vm.wait_until_gone()
-    assert "an mbus on NATS needs nats-py; install it with: pip install 'multicpi[migration]'" in vm.log()
+    assert "an mbus on NATS needs nats-py; install it with: pip install 'multicpi[nats]'" in vm.log()

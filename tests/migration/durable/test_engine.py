@@ -365,7 +365,7 @@ except errors.CpiError as error:
 def test_without_dbos_the_plain_move_is_there_and_the_durable_one_says_what_to_install() -> None:
     """`import cpi.migration` needs no engine."""
     done = subprocess.run([sys.executable, "-c", _WITHOUT], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "durable work needs DBOS; install it with: pip install 'multicpi[migration]'"
+    assert done.stdout.strip() == "durable work needs DBOS; install it with: pip install 'multicpi[durable]'"
 
 
 @pytest.mark.parametrize("at", ["claim", "attach_new_disk", "start_jobs"])

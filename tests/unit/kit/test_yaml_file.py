@@ -26,14 +26,14 @@ def test_a_file_that_grows_beyond_measure_is_refused(tmp_path: Path, bomb: str) 
     file = tmp_path / "bomb.yml"
     file.write_text(bomb)
     with pytest.raises(errors.CpiError, match="when its aliases"):
-        read_yaml(str(file), "files need")
+        read_yaml(str(file), "files need", "durable")
 
 
 def test_aliases_and_merge_keys_that_people_write_are_read(tmp_path: Path) -> None:
     """They are what defaults are written with."""
     file = tmp_path / "good.yml"
     file.write_text("base: &base {size: 1, list: &l [1, 2]}\none: {<<: *base, size: 2}\ntwo: [*l, *l]\n")
-    assert read_yaml(str(file), "files need") == {
+    assert read_yaml(str(file), "files need", "durable") == {
         "base": {"size": 1, "list": [1, 2]}, "one": {"size": 2, "list": [1, 2]}, "two": [[1, 2], [1, 2]],
     }  # fmt: skip
 
@@ -43,4 +43,4 @@ def test_what_is_nested_too_deep_is_told(tmp_path: Path) -> None:
     file = tmp_path / "deep.yml"
     file.write_text("[" * 5000)
     with pytest.raises(errors.CpiError, match=r"deep\.yml is not YAML"):
-        read_yaml(str(file), "files need")
+        read_yaml(str(file), "files need", "durable")

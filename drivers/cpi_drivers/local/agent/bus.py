@@ -171,7 +171,7 @@ def _client_class(*, secure: bool) -> "type[Client]":
         import nats.errors
         from nats.aio.client import Client
     except ImportError as error:
-        raise Fault("an mbus on NATS needs nats-py; install it with: pip install 'multicpi[migration]'") from error
+        raise Fault("an mbus on NATS needs nats-py; install it with: pip install 'multicpi[nats]'") from error
 
     class Careful(Client):
         """nats-py believes a server that says it wants no TLS; who has certificates does not."""
