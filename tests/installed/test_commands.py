@@ -114,7 +114,7 @@ def test_without_the_suite_its_extra_is_told(installed: Installed) -> None:
         ("from cpi.durable.locks import _session; _session('postgresql://127.0.0.1:1')", "psycopg", "durable"),
         ("from cpi.migration.fleet import read_fleet; read_fleet('fleet.yml')", "pyyaml", "durable"),
         ("from cpi.resurrection.watchfile import read_watchfile; read_watchfile('instances.yml')", "pyyaml", "watch"),
-        ("import cpi.resurrection.metrics", "prometheus-client", "watch"),
+        ("import cpi.resurrection.metrics", "dbos", "durable"),  # what the monitor needs first
     ],
 )
 @pytest.mark.parametrize("installed", ["core"], indirect=True)

@@ -56,7 +56,7 @@ def put(account: Account, resources: list[str], metadata: Mapping[str, Any], pre
         return
     try:
         account.client.call("CreateTags", Resources=resources, Tags=as_pairs(fitting))
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _OF_TAGS:
             raise
         _log.warning("tags of %s were not set: %s", resources[0], error.message)

@@ -79,7 +79,7 @@ def _key(name: str) -> str:
     return spelled if not spelled or spelled[0].isalpha() else f"n{spelled}"
 
 
-def refused_kind(error: errors.Refusal) -> str | None:
+def refused_kind(error: errors.Refused) -> str | None:
     """disks, snapshots and so on, if the refusal is about their labels."""
     found = _PERMISSION.search(error.message) if isinstance(error, errors.Denied) else None
     return found[1] if found else None
@@ -119,7 +119,7 @@ def changed(account: Account, kind: str, call: Callable[[], object]) -> None:
         _remember(account, kind, error)
 
 
-def _remember(account: Account, kind: str, error: errors.Refusal) -> None:
+def _remember(account: Account, kind: str, error: errors.Refused) -> None:
     account.unlabelled.add(kind)
     _log.warning("%s get no labels, since the role lacks compute.%s.setLabels: %s", kind, kind, error.message)
 

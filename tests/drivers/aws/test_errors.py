@@ -44,10 +44,10 @@ _DRIVER = Path(errors.__file__).parents[1]
         ("RequestExpired", errors.Denied),
         ("RequestLimitExceeded", errors.Throttled),
         ("ThrottlingException", errors.Throttled),
-        ("InternalError", errors.Unclear),
-        ("ServiceUnavailable", errors.Unclear),
-        ("InvalidParameterValue", errors.Refusal),
-        ("NobodyKnows", errors.Refusal),
+        ("InternalError", errors.AnswerLost),
+        ("ServiceUnavailable", errors.AnswerLost),
+        ("InvalidParameterValue", errors.Refused),
+        ("NobodyKnows", errors.Refused),
     ],
 )
 def test_every_code_has_its_error(code: str, kind: type[contract.Error]) -> None:
@@ -193,7 +193,7 @@ def test_doctor_names_what_a_vm_type_names_wrongly(
     assert told in "\n".join(finding.detail for finding in findings if finding.verdict == "fault")
 
 
-def _not_yet() -> errors.Refusal:
+def _not_yet() -> errors.Refused:
     refused = errors.NetworkMissing("the subnet is not there yet")
     refused.not_yet = True
     return refused

@@ -29,9 +29,9 @@ _PLACE = "projects/p/zones/z"
         (429, "", "slow down", errors.Throttled),
         (403, "forbidden", "no", errors.Denied),
         (401, "authError", "who?", errors.Denied),
-        (503, "", "", errors.Unclear),
-        (500, "somethingNew", "", errors.Unclear),
-        (400, "invalid", "Invalid value", errors.Refusal),
+        (503, "", "", errors.AnswerLost),
+        (500, "somethingNew", "", errors.AnswerLost),
+        (400, "invalid", "Invalid value", errors.Refused),
     ],
 )
 def test_what_a_call_was_refused_with(status: int, reason: str, message: str, kind: type[contract.Error]) -> None:
@@ -50,11 +50,11 @@ def test_what_a_call_was_refused_with(status: int, reason: str, message: str, ki
         ("QUOTA_EXCEEDED", errors.QuotaReached),
         ("RESOURCE_NOT_FOUND", errors.Missing),
         ("IP_IN_USE_BY_ANOTHER_RESOURCE", errors.InUse),
-        ("INTERNAL_ERROR", errors.Unclear),
-        ("SOMETHING_NEW", errors.Refusal),
+        ("INTERNAL_ERROR", errors.AnswerLost),
+        ("SOMETHING_NEW", errors.Refused),
     ],
 )
-def test_what_an_operation_failed_with(code: str, kind: type[errors.Refusal]) -> None:
+def test_what_an_operation_failed_with(code: str, kind: type[errors.Refused]) -> None:
     """Its own words are told."""
     error = errors.failed("instances.insert", {"error": {"errors": [{"code": code, "message": "as Google has it"}]}})
     assert type(error) is kind

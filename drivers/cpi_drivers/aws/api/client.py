@@ -78,7 +78,7 @@ class Client:
         seen = self._visibility
 
         def early(result: Answer | contract_errors.CloudError) -> float:
-            if not isinstance(result, errors.Refusal):
+            if not isinstance(result, errors.Refused):
                 return seen.seconds_left_of_nothing(operation, parameters, result) if isinstance(result, dict) else 0.0
             left = seen.seconds_left(operation, parameters, result)
             result.not_yet = bool(left)
@@ -92,8 +92,8 @@ class Client:
         attempt = functools.partial(self._attempt, operation, parameters)
         try:
             return attempt()
-        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            passing = (errors.Unreached, errors.Unclear) if _may_repeat(operation, parameters) else (errors.Unreached,)
+        except (errors.Throttled, errors.Unreached, errors.AnswerLost) as first:
+            passing = (errors.Unreached, errors.AnswerLost) if _may_repeat(operation, parameters) else (errors.Unreached,)
             if not isinstance(first, (errors.Throttled, *passing)):
                 raise
             return self._repeated(attempt, first, passing)
@@ -135,7 +135,7 @@ class Client:
                 raise
         return self._sent(self._service(OPERATIONS[operation].service), operation, parameters)
 
-    def _renewed(self, service: Any, refusal: errors.Refusal) -> bool:
+    def _renewed(self, service: Any, refusal: errors.Refused) -> bool:
         """Whether there are other credentials now. Those of a thread that came first serve the others."""
         if not self._role and self._settings.credentials_source == "static":
             return False
@@ -163,9 +163,9 @@ class Client:
         except _NOT_SENT as error:
             raise errors.unreached(operation, error) from error
         except _NO_ANSWER as error:
-            raise errors.unclear(operation, error) from error
+            raise errors.answer_lost(operation, error) from error
         except botocore.parsers.ResponseParserError as error:
-            raise errors.unclear(operation, f"not the API's form ({_short(error)})") from error
+            raise errors.answer_lost(operation, f"not the API's form ({_short(error)})") from error
         except _NO_CREDENTIALS as error:
             raise contract_errors.CpiError(f"no usable AWS credentials: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
@@ -173,10 +173,10 @@ class Client:
         _log.debug("%s took %.3f s", operation, time.monotonic() - began)
         return answer
 
-    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refusal, on: tuple[type[errors.Refusal], ...]) -> Answer:
+    def _repeated(self, attempt: Callable[[], Answer], first: errors.Refused, on: tuple[type[errors.Refused], ...]) -> Answer:
         from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
 
-        failed, unclear = [first], isinstance(first, errors.Unclear)
+        failed, unclear = [first], isinstance(first, errors.AnswerLost)
         _log.info("repeating: %s", first.message)
 
         def again() -> Answer:
@@ -185,9 +185,9 @@ class Client:
                 raise failed.pop()
             try:
                 return attempt()
-            except errors.Refusal as error:
-                error.after_unclear = unclear
-                unclear = unclear or isinstance(error, errors.Unclear)
+            except errors.Refused as error:
+                error.after_lost_answer = unclear
+                unclear = unclear or isinstance(error, errors.AnswerLost)
                 raise
 
         def patiently() -> Answer:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from cpi.contract import errors
+from cpi.kit import failures
 
 THROTTLES: Final = frozenset(
     {
@@ -24,7 +25,7 @@ THROTTLES: Final = frozenset(
 )
 
 # The cloud itself had a fault: whether the call was carried out is not known.
-UNCLEAR: Final = frozenset(
+ANSWER_LOST: Final = frozenset(
     {
         "InternalError",
         "InternalFailure",
@@ -37,30 +38,30 @@ UNCLEAR: Final = frozenset(
 )
 
 
-class Refusal(errors.CloudError):
+class Refused(failures.Refused):
     """What AWS refused, with its code."""
 
     code = ""
-    after_unclear = False
+    after_lost_answer = False
     """An earlier attempt of the same call may have been carried out."""
 
     not_yet = False
     """It is about a thing that was made within the last minute, and was waited for."""
 
 
-class Throttled(Refusal):
+class Throttled(Refused, failures.Throttled):
     """Too many calls; this one was not carried out."""
 
 
-class Unreached(Refusal):
+class Unreached(Refused, failures.Unreached):
     """No connection; the call was not carried out."""
 
 
-class Unclear(Refusal):
+class AnswerLost(Refused, failures.AnswerLost):
     """No usable answer: the call may have been carried out."""
 
 
-class Denied(Refusal):
+class Denied(Refused, failures.Denied):
     """The credentials, or what they allow."""
 
 
@@ -68,15 +69,15 @@ class CredentialsRefused(Denied):
     """The credentials themselves, whatever was asked."""
 
 
-class ProxyRefused(Refusal):
+class ProxyRefused(Refused):
     """The proxy on the way to AWS."""
 
 
-class KeyUnusable(Refusal):
+class KeyUnusable(Refused):
     """The KMS key of an encrypted disk cannot be used, as far as EC2 tells."""
 
 
-class NoCapacity(Refusal):
+class NoCapacity(Refused, failures.NoCapacity):
     """AWS has none of it at the moment: another time, type or zone may do."""
 
 
@@ -84,27 +85,27 @@ class NotOffered(NoCapacity):
     """AWS has none of it there, ever: another type or zone may do."""
 
 
-class QuotaReached(Refusal):
+class QuotaReached(Refused, failures.QuotaReached):
     """The account's limit: a repeat will not help before somebody raises it or makes room."""
 
 
-class NoRoom(errors.NoDiskSpace, Refusal):
+class NoRoom(errors.NoDiskSpace, Refused):
     """No room or quota for a disk."""
 
 
-class VmMissing(errors.VMNotFound, Refusal):
+class VmMissing(errors.VMNotFound, Refused, failures.Missing):
     """No such VM."""
 
 
-class DiskMissing(errors.DiskNotFound, Refusal):
+class DiskMissing(errors.DiskNotFound, Refused, failures.Missing):
     """No such disk."""
 
 
-class NotAttached(errors.DiskNotAttached, Refusal):
+class NotAttached(errors.DiskNotAttached, Refused):
     """The disk is not attached to that VM."""
 
 
-class NetworkMissing(errors.NetworkNotFound, Refusal):
+class NetworkMissing(errors.NetworkNotFound, Refused, failures.Missing):
     """No such subnet, address, security group or interface."""
 
 
@@ -125,7 +126,7 @@ _KEY += " kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt*"
 _CAPACITY = "list further instance_types or availability_zones, or try again later"
 
 # The first pattern that matches the whole code decides; what is added says what to do.
-TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
+TABLE: Final[tuple[tuple[str, type[Refused], str], ...]] = (
     (r"InvalidInstanceID\..*", VmMissing, ""),
     (r"InvalidVolume\.NotFound|InvalidVolumeID\..*|InvalidVolume\.Malformed", DiskMissing, ""),
     (r"InvalidAttachment\.NotFound", NotAttached, ""),
@@ -177,15 +178,15 @@ _ENCODED_MESSAGE = re.compile(r"\s*Encoded authorization failure message:\s*(\S*
 _BY_ORGANISATION = re.compile(r"explicit deny in a (service|resource) control policy")
 
 
-def kind_of(code: str) -> tuple[type[Refusal], str]:
+def kind_of(code: str) -> tuple[type[Refused], str]:
     """The class of error for a code, and what to do."""
     for pattern, kind, advice in TABLE:
         if re.fullmatch(pattern, code):
             return kind, advice
-    return Refusal, ""
+    return Refused, ""
 
 
-def refusal(operation: str, code: str, message: str, status: int = 400) -> Refusal:
+def refusal(operation: str, code: str, message: str, status: int = 400) -> Refused:
     """What AWS answered to a call, as an error of the contract."""
     text = _ENCODED_MESSAGE.sub("", message or "no reason given").strip()
     if code in THROTTLES:
@@ -195,8 +196,8 @@ def refusal(operation: str, code: str, message: str, status: int = 400) -> Refus
         advice = _UPLOAD
     if kind is Denied and _BY_ORGANISATION.search(text):
         advice = _ORGANISATION
-    if kind is Refusal and (code in UNCLEAR or status >= 500):  # noqa: PLR2004 - HTTP's server faults
-        return _made(Unclear, code, f"AWS failed at {operation} ({code}, HTTP {status}): {text}")
+    if kind is Refused and (code in ANSWER_LOST or status >= 500):  # noqa: PLR2004 - HTTP's server faults
+        return _made(AnswerLost, code, f"AWS failed at {operation} ({code}, HTTP {status}): {text}")
     return _made(kind, code, f"AWS refused {operation} ({code}): {text}" + (f"; {advice}" if advice else ""))
 
 
@@ -206,7 +207,7 @@ def encoded_message(message: str) -> str:
     return found[1] if found else ""
 
 
-def died(vm_cid: str, code: str, message: str) -> Refusal:
+def died(vm_cid: str, code: str, message: str) -> Refused:
     """A VM that ended while it was starting: code is EC2's state reason, `Server.InsufficientInstanceCapacity` say."""
     short = code.rpartition(".")[2]
     if code == "Client.InternalError":  # the caller's fault, where Server.InternalError is AWS's: as a rule the disks' key
@@ -216,7 +217,7 @@ def died(vm_cid: str, code: str, message: str) -> Refusal:
     return _made(kind, short, text + (f"; {advice}" if advice else ""))
 
 
-def unreached(operation: str, reason: object) -> Refusal:
+def unreached(operation: str, reason: object) -> Refused:
     """No connection was made."""
     return _made(Unreached, "", f"AWS cannot be reached for {operation}: {reason}; check region, endpoint and proxy")
 
@@ -230,7 +231,7 @@ def no_instance_profile(service: str, answer: object) -> str:
     )
 
 
-def stopped_by_proxy(operation: str, reason: object) -> Refusal:
+def stopped_by_proxy(operation: str, reason: object) -> Refused:
     """The proxy did not open the way; AWS never saw the call."""
     text = f"the proxy on the way to AWS did not let {operation} through: {reason}"
     if re.search(r"Tunnel connection failed: 40[137]", str(reason)):
@@ -238,12 +239,12 @@ def stopped_by_proxy(operation: str, reason: object) -> Refusal:
     return _made(Unreached, "", f"{text}; check https_proxy and no_proxy")
 
 
-def unclear(operation: str, reason: object) -> Refusal:
+def answer_lost(operation: str, reason: object) -> Refused:
     """The connection broke, or the answer was none."""
-    return _made(Unclear, "", f"AWS gave no usable answer to {operation}: {reason}; it may have been carried out")
+    return _made(AnswerLost, "", f"AWS gave no usable answer to {operation}: {reason}; it may have been carried out")
 
 
-def _made(kind: type[Refusal], code: str, message: str) -> Refusal:
+def _made(kind: type[Refused], code: str, message: str) -> Refused:
     error = kind(message)
     error.code = code
     return error

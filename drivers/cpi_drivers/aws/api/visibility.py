@@ -76,11 +76,11 @@ class Visibility:
         """It was seen in a new state just now."""
         self._recent.note([id_], anew=True)
 
-    def seconds_left(self, operation: str, parameters: Mapping[str, Any], refusal: errors.Refusal) -> float:
+    def seconds_left(self, operation: str, parameters: Mapping[str, Any], refusal: errors.Refused) -> float:
         """For how long a refusal means "not yet"; 0: it means what it says."""
         code, known = refusal.code, operation in _KNOW_STATES and refusal.code == "IncorrectState"
         too_early = _NOT_FOUND.fullmatch(code) or (_WRONG_STATE.fullmatch(code) and not known)
-        carried_out = operation in _ENDING and refusal.after_unclear
+        carried_out = operation in _ENDING and refusal.after_lost_answer
         if not too_early or carried_out or operation in _COURTESIES:
             return 0.0
         blamed = set(_ID.findall(refusal.message))

@@ -48,9 +48,9 @@ def _is_leaving(account: Account, vm_cid: VmCid, disk_cid: DiskCid) -> bool:
     try:
         account.client.call("DetachVolume", InstanceId=str(vm_cid), VolumeId=str(disk_cid))
     except errors.NotAttached as error:
-        if not error.after_unclear:
+        if not error.after_lost_answer:
             raise
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != "IncorrectState":
             raise
         return _is_detaching(account, vm_cid, disk_cid, error)
@@ -64,7 +64,7 @@ def _attached_as(account: Account, vm_cid: VmCid, disk_cid: DiskCid, *, nvme: bo
     for letter in (letter for letter in letters if letter not in taken):
         try:
             account.client.call("AttachVolume", InstanceId=str(vm_cid), VolumeId=str(disk_cid), Device=f"/dev/sd{letter}")
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if _is_letter_taken(error):
                 _log.info("another process took /dev/sd%s of %s, trying the next", letter, vm_cid)
                 continue
@@ -75,7 +75,7 @@ def _attached_as(account: Account, vm_cid: VmCid, disk_cid: DiskCid, *, nvme: bo
     raise contract_errors.CloudError(f"all {len(letters)} device names for disks of {vm_cid} are taken")
 
 
-def _attached_already(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refusal) -> str | None:
+def _attached_already(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refused) -> str | None:
     """Another process, or an attempt without an answer, attached it here; or it is on its way from elsewhere."""
     for attachment in disks.describe(account, disk_cid).get("Attachments", []):
         if attachment["InstanceId"] == vm_cid and attachment.get("State") in ("attached", "attaching", "busy"):
@@ -111,17 +111,17 @@ def _letters_taken(item: Item) -> set[str]:
     return {match[1] for name in names if (match := re.fullmatch(r"/dev/(?:sd|xvd)([a-z])\d*", name))}
 
 
-def _is_letter_taken(error: errors.Refusal) -> bool:
+def _is_letter_taken(error: errors.Refused) -> bool:
     return error.code == "InvalidParameterValue" and "already in use" in error.message
 
 
-def _is_detaching(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refusal) -> bool:
+def _is_detaching(account: Account, vm_cid: VmCid, disk_cid: DiskCid, error: errors.Refused) -> bool:
     """EC2 has one code for a disk that is not attached, one that is being attached and one that is being detached."""
     attachments = disks.describe(account, disk_cid).get("Attachments", [])
     holders = {one["InstanceId"]: one.get("State") for one in attachments if one.get("State") != "detached"}
     if vm_cid in holders:
         return holders[vm_cid] not in ("attached", "attaching", "busy")
-    if not holders and error.after_unclear:
+    if not holders and error.after_lost_answer:
         return True
     inventory.describe_living(account, vm_cid)
     where = f"it is attached to {next(iter(holders))}" if holders else "it is attached to no VM"

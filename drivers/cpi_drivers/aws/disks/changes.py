@@ -154,7 +154,7 @@ def _is_baseline(item: Item, kind: str, key: str, value: object) -> bool:
 def _modify(account: Account, disk_cid: DiskCid, changes: Item) -> None:
     try:
         account.client.call("ModifyVolume", VolumeId=str(disk_cid), **changes)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _IMPOSSIBLE:
             raise
         last = _last_change(account, disk_cid)
@@ -202,7 +202,7 @@ def _is_changed(account: Account, disk_cid: DiskCid, changes: Item) -> bool:
 def _last_change(account: Account, disk_cid: DiskCid) -> Item:
     try:
         found = account.client.call("DescribeVolumesModifications", VolumeIds=[str(disk_cid)])["VolumesModifications"]
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != "InvalidVolumeModification.NotFound":
             raise
         return {}

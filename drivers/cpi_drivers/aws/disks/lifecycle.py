@@ -140,9 +140,9 @@ def delete(account: Account, disk_cid: DiskCid) -> None:
         try:
             account.client.call("DeleteVolume", VolumeId=str(disk_cid))
         except errors.DiskMissing as error:
-            if not error.after_unclear:
+            if not error.after_lost_answer:
                 raise
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if error.code not in ("VolumeInUse", "IncorrectState"):
                 raise
             raise_unless_leaving(account, disk_cid, error)
@@ -153,12 +153,12 @@ def delete(account: Account, disk_cid: DiskCid) -> None:
     account.wait(lambda: not exists(account, disk_cid), f"the disk {disk_cid} is not gone", account.patience.disk_ready)
 
 
-def raise_unless_leaving(account: Account, disk_cid: DiskCid, error: errors.Refusal) -> None:
+def raise_unless_leaving(account: Account, disk_cid: DiskCid, error: errors.Refused) -> None:
     """A disk that is being detached, or whose VM is going, will be free soon; one that is attached will not."""
     for attachment in describe(account, disk_cid).get("Attachments", []):
         holder = VmCid(attachment["InstanceId"])
         if attachment.get("State") in ("attached", "attaching", "busy") and inventory.is_alive(account, holder):
-            raise errors.Refusal(
+            raise errors.Refused(
                 f"the disk {disk_cid} is attached to {holder} as {attachment.get('Device')}: detach it first"
             ) from error
 
@@ -180,9 +180,9 @@ def _made(account: Account, request: Item, seed: str, generation: int, undo: Und
     try:
         return account.client.call("CreateVolume", ClientToken=client_token, **request)
     except contract_errors.Error as error:
-        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
+        if isinstance(error, errors.Refused) and error.code == "IdempotentParameterMismatch":
             return _made_otherwise(account, seed)
-        if isinstance(error, errors.Unclear):
+        if isinstance(error, errors.AnswerLost):
             undo.push("a disk whose making was not answered", lambda: _remove_unanswered(account, seed))
         raise
     except BaseException:  # the process is being ended between the call and its answer

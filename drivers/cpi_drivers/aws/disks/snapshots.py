@@ -38,7 +38,7 @@ def take(account: Account, disk_cid: DiskCid, description: str, given: Metadata,
                 "CreateSnapshot", VolumeId=str(disk_cid), Description=description[:255], TagSpecifications=specification
             )
             return SnapshotCid(answer["SnapshotId"])
-        except errors.Unclear as error:
+        except errors.AnswerLost as error:
             unanswered = error
             found = account.client.call("DescribeSnapshots", OwnerIds=["self"], Filters=[tags.with_tag(tags.TOKEN, seed)])[
                 "Snapshots"
@@ -68,7 +68,7 @@ def describe(account: Account, snapshot_cid: SnapshotCid) -> Item:
     """The snapshot. Raises CloudError."""
     found: list[Item] = account.client.call("DescribeSnapshots", SnapshotIds=[str(snapshot_cid)]).get("Snapshots", [])
     if not found:
-        raise errors.Refusal(f"there is no snapshot {snapshot_cid}")
+        raise errors.Refused(f"there is no snapshot {snapshot_cid}")
     return found[0]
 
 
@@ -76,6 +76,6 @@ def delete(account: Account, snapshot_cid: SnapshotCid) -> None:
     """One that is gone is success."""
     try:
         account.client.call("DeleteSnapshot", SnapshotId=str(snapshot_cid))
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _MISSING:
             raise

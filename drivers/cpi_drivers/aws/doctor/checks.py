@@ -100,7 +100,7 @@ def _region(account: Account) -> Finding:
 def _quotas(account: Account) -> Finding:
     try:
         attributes = account.client.call("DescribeAccountAttributes")["AccountAttributes"]
-    except errors.Refusal as error:
+    except errors.Refused as error:
         return Finding("quotas", "warning", error.message)
     told = {item["AttributeName"]: [value["AttributeValue"] for value in item["AttributeValues"]] for item in attributes}
     figures = [f"{name} {', '.join(told[name])}" for name in _QUOTAS if name in told]

@@ -92,7 +92,7 @@ def _answer(account: Account, name: str, caller_arn: str) -> str:
     sample = _samples(account, caller_arn).get(name) or {"DryRun": True, **SAMPLES.get(name, {})}
     try:
         account.client.call_once(name, **sample)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         return error.code or error.message
     except contract_errors.CpiError as error:
         return f"not asked: {error.message}"

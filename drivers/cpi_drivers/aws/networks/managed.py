@@ -47,9 +47,9 @@ def delete(account: Account, network_cid: NetworkCid) -> None:
         try:
             account.client.call("DeleteSubnet", SubnetId=str(network_cid))
         except errors.NetworkMissing as error:
-            if not error.after_unclear:
+            if not error.after_lost_answer:
                 raise
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if error.code != "DependencyViolation":
                 raise
             _raise_unless_leaving(account, network_cid, error)
@@ -60,7 +60,7 @@ def delete(account: Account, network_cid: NetworkCid) -> None:
 
 
 def _is_conflict(error: contract_errors.CloudError) -> bool:
-    return isinstance(error, errors.Refusal) and error.code == _CONFLICT
+    return isinstance(error, errors.Refused) and error.code == _CONFLICT
 
 
 def _blocks(account: Account, vpc: str) -> list[Range]:
@@ -98,15 +98,15 @@ def _created(account: Account, request: Item, seed: str) -> Item:
     """EC2 has no client token here. A repeat whose range is taken meets the first try's subnet, or another one's."""
     try:
         made: Item = account.client.call("CreateSubnet", **request)["Subnet"]
-    except errors.Refusal as error:
-        if not (_is_conflict(error) and error.after_unclear):
+    except errors.Refused as error:
+        if not (_is_conflict(error) and error.after_lost_answer):
             raise
         conflict = error
         return account.wait(lambda: _own_or_raise(account, request, seed, conflict), "the subnet is not shown", _SHOWN_SECONDS)
     return made
 
 
-def _own_or_raise(account: Account, request: Item, seed: str, conflict: errors.Refusal) -> Item | None:
+def _own_or_raise(account: Account, request: Item, seed: str, conflict: errors.Refused) -> Item | None:
     filters = [{"Name": "vpc-id", "Values": [request["VpcId"]]}]
     pages = account.client.pages("DescribeSubnets", Filters=filters)
     wanted = Range(request["CidrBlock"])
@@ -137,12 +137,12 @@ def _wait_until_available(account: Account, cid: NetworkCid) -> None:
     account.wait(available, f"the network {cid} is not available", account.patience.disk_ready)
 
 
-def _raise_unless_leaving(account: Account, cid: NetworkCid, error: errors.Refusal) -> None:
+def _raise_unless_leaving(account: Account, cid: NetworkCid, error: errors.Refused) -> None:
     filters = [{"Name": "subnet-id", "Values": [str(cid)]}]
     for nic in account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]:
         vm_cid = nic.get("Attachment", {}).get("InstanceId")
         if not vm_cid:
             holder = f"the network interface {nic['NetworkInterfaceId']} ({nic.get('Description') or 'no description'})"
-            raise errors.Refusal(f"{holder} is on the network {cid}: remove it first") from error
+            raise errors.Refused(f"{holder} is on the network {cid}: remove it first") from error
         if inventory.is_alive(account, VmCid(vm_cid)):
-            raise errors.Refusal(f"the VM {vm_cid} is on the network {cid}: delete it first") from error
+            raise errors.Refused(f"the VM {vm_cid} is on the network {cid}: delete it first") from error

@@ -44,7 +44,7 @@ def delete(account: Account, stemcell_cid: StemcellCid) -> None:
         return
     try:
         found: list[Item] = account.client.call("DescribeImages", ImageIds=[str(stemcell_cid)])["Images"]
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _MISSING:
             raise
         found = []
@@ -57,7 +57,7 @@ def delete(account: Account, stemcell_cid: StemcellCid) -> None:
 def _deregister(account: Account, stemcell_cid: StemcellCid) -> None:
     try:
         account.client.call("DeregisterImage", ImageId=str(stemcell_cid))
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _MISSING:
             raise
     account.wait(lambda: _is_gone(account, stemcell_cid), f"the stemcell {stemcell_cid} is not gone", account.patience.stemcell)
@@ -132,8 +132,8 @@ def _registered(
         request["KernelId"] = properties.kernel_id
     try:
         return StemcellCid(account.client.call("RegisterImage", **request)["ImageId"])
-    except errors.Refusal as error:
-        if error.code != "InvalidAMIName.Duplicate" or not error.after_unclear:
+    except errors.Refused as error:
+        if error.code != "InvalidAMIName.Duplicate" or not error.after_lost_answer:
             raise
         # The name holds the snapshot's id: an attempt without an answer registered it.
         filters = [{"Name": "name", "Values": [request["Name"]]}]
@@ -144,8 +144,8 @@ def _wait_until_available(account: Account, stemcell_cid: StemcellCid) -> None:
     def available() -> bool:
         try:
             item = account.client.call("DescribeImages", ImageIds=[str(stemcell_cid)])["Images"][0]
-        except (IndexError, errors.Refusal) as error:
-            if isinstance(error, errors.Refusal) and error.code not in _MISSING:
+        except (IndexError, errors.Refused) as error:
+            if isinstance(error, errors.Refused) and error.code not in _MISSING:
                 raise
             return False
         if item.get("State") in ("failed", "error", "invalid", "deregistered"):
@@ -163,7 +163,7 @@ def _is_gone(account: Account, stemcell_cid: StemcellCid) -> bool:
             for item in account.client.call("DescribeImages", ImageIds=[str(stemcell_cid)])["Images"]
             if item.get("State") != "deregistered"
         ]
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _MISSING:
             raise
         return True

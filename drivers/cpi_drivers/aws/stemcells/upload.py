@@ -198,8 +198,8 @@ def _complete(account: Account, snapshot_cid: SnapshotCid, checksums: dict[int, 
             ChecksumAlgorithm="SHA256",
             ChecksumAggregationMethod="LINEAR",
         )
-    except errors.Refusal as error:
-        if not error.after_unclear or snapshots.describe(account, snapshot_cid).get("State") != "completed":
+    except errors.Refused as error:
+        if not error.after_lost_answer or snapshots.describe(account, snapshot_cid).get("State") != "completed":
             raise
 
 
@@ -227,7 +227,7 @@ def _resumed(account: Account, journal: Journal) -> SnapshotCid | None:
     snapshot_cid = SnapshotCid(journal.snapshot)
     try:
         state = snapshots.describe(account, snapshot_cid).get("State")
-    except errors.Refusal:
+    except errors.Refused:
         return None
     if state != "pending":
         return None

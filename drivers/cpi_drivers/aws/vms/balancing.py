@@ -22,7 +22,7 @@ def target_groups(account: Account, names: Sequence[str]) -> list[str]:
         return []
     try:
         found = account.client.call("DescribeTargetGroups", Names=list(names))["TargetGroups"]
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != _NO_GROUP:
             raise
         raise _no_group(names) from error
@@ -33,7 +33,7 @@ def target_groups(account: Account, names: Sequence[str]) -> list[str]:
     return [by_name[name] for name in names]
 
 
-def _no_group(names: Sequence[str]) -> errors.Refusal:
+def _no_group(names: Sequence[str]) -> errors.Refused:
     return errors.refusal("DescribeTargetGroups", _NO_GROUP, f"not there, or not all: {', '.join(names)}")
 
 
@@ -66,6 +66,6 @@ def leave(account: Account, vm_cid: VmCid, vm_tags: Mapping[str, str]) -> None:
 def _unless_refused(vm_cid: VmCid, what: str) -> Iterator[None]:
     try:
         yield
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _GONE:
             _log.warning("the VM %s is deleted without leaving the %s first: %s", vm_cid, what, error.message)

@@ -31,7 +31,7 @@ def create(account: Account, wish: Wish) -> Vm:
     tries = candidates(account, wish)
     root = account.facts.root_disk(wish.ami)
     refused: list[str] = []
-    causes: list[errors.Refusal] = []
+    causes: list[errors.Refused] = []
     for candidate in tries:
         try:
             return _tried(account, wish, wires, candidate, root, dead)
@@ -47,7 +47,7 @@ def create(account: Account, wish: Wish) -> Vm:
 class _TryNextCandidate(Exception):
     """A candidate cannot be had; another may."""
 
-    def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
+    def __init__(self, cause: errors.Refused, *, clean: bool) -> None:
         super().__init__(cause.message)
         self.cause = cause
         self.clean = clean
@@ -66,12 +66,12 @@ def _tried(account: Account, wish: Wish, wires: PostLaunch, candidate: Candidate
             if not undo.clean:
                 raise _failed(error, clean=False) from error
             raise _TryNextCandidate(error, clean=undo.clean) from error
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if undo.clean and _leads_to_ordinary_vm(wish, candidate, error):
                 raise _TryNextCandidate(error, clean=True) from error
             if isinstance(error, errors.KeyUnusable):
                 error.message += f"; its disks are encrypted with {_keys(account, wish)}"
-            if error.code == "InternalError" and not isinstance(error, errors.Unclear) and left and undo.clean:
+            if error.code == "InternalError" and not isinstance(error, errors.AnswerLost) and left and undo.clean:
                 _log.warning("%s; trying again", error.message)
                 continue
             raise _failed(error, clean=undo.clean) from error
@@ -80,7 +80,7 @@ def _tried(account: Account, wish: Wish, wires: PostLaunch, candidate: Candidate
     raise AssertionError("the last try returns or raises")
 
 
-def _leads_to_ordinary_vm(wish: Wish, candidate: Candidate, error: errors.Refusal) -> bool:
+def _leads_to_ordinary_vm(wish: Wish, candidate: Candidate, error: errors.Refused) -> bool:
     """Whatever keeps a spot VM from being made, the ordinary one is tried; the caller's own key would serve that no better."""
     return candidate.spot and wish.properties.spot_ondemand_fallback and not isinstance(error, errors.CredentialsRefused)
 
@@ -105,16 +105,16 @@ def _as_vm(wish: Wish, vm: Item) -> Vm:
 
 
 _NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)
-_PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.Unclear)
+_PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.AnswerLost)
 
 
 def _failed(error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
     message = error.message if clean else f"{error.message}; what was made could not all be removed, see the log"
-    if isinstance(error, errors.Refusal) and error.not_yet:
+    if isinstance(error, errors.Refused) and error.not_yet:
         return contract_errors.VMCreationFailed(message, ok_to_retry=clean)
     if isinstance(error, _NOT_THE_VMS_FAULT) and clean:
         return error
-    passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refusal) or error.code == "InternalError"
+    passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refused) or error.code == "InternalError"
     return contract_errors.VMCreationFailed(message, ok_to_retry=clean and passing)
 
 

@@ -52,7 +52,7 @@ def delete_interface(account: Account, cid: str) -> None:
             account.client.call("DeleteNetworkInterface", NetworkInterfaceId=cid)
         except errors.NetworkMissing:
             return True
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if error.code not in ("InvalidParameterValue", "InvalidNetworkInterface.InUse"):
                 raise
             return False
@@ -61,7 +61,7 @@ def delete_interface(account: Account, cid: str) -> None:
     account.wait(deleted, f"the network interface {cid} stays in use", account.patience.address_busy)
 
 
-def raise_unless_leaving(account: Account, interface: dict[str, Any], error: errors.Refusal) -> None:
+def raise_unless_leaving(account: Account, interface: dict[str, Any], error: errors.Refused) -> None:
     """Tell who holds the address of an interface, unless that is a VM on its way out. interface: as EC2 takes it."""
     address = interface.get("PrivateIpAddress")
     filters = [
@@ -72,11 +72,11 @@ def raise_unless_leaving(account: Account, interface: dict[str, Any], error: err
     for holder in holders:
         vm_cid = holder.get("Attachment", {}).get("InstanceId")
         if not vm_cid:
-            raise errors.Refusal(
+            raise errors.Refused(
                 f"the address {address} is held by the network interface {holder['NetworkInterfaceId']}, which no VM has"
             ) from error
         if inventory.is_alive(account, VmCid(vm_cid)):
-            raise errors.Refusal(f"the address {address} is held by {vm_cid}, which lives") from error
+            raise errors.Refused(f"the address {address} is held by {vm_cid}, which lives") from error
 
 
 def _left(account: Account, wish: Wish) -> dict[str, dict[str, Any]]:
@@ -120,7 +120,7 @@ def _create_when_address_is_free(account: Account, wish: Wish, planned: Interfac
     def created() -> dict[str, Any] | None:
         try:
             made: dict[str, Any] = account.client.call("CreateNetworkInterface", **request)["NetworkInterface"]
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if error.code != "InvalidIPAddress.InUse":
                 raise
             raise_unless_leaving(account, request, error)

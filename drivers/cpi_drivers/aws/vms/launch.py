@@ -26,7 +26,7 @@ Item = dict[str, Any]
 _GENERATIONS: Final = 10
 
 
-class KilledBefore(errors.Refusal):
+class KilledBefore(errors.Refused):
     """The client token led to a VM that was deleted before."""
 
 
@@ -76,9 +76,9 @@ def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, 
     try:
         answer = _run_when_address_is_free(account, {**request, "ClientToken": client_token})
     except contract_errors.Error as error:
-        if isinstance(error, errors.Refusal) and error.code == "IdempotentParameterMismatch":
+        if isinstance(error, errors.Refused) and error.code == "IdempotentParameterMismatch":
             return _made_otherwise(account, wish, undo)
-        if isinstance(error, errors.Unclear):
+        if isinstance(error, errors.AnswerLost):
             undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
         raise
     except BaseException:  # the process is being ended between the call and its answer
@@ -118,7 +118,7 @@ def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> I
     def launched() -> Item | None:
         try:
             return account.client.call("RunInstances", **request)
-        except errors.Refusal as error:
+        except errors.Refused as error:
             if error.code != "InvalidIPAddress.InUse":
                 raise
             interface: Item = next(iter(request.get("NetworkInterfaces", [])), {})

@@ -63,7 +63,7 @@ def _lead(account: Account, route: Route, nic: str, undo: Undo) -> None:
     try:
         account.client.call("CreateRoute", RouteTableId=route.table_id, NetworkInterfaceId=nic, **destination)
         undo.push(f"route {route.destination}", lambda: _unlead(account, route, destination))
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != "RouteAlreadyExists":
             raise
         former = _target_of(account, route)

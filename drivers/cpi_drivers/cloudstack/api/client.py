@@ -25,11 +25,12 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.usual import Usual
 from cpi.kit.waiting import refuse_late, wait_until
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Failed, NotLetIn, Passing, refusal
+from cpi_drivers.cloudstack.api.errors import Failed, NotLetIn, refusal
 from cpi_drivers.cloudstack.settings import CloudStackSettings
 
 Document = Mapping[str, Any]

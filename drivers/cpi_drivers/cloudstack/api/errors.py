@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from cpi.contract import errors
+from cpi.kit import failures
 from cpi.kit.redaction import scrubbed
 
 UNAUTHORIZED: Final = 401
@@ -18,7 +19,7 @@ _ADDRESS: Final = re.compile(r"\bIP address\b", re.IGNORECASE)
 _AFTER: Final = re.compile(r"after\s+(\d+)\s*ms", re.IGNORECASE)
 
 
-class Refused(errors.CloudError):
+class Refused(failures.Refused):
     """The cloud answered that it will not do it, or its job failed."""
 
     def __init__(self, asked: str, code: int, said: str) -> None:
@@ -27,15 +28,15 @@ class Refused(errors.CloudError):
         self.code = code
 
 
-class Missing(Refused):
+class Missing(Refused, failures.Missing):
     """431: an id that nothing has."""
 
 
-class NoCapacity(Refused):
+class NoCapacity(Refused, failures.NoCapacity):
     """533: the cloud has none at the moment, an address or a host, say."""
 
 
-class AddressTaken(Refused):
+class AddressTaken(Refused, failures.AddressTaken):
     """533 for an address that was asked for: a repeat would ask for the same."""
 
 
@@ -43,7 +44,7 @@ class NotLetIn(errors.CpiError):
     """401: the keys are not taken; or a server that has just been started says so, once."""
 
 
-class QuotaReached(Refused):
+class QuotaReached(Refused, failures.QuotaReached):
     """535, 532: the account's limit; a repeat does not help before somebody raises it or makes room."""
 
 
@@ -53,18 +54,6 @@ class Unknown(Refused):
 
 class Failed(Refused):
     """530, 534: the cloud tried and failed."""
-
-
-class Passing(errors.CloudError):
-    """What failed for a reason that may pass: nothing was done, or it may be done twice."""
-
-    def __init__(self, message: str, *, after_seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.after_seconds = after_seconds
-
-
-class AnswerLost(errors.CloudError):
-    """A call that changes something went out and no answer came, or one that tells nothing: it may have been done."""
 
 
 _KINDS: Final[dict[int, type[Refused]]] = {
@@ -82,7 +71,7 @@ def refusal(asked: str, code: int, said: str) -> errors.Error:
     if code == UNAUTHORIZED:
         return NotLetIn(f"{asked}: the endpoint does not take api_key and secret_access_key: {scrubbed(said)}")
     if code == THROTTLED:
-        return Passing(f"{asked}: {code} {said}", after_seconds=_milliseconds(said) / 1000)
+        return failures.Passing(f"{asked}: {code} {said}", after_seconds=_milliseconds(said) / 1000)
     if code == PARAMETER and _MISSING.search(said):
         return Missing(asked, code, said)
     if code == CAPACITY and _ADDRESS.search(said):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
-from cpi.kit import private_files, remembering
+from cpi.kit import failures, private_files, remembering
 from cpi_drivers.cloudstack import naming
 from cpi_drivers.cloudstack.api.client import Client, Document
 from cpi_drivers.cloudstack.api.errors import Missing
@@ -73,7 +73,7 @@ class Inventory:
         """Raises VMNotFound."""
         found = self.vm_unless_gone(vm_cid)
         if found is None:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist")
+            raise failures.no_such_vm(vm_cid)
         return found
 
     def disk(self, disk_cid: str) -> Document | None:
@@ -85,7 +85,7 @@ class Inventory:
         """Raises DiskNotFound."""
         found = self.disk_unless_gone(disk_cid)
         if found is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
+            raise failures.no_such_disk(disk_cid)
         return found
 
     def disk_at_rest(self, what: str, timeout: str, disk_cid: DiskCid) -> Document:

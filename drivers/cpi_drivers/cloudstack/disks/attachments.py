@@ -6,10 +6,12 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
+from cpi.kit import failures
+from cpi.kit.failures import AnswerLost
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Refused
+from cpi_drivers.cloudstack.api.errors import Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.disks.hints import hint
 
@@ -38,7 +40,7 @@ class Attachments:
         if not _held_by(volume, vm_cid):
             self._inventory.existing_vm(vm_cid)
             where = f"to the VM {volume['vmname']}" if volume.get("virtualmachineid") else "to no VM"
-            raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
+            raise failures.not_attached(disk_cid, vm_cid, where)
         try:
             what = f"detach_disk: disk {disk_cid} at VM {vm_cid}"
             self._client.run("detachVolume", what, "detach_volume", idempotent=True, id=volume["id"])

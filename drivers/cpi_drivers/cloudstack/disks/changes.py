@@ -6,10 +6,12 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib, gib_from_mib, mib_from_bytes
+from cpi.kit import failures
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, QuotaReached, Refused
+from cpi_drivers.cloudstack.api.errors import QuotaReached, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
 from cpi_drivers.cloudstack.properties import DiskProperties
@@ -37,7 +39,7 @@ class DiskChanges:
         volume = self._inventory.existing_disk(disk_cid)
         if vm_cid not in {volume.get("virtualmachineid"), volume.get("vmname")}:
             self._inventory.existing_vm(vm_cid)
-            raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+            raise failures.not_attached(disk_cid, vm_cid)
         _refuse_shrinking(volume, size)
         if not _holds(volume, size):
             hypervisor = str(volume.get("hypervisor", "None"))
@@ -103,7 +105,7 @@ class DiskChanges:
 def _refuse_shrinking(volume: Document, size: MiB) -> None:
     has, wanted = gib_from_mib(mib_from_bytes(volume["size"])), gib_from_mib(size)
     if wanted < has:
-        raise errors.NotSupported(f"the disk {volume['name']} has {has} GiB and cannot shrink to {wanted} GiB")
+        raise failures.cannot_shrink(volume["name"], has, wanted, unit="GiB")
 
 
 def _holds(volume: Document, size: MiB) -> bool:

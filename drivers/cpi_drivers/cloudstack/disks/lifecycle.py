@@ -7,12 +7,13 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, NoCapacity, QuotaReached, Refused
+from cpi_drivers.cloudstack.api.errors import NoCapacity, QuotaReached, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
 from cpi_drivers.cloudstack.properties import DiskProperties

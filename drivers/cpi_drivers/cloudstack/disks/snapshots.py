@@ -5,11 +5,12 @@ from typing import Any
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import CallContext, Metadata
+from cpi.kit.failures import AnswerLost
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.cloudstack.api.errors import Missing, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 
 

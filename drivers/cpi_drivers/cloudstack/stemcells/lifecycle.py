@@ -8,12 +8,13 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.cloudstack.api.errors import Missing, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.properties import StemcellProperties
 from cpi_drivers.cloudstack.settings import CloudStackSettings

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Missing, Passing, Refused
+from cpi_drivers.cloudstack.api.errors import Missing, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.properties import VmProperties
 from cpi_drivers.cloudstack.settings import CloudStackSettings

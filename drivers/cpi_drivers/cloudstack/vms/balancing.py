@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.failures import AnswerLost
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack import tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.cloudstack.api.errors import Missing, Refused
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.properties import LoadBalancerRule
 

@@ -11,13 +11,14 @@ from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, Networks, Vm
 from cpi.contract.units import MiB, gib_from_mib
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.vm_request import VmRequest
 from cpi.kit.waiting import Overdue
 from cpi_drivers.cloudstack import naming, tags
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AddressTaken, AnswerLost, Failed, NoCapacity, QuotaReached
+from cpi_drivers.cloudstack.api.errors import AddressTaken, Failed, NoCapacity, QuotaReached
 from cpi_drivers.cloudstack.api.inventory import Inventory
 from cpi_drivers.cloudstack.api.offerings import Offerings
 from cpi_drivers.cloudstack.disks.attachments import EPHEMERAL

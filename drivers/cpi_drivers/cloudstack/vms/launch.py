@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cpi.contract import errors
+from cpi.kit.failures import AnswerLost
 from cpi.kit.waiting import late
 from cpi_drivers.cloudstack.api.client import Client, Document
-from cpi_drivers.cloudstack.api.errors import AnswerLost
 from cpi_drivers.cloudstack.api.inventory import Inventory
 
 

@@ -127,7 +127,7 @@ class Client:
             chunk = functools.partial(self._guarded, "storage.objects.insert", lambda line: request.next_chunk(http=line))
             try:
                 progress, done = chunk()
-            except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
+            except (errors.Throttled, errors.Unreached, errors.AnswerLost) as first:
                 progress, done = self._repeated(chunk, first)
             if progress:
                 told(progress.progress())
@@ -164,12 +164,12 @@ class Client:
         attempt = functools.partial(self._attempt, name, arguments)
         try:
             return attempt()
-        except (errors.Throttled, errors.Unreached, errors.Unclear) as first:
-            unclear = isinstance(first, errors.Unclear)
+        except (errors.Throttled, errors.Unreached, errors.AnswerLost) as first:
+            unclear = isinstance(first, errors.AnswerLost)
             try:
                 answer: Item = self._repeated(attempt, first)
-            except errors.Refusal as refusal:
-                refusal.after_unclear = unclear
+            except errors.Refused as refusal:
+                refusal.after_lost_answer = unclear
                 raise
             return answer
 
@@ -205,11 +205,11 @@ class Client:
             raise errors.unreached(name, error) from error
         except _NO_ANSWER as error:
             self._hang_up()
-            raise errors.unclear(name, f"{type(error).__name__} {error}".strip()) from error
+            raise errors.answer_lost(name, f"{type(error).__name__} {error}".strip()) from error
         _log.debug("%s took %.3f s", name, time.monotonic() - began)
         return answer
 
-    def _repeated(self, attempt: Callable[[], Any], first: errors.Refusal) -> Any:
+    def _repeated(self, attempt: Callable[[], Any], first: errors.Refused) -> Any:
         from cpi.kit.retrying import repeated  # imported late: most calls succeed at once
 
         failed = [first]
@@ -221,7 +221,7 @@ class Client:
             return attempt()
 
         def patiently() -> Any:
-            return repeated(again, on=(errors.Unreached, errors.Unclear), attempts=1 + self._settings.max_retries)
+            return repeated(again, on=(errors.Unreached, errors.AnswerLost), attempts=1 + self._settings.max_retries)
 
         return repeated(patiently, on=errors.Throttled, attempts=_WITHOUT_END, deadline_seconds=THROTTLED_SECONDS)
 
@@ -335,7 +335,7 @@ def _begins_operation(name: str) -> bool:
     return name.rpartition(".")[2] not in _READS
 
 
-def _refusal(name: str, error: googleapiclient.errors.HttpError) -> errors.Refusal:
+def _refusal(name: str, error: googleapiclient.errors.HttpError) -> errors.Refused:
     status = int(error.resp.status)
     try:
         told = json.loads(error.content)["error"]

@@ -5,50 +5,51 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from cpi.contract import errors
+from cpi.kit import failures
 
 
-class Refusal(errors.CloudError):
+class Refused(failures.Refused):
     """What Google refused, with its code in the form of operations: NOT_FOUND."""
 
     code = ""
     status = 0
-    after_unclear = False
+    after_lost_answer = False
     """An earlier attempt of the same call may have been carried out."""
 
 
-class Throttled(Refusal):
+class Throttled(Refused, failures.Throttled):
     """Too many calls; this one was not carried out."""
 
 
-class Unreached(Refusal):
+class Unreached(Refused, failures.Unreached):
     """No connection; the call was not carried out."""
 
 
-class Unclear(Refusal):
+class AnswerLost(Refused, failures.AnswerLost):
     """No usable answer: the call may have been carried out."""
 
 
-class Denied(Refusal):
+class Denied(Refused, failures.Denied):
     """The credentials, or what they allow."""
 
 
-class ProxyRefused(Refusal):
+class ProxyRefused(Refused):
     """The proxy on the way to Google."""
 
 
-class NoCapacity(Refusal):
+class NoCapacity(Refused, failures.NoCapacity):
     """The zone has none of it at the moment: another time, type or zone may do."""
 
 
-class QuotaReached(Refusal):
+class QuotaReached(Refused, failures.QuotaReached):
     """The project's limit: a repeat will not help before somebody raises it or makes room."""
 
 
-class NoRoom(errors.NoDiskSpace, Refusal):
+class NoRoom(errors.NoDiskSpace, Refused):
     """No room or quota for a disk."""
 
 
-class Missing(Refusal):
+class Missing(Refused, failures.Missing):
     """No such thing."""
 
 
@@ -60,7 +61,7 @@ class DiskMissing(errors.DiskNotFound, Missing):
     """No such disk."""
 
 
-class NotAttached(errors.DiskNotAttached, Refusal):
+class NotAttached(errors.DiskNotAttached, Refused):
     """The disk is not attached to that VM."""
 
 
@@ -72,19 +73,19 @@ class PolicyMissing(Missing):
     """No such resource policy."""
 
 
-class Exists(Refusal):
+class Exists(Refused):
     """The name is taken."""
 
 
-class InUse(Refusal):
+class InUse(Refused):
     """Another resource uses it, or its address."""
 
 
-class Stale(Refusal):
+class Stale(Refused):
     """The fingerprint is of an earlier state: read again."""
 
 
-class NotReady(Refusal):
+class NotReady(Refused):
     """It is being made, changed or deleted."""
 
 
@@ -100,7 +101,7 @@ _QUOTA = "raise the quota, or delete what is not needed"
 _CAPACITY = "list further zones or machine_types, or try again later"
 
 # The first pattern that matches the whole code decides; what is added says what to do.
-TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
+TABLE: Final[tuple[tuple[str, type[Refused], str], ...]] = (
     (r"(RESOURCE_)?NOT_FOUND", Missing, ""),
     (r"ORG_POLICY_VIOLATED|CONSTRAINT_VIOLATED|CONDITION_VIOLATED", Denied, _ORGANISATION),
     (r"(RESOURCE_)?ALREADY_EXISTS|CONFLICT|MEMBER_ALREADY_EXISTS", Exists, ""),
@@ -112,10 +113,10 @@ TABLE: Final[tuple[tuple[str, type[Refusal], str], ...]] = (
     (r"(USER_)?RATE_LIMIT_EXCEEDED|TOO_MANY_REQUESTS|OPERATION_RATE_EXCEEDED|RESOURCE_OPERATION_RATE_EXCEEDED", Throttled, ""),
     (r"AUTH_ERROR|REQUIRED_LOGIN|UNAUTHORIZED", Denied, _CREDENTIALS),
     (r"FORBIDDEN|ACCESS_NOT_CONFIGURED|INSUFFICIENT_PERMISSIONS|PERMISSIONS_ERROR|ACCOUNT_DISABLED", Denied, _PERMISSION),
-    (r"BACKEND_ERROR|INTERNAL_ERROR|INTERNAL_SERVER_ERROR", Unclear, ""),
+    (r"BACKEND_ERROR|INTERNAL_ERROR|INTERNAL_SERVER_ERROR", AnswerLost, ""),
 )
-_BY_STATUS: Final[Mapping[int, type[Refusal]]] = {401: Denied, 403: Denied, 404: Missing, 409: Exists, 412: Stale, 429: Throttled}
-_KINDS: Final[Mapping[str, type[Refusal]]] = {
+_BY_STATUS: Final[Mapping[int, type[Refused]]] = {401: Denied, 403: Denied, 404: Missing, 409: Exists, 412: Stale, 429: Throttled}
+_KINDS: Final[Mapping[str, type[Refused]]] = {
     "instances": VmMissing,
     "disks": DiskMissing,
     "networks": NetworkMissing,
@@ -132,14 +133,14 @@ def code_of(reason: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).upper()
 
 
-def refusal(method: str, status: int, reason: str, message: str) -> Refusal:
+def refusal(method: str, status: int, reason: str, message: str) -> Refused:
     """What Google answered to a call."""
     code = code_of(reason)
     text = f"Google refused {method} ({reason or 'no reason'}, HTTP {status}): {_tidy(message)}"
     return _made(_kind(code, message, status), code, text, status)
 
 
-def failed(method: str, told: Mapping[str, Any]) -> Refusal:
+def failed(method: str, told: Mapping[str, Any]) -> Refused:
     """An operation that ended badly."""
     faults = told.get("error", {}).get("errors") or [{}]
     code = str(faults[0].get("code") or "UNKNOWN")
@@ -152,13 +153,13 @@ Source = Literal["session", "json_key", "environment"]
 """Where credentials are from."""
 
 
-def denied(reason: object, source: Source) -> Refusal:
+def denied(reason: object, source: Source) -> Refused:
     """No token for the credentials."""
     advice = {"session": _SESSION, "json_key": _CREDENTIALS, "environment": _NO_KEY}[source]
     return _made(Denied, "", f"Google does not accept the credentials: {_tidy(str(reason))}; {advice}", 401)
 
 
-def stopped_by_proxy(method: str, reason: object) -> Refusal:
+def stopped_by_proxy(method: str, reason: object) -> Refused:
     """The proxy did not open the way; Google never saw the call."""
     told = _tidy(str(reason))
     text = f"the proxy on the way to Google did not let {method} through: {told}"
@@ -167,33 +168,33 @@ def stopped_by_proxy(method: str, reason: object) -> Refusal:
     return _made(Unreached, "", f"{text}; check https_proxy and no_proxy", 0)
 
 
-def unreached(method: str, reason: object) -> Refusal:
+def unreached(method: str, reason: object) -> Refused:
     """No connection was made."""
     return _made(Unreached, "", f"Google cannot be reached for {method}: {reason}; check network, proxy and endpoints", 0)
 
 
-def unclear(method: str, reason: object) -> Refusal:
+def answer_lost(method: str, reason: object) -> Refused:
     """The connection broke, or the answer was none."""
-    return _made(Unclear, "", f"Google gave no usable answer to {method}: {reason}; it may have been carried out", 0)
+    return _made(AnswerLost, "", f"Google gave no usable answer to {method}: {reason}; it may have been carried out", 0)
 
 
-def _kind(code: str, message: str, status: int) -> tuple[type[Refusal], str]:
+def _kind(code: str, message: str, status: int) -> tuple[type[Refused], str]:
     if "constraints/" in message and ("violated" in message or "denied" in message.lower()):
         return Denied, _ORGANISATION
     for pattern, kind, advice in TABLE:
         if re.fullmatch(pattern, code):
             return (_missing(message) if kind is Missing else kind), advice
     if status >= _SERVER_FAULTS:
-        return Unclear, ""
-    return _BY_STATUS.get(status, Refusal), ""
+        return AnswerLost, ""
+    return _BY_STATUS.get(status, Refused), ""
 
 
-def _missing(message: str) -> type[Refusal]:
+def _missing(message: str) -> type[Refused]:
     found = _PATH.search(message)
     return _KINDS.get(found[1], Missing) if found else Missing
 
 
-def _made(kind: type[Refusal] | tuple[type[Refusal], str], code: str, message: str, status: int) -> Refusal:
+def _made(kind: type[Refused] | tuple[type[Refused], str], code: str, message: str, status: int) -> Refused:
     kind, advice = kind if isinstance(kind, tuple) else (kind, "")
     error = kind(message + (f"; {advice}" if advice else ""))
     error.code, error.status = code, status

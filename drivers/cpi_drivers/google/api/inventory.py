@@ -22,7 +22,9 @@ def everywhere(account: Account, kind: str, wanted: str) -> list[Item]:
         for place, told in page.get("items", {}).items():
             warning = told.get("warning", {})
             if warning.get("code") not in (None, "NO_RESULTS_ON_PAGE"):
-                raise errors.Unclear(f"Google cannot tell of {kind} in {place} now ({warning['code']}): {warning.get('message')}")
+                raise errors.AnswerLost(
+                    f"Google cannot tell of {kind} in {place} now ({warning['code']}): {warning.get('message')}"
+                )
             found += told.get(kind, [])
     return found
 

@@ -57,7 +57,7 @@ class Visibility:
     def seconds_left(self, name: str, arguments: Item, result: Item | contract_errors.CloudError) -> float:
         """For how long an answer or a refusal means "not yet"; 0: it means what it says."""
         if isinstance(result, errors.Missing):
-            carried_out = name.endswith(".delete") and result.after_unclear
+            carried_out = name.endswith(".delete") and result.after_lost_answer
             if name in _COURTESIES or carried_out:
                 return 0.0
             return self._left({*_paths(result.message)} or {*_parameters(arguments), *_paths(arguments)})

@@ -59,7 +59,7 @@ def _attach(account: Account, item: Item, disk_cid: DiskCid) -> None:
     account.wait(attached, f"the disk {disk_cid} stays in use", account.patience.in_use)
 
 
-def _attached_already(account: Account, item: Item, disk_cid: DiskCid, error: errors.Refusal) -> bool:
+def _attached_already(account: Account, item: Item, disk_cid: DiskCid, error: errors.Refused) -> bool:
     """Another call attached it here; or it is on its way, here or from elsewhere. Raises CloudError if another VM keeps it."""
     vm_cid = VmCid(item["name"])
     if _device_of(inventory.describe_living(account, vm_cid), disk_cid) is not None:
@@ -67,25 +67,25 @@ def _attached_already(account: Account, item: Item, disk_cid: DiskCid, error: er
     holders = [VmCid(naming.last(user)) for user in disks.describe(account, disk_cid).get("users", [])]
     for holder in holders:
         if holder != vm_cid and inventory.is_alive(account, holder):
-            raise errors.Refusal(f"the disk {disk_cid} is attached to {holder}: detach it first") from error
+            raise errors.Refused(f"the disk {disk_cid} is attached to {holder}: detach it first") from error
     return False
 
 
-def _elsewhere_or_missing(account: Account, zone: str, disk_cid: DiskCid, error: errors.Refusal) -> errors.Refusal:
+def _elsewhere_or_missing(account: Account, zone: str, disk_cid: DiskCid, error: errors.Refused) -> errors.Refused:
     """A disk of another zone is not there for this VM, but it is not missing."""
     found = disks.find(account, [disk_cid])
     if not found:
         return errors.DiskMissing(f"there is no disk {disk_cid}")
     its = naming.last(found[0]["zone"])
     if its == zone:
-        return errors.Refusal(f"the disk {disk_cid} is listed, and cannot be attached yet: {error.message}; try again later")
-    return errors.Refusal(f"the disk {disk_cid} is in {its} and the VM in {zone}: {error.message}")
+        return errors.Refused(f"the disk {disk_cid} is listed, and cannot be attached yet: {error.message}; try again later")
+    return errors.Refused(f"the disk {disk_cid} is in {its} and the VM in {zone}: {error.message}")
 
 
 def _detach(account: Account, item: Item, device: str) -> None:
     try:
         account.do("instances.detachDisk", **inventory.place(item), deviceName=device)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != "INVALID" or _still_there(account, item, device):
             raise
 

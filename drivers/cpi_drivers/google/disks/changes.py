@@ -113,7 +113,7 @@ def _grow_attached(account: Account, item: Item, size: int) -> None:
         return
     try:
         _grow(account, item, size)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _IMPOSSIBLE:
             raise
         raise contract_errors.NotSupported(
@@ -136,7 +136,7 @@ def _speed_up(account: Account, item: Item, properties: DiskProperties) -> None:
         return
     try:
         _change(account, item, "disks.update", changes, paths=",".join(changes))
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code not in _IMPOSSIBLE:
             raise
         raise contract_errors.NotSupported(f"the disk {item['name']} cannot be changed in place: {error.message}") from error
@@ -146,7 +146,7 @@ def _change(account: Account, item: Item, method: str, wished: Item, **further: 
     """Have it as wished. Google refuses what an earlier call has done since the disk was looked at: it counts as it is now."""
     try:
         account.do(method, wished, zone=naming.last(item["zone"]), disk=item["name"], **further)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.status != _REFUSED:
             raise
         present = disks.describe(account, DiskCid(item["name"]))

@@ -126,7 +126,7 @@ def beginning(call: Callable[[], Item], ours: Callable[[], None]) -> Item:
     try:
         return call()
     except contract_errors.Error as error:
-        if isinstance(error, errors.Unclear):
+        if isinstance(error, errors.AnswerLost):
             ours()
         raise
     except BaseException:  # the process is being ended between the call and its answer

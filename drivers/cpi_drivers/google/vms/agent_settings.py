@@ -34,5 +34,5 @@ def of_vm(account: Account, vm_cid: VmCid) -> Mapping[str, Any]:
     """What a VM was given. Raises VMNotFound."""
     settings = settings_in(inventory.describe_living(account, vm_cid)["metadata"].get("items", []))
     if settings is None:
-        raise errors.Refusal(f"the metadata of {vm_cid} hold no agent settings")
+        raise errors.Refused(f"the metadata of {vm_cid} hold no agent settings")
     return settings

@@ -96,7 +96,7 @@ def _group(account: Account, name: str, scheme: str | None, zone: str) -> str:
     if not here:
         raise errors.Missing(f"the backend service {name} has no instance group in {zone}: make one and add it as a backend")
     if len(found) > 1 and len(here) > 1:
-        raise errors.Refusal(
+        raise errors.Refused(
             f"a regional and a global backend service are named {name}, with different groups in {zone}: say which by"
             " backend_service.scheme, INTERNAL or EXTERNAL"
         )
@@ -107,7 +107,7 @@ def _services(account: Account, name: str, scheme: str | None, region: str) -> l
     """The services of that name: regional and global ones, internal or external each. Raises Missing."""
     places: list[tuple[str, Item]] = [("backendServices.get", {}), ("regionBackendServices.get", {"region": region})]
     found: list[Item] = []
-    missing: errors.Refusal | None = None
+    missing: errors.Refused | None = None
     for method, where in places[::-1] if scheme == "INTERNAL" else places:
         try:
             service = account.client.call(method, backendService=name, **where)
@@ -137,7 +137,7 @@ def _leave_group(account: Account, zone: str, group: str, body: Item) -> None:
         account.do("instanceGroups.removeInstances", body, zone=zone, instanceGroup=group)
     except errors.Missing:
         return
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if error.code != "INVALID":  # it is no member
             raise
 

@@ -45,7 +45,7 @@ def create(account: Account, wish: Wish) -> Vm:
 class _TryNextCandidate(Exception):
     """A candidate cannot be had; another may."""
 
-    def __init__(self, cause: errors.Refusal, *, clean: bool) -> None:
+    def __init__(self, cause: errors.Refused, *, clean: bool) -> None:
         super().__init__(cause.message)
         self.cause = cause
         self.clean = clean
@@ -124,7 +124,7 @@ def _inserted(account: Account, wish: Wish, body: Item, insert: Callable[[Item],
     """With the labels that the role allows, and a root disk as large as the image where that is larger than the usual one."""
     try:
         return tags.made(account, "instances", body, insert)
-    except errors.Refusal as error:
+    except errors.Refused as error:
         if "diskSizeGb" not in error.message or not launch.has_usual_root_disk(account, wish):
             raise
         _log.info("the root disk is as large as its image: %s", error.message)
@@ -191,7 +191,7 @@ def _finished(account: Account, wish: Wish, zone: str, item: Item | None, undo: 
 
 
 _NOT_THE_VMS_FAULT = (errors.Denied, errors.NetworkMissing, errors.DiskMissing)
-_PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.Unclear)
+_PASSING = (errors.NoCapacity, errors.Throttled, errors.Unreached, errors.AnswerLost)
 
 
 def _failed(wish: Wish, error: contract_errors.CloudError, *, clean: bool) -> contract_errors.CloudError:
@@ -199,7 +199,7 @@ def _failed(wish: Wish, error: contract_errors.CloudError, *, clean: bool) -> co
     message = said if clean else f"{said}; what was made could not all be removed, see the log"
     if isinstance(error, _NOT_THE_VMS_FAULT) and clean:
         return error
-    passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refusal)
+    passing = isinstance(error, _PASSING) or not isinstance(error, errors.Refused)
     return contract_errors.VMCreationFailed(message, ok_to_retry=clean and passing)
 
 

@@ -3,17 +3,9 @@
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cpi.contract import errors
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.redaction import scrubbed
-from cpi_drivers.openstack.api.errors import (
-    AnswerLost,
-    Passing,
-    Refused,
-    is_own_answer,
-    kind_of,
-    refusal,
-    tells_of_quota,
-    words_of,
-)
+from cpi_drivers.openstack.api.errors import Refused, is_own_answer, kind_of, refusal, tells_of_quota, words_of
 
 if TYPE_CHECKING:
     import requests

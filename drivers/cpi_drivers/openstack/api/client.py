@@ -20,13 +20,14 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cpi.contract import errors
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import remember, scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import refuse_late
 from cpi_drivers.openstack.api import connection
 from cpi_drivers.openstack.api.answers import BROKEN, NOT_DONE, REDIRECTS, Asked, document, redirect, request_id
-from cpi_drivers.openstack.api.errors import AnswerLost, Passing, refusal
+from cpi_drivers.openstack.api.errors import refusal
 from cpi_drivers.openstack.api.session import NoCache, TokenCache, login_of
 from cpi_drivers.openstack.settings import OpenStackSettings
 

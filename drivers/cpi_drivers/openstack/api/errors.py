@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cpi.contract import errors
+from cpi.kit import failures
 from cpi.kit.redaction import scrubbed
 
 _LONGEST_QUOTE = 500
@@ -15,7 +15,7 @@ _QUOTA_OF_FAULT = re.compile(r"quota", re.IGNORECASE)  # "maximum number of retr
 _QUOTA = re.compile(r"quota|limit exceeded|maximum number", re.IGNORECASE)
 
 
-class Refused(errors.CloudError):
+class Refused(failures.Refused):
     """A service answered that it will not do it."""
 
     def __init__(self, asked: str, status: int, said: str, kind: str = "") -> None:
@@ -31,24 +31,12 @@ class Refused(errors.CloudError):
         return tells_of_quota(self.status, self.said)
 
 
-class Missing(Refused):
+class Missing(Refused, failures.Missing):
     """404: what the path names does not exist."""
 
 
 class Conflicting(Refused):
     """409: not in the present state."""
-
-
-class Passing(errors.CloudError):
-    """What failed for a reason that may pass: nothing was done, or it may be done twice."""
-
-    def __init__(self, message: str, *, after_seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.after_seconds = after_seconds
-
-
-class AnswerLost(errors.CloudError):
-    """A call that makes something went out and no answer came, or one that tells nothing: it may have been made."""
 
 
 def refusal(asked: str, status: int, said: str, kind: str = "") -> Refused:

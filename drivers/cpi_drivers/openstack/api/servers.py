@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from cpi.contract import errors
 from cpi.contract.ids import VmCid
+from cpi.kit import failures
 from cpi.kit.tagging import TOKEN
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
@@ -40,7 +40,7 @@ class Servers:
         try:
             return self.look(vm_cid, detailed=detailed)
         except Missing as error:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist") from error
+            raise failures.no_such_vm(vm_cid) from error
 
     def active(self, vm_cid: str, what: str) -> Document:
         """The server once it is ACTIVE. Raises CloudError, quoting Nova's fault, as soon as it cannot become so."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid
+from cpi.kit import failures
 from cpi_drivers.openstack.api.client import Client, segment
 from cpi_drivers.openstack.api.errors import Missing, Refused
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
@@ -37,7 +38,7 @@ class Volumes:
         try:
             return self.look(disk_cid)
         except Missing as error:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
+            raise failures.no_such_disk(disk_cid) from error
 
     def settled(self, disk_cid: DiskCid, what: str) -> Document:
         """The disk once nothing is being done to it. Raises DiskNotFound."""

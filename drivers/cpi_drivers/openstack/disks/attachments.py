@@ -5,8 +5,10 @@ from typing import Any
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
+from cpi.kit import failures
+from cpi.kit.failures import AnswerLost
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Refused
+from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
 from cpi_drivers.openstack.api.volumes import IN_USE, Volumes, holder_words, holders
@@ -66,7 +68,7 @@ class Attachments:
         try:
             answer = self._client.get("compute", f"/servers/{segment(vm_cid)}/os-volume_attachments")
         except Missing as error:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist") from error
+            raise failures.no_such_vm(vm_cid) from error
         found: list[Document] = answer["volumeAttachments"]
         return found
 
@@ -74,7 +76,7 @@ class Attachments:
         try:
             return self._post(vm_cid, disk_cid)
         except Missing as error:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
+            raise failures.no_such_disk(disk_cid) from error
         except AnswerLost:
             found = [each for each in self._of(vm_cid) if each["volumeId"] == disk_cid]
             if not found:

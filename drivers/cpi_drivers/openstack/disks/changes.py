@@ -7,9 +7,11 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, gib_from_mib
+from cpi.kit import failures
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Refused
+from cpi_drivers.openstack.api.errors import Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Waits, failed
 from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words, holders
@@ -72,7 +74,7 @@ class DiskChanges:
         """The VM has it, alone: on a filesystem that grows, another VM would write over what it does not know of."""
         if vm_cid not in holders(volume):
             self._servers.existing(vm_cid)
-            raise errors.DiskNotAttached(f"the disk {volume['id']} is not attached to the VM {vm_cid}", ok_to_retry=False)
+            raise failures.not_attached(volume["id"], vm_cid)
         if len(volume["attachments"]) > 1:
             raise errors.NotSupported(
                 f"the disk {volume['id']} is shared: it is attached to {holder_words(volume)}; detach it from the others first"
@@ -120,7 +122,7 @@ class DiskChanges:
 def _growth(volume: Document, size: MiB) -> int:
     gib = max(1, gib_from_mib(size))
     if gib < volume["size"]:
-        raise errors.NotSupported(f"the disk {volume['id']} has {volume['size']} GiB and cannot shrink to {gib} GiB")
+        raise failures.cannot_shrink(volume["id"], volume["size"], gib, unit="GiB")
     if volume["status"] not in {AVAILABLE, IN_USE}:
         raise failed(f"disk {volume['id']}", volume)
     return gib

@@ -6,13 +6,14 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, gib_from_mib
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.openstack.api.errors import Missing, Refused
 from cpi_drivers.openstack.api.servers import Servers
 from cpi_drivers.openstack.api.states import Document, Waits, failed
 from cpi_drivers.openstack.api.volumes import AVAILABLE, IN_USE, Volumes, holder_words
@@ -94,14 +95,14 @@ class Disks:
             path = f"/volumes/{segment(disk_cid)}/metadata"
             self._client.post("volume", path, {"metadata": naming.cut(metadata)}, idempotent=True)
         except Missing as error:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
+            raise failures.no_such_disk(disk_cid) from error
 
     def metadata(self, disk_cid: DiskCid) -> dict[str, str]:
         """What is there."""
         try:
             return dict(self._volumes.look(disk_cid).get("metadata", {}))
         except Missing as error:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist") from error
+            raise failures.no_such_disk(disk_cid) from error
 
     def _make(self, body: dict[str, Any]) -> Document:
         try:

@@ -3,10 +3,11 @@
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import CallContext, Metadata
+from cpi.kit.failures import AnswerLost
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.openstack.api.errors import Missing, Refused
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
 from cpi_drivers.openstack.api.volumes import Volumes
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import NetworkCid
 from cpi.contract.model import CallContext, CreatedNetwork, NetworkAddresses, NetworkDefinition
+from cpi.kit.failures import AnswerLost
 from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Refused
+from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.properties import NetworkProperties
 

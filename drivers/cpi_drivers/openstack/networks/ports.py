@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from cpi.contract import errors
 from cpi.contract.model import CallContext
+from cpi.kit.failures import AnswerLost
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Refused
+from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.networks.requested import Nic
 from cpi_drivers.openstack.properties import VmProperties

@@ -6,12 +6,13 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
+from cpi.kit.failures import AnswerLost
 from cpi.kit.redaction import scrubbed
 from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.openstack.api.errors import Missing, Refused
 from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
 from cpi_drivers.openstack.properties import StemcellProperties
 from cpi_drivers.openstack.settings import OpenStackSettings

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import Overdue
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Passing
+from cpi_drivers.openstack.api.errors import Conflicting, Missing
 from cpi_drivers.openstack.api.states import Document, Waits
 from cpi_drivers.openstack.properties import Pool
 

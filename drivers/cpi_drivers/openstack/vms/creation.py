@@ -7,12 +7,13 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import AgentDefaults, CallContext, Vm
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.vm_request import VmRequest
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
-from cpi_drivers.openstack.api.errors import AnswerLost, Passing, Refused
+from cpi_drivers.openstack.api.errors import Refused
 from cpi_drivers.openstack.api.states import Document, Pending, Waits
 from cpi_drivers.openstack.api.volumes import Volumes
 from cpi_drivers.openstack.networks.floating_ips import FloatingIps

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cpi.contract import errors
+from cpi.kit.failures import AnswerLost
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused, fault_tells_of_quota
+from cpi_drivers.openstack.api.errors import Missing, Refused, fault_tells_of_quota
 from cpi_drivers.openstack.api.servers import TAGGED_AT_BIRTH, Servers
 from cpi_drivers.openstack.api.states import Document
 from cpi_drivers.openstack.settings import OpenStackSettings

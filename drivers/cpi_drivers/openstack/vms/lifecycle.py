@@ -7,10 +7,12 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
+from cpi.kit import failures
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.waiting import Overdue
 from cpi_drivers.openstack import naming
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Conflicting, Missing, Passing, Refused
+from cpi_drivers.openstack.api.errors import Conflicting, Missing, Refused
 from cpi_drivers.openstack.api.servers import Servers, is_going, is_gone
 from cpi_drivers.openstack.api.states import Document, Waits
 from cpi_drivers.openstack.networks.ports import Ports, is_foreign
@@ -109,7 +111,7 @@ class Vms:
                 return
             self._client.post("compute", path, {"metadata": dict(metadata)}, idempotent=True)
         except Missing as error:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist") from error
+            raise failures.no_such_vm(vm_cid) from error
 
     def _delete_server(self, vm_cid: VmCid) -> None:
         try:

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from cpi.kit.failures import AnswerLost
 from cpi_drivers.openstack.api.client import Client, segment
-from cpi_drivers.openstack.api.errors import AnswerLost, Missing, Refused
+from cpi_drivers.openstack.api.errors import Missing, Refused
 
 _SOFT: Final = "2.15"
 _PAGE: Final = 1000

@@ -15,6 +15,7 @@ import urllib3
 
 from cpi.contract import errors
 from cpi.kit import deadline
+from cpi.kit.failures import AnswerLost, Passing
 from cpi.kit.proxies import Proxies
 from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
@@ -22,7 +23,7 @@ from cpi.kit.usual import Usual
 from cpi.kit.waiting import Overdue, refuse_late, wait_until
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.documents import Element
-from cpi_drivers.vcloud.api.errors import AnswerLost, Busy, Failed, Passing, Refused, refusal
+from cpi_drivers.vcloud.api.errors import Busy, Failed, Refused, refusal
 from cpi_drivers.vcloud.api.session import Reply, Session, Sessions
 from cpi_drivers.vcloud.settings import VcloudSettings
 

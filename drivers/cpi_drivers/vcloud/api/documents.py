@@ -8,7 +8,7 @@ from defusedxml import ElementTree as SafeReader
 from defusedxml.common import DefusedXmlException
 
 from cpi.contract import errors
-from cpi_drivers.vcloud.api.errors import AnswerLost
+from cpi.kit.failures import AnswerLost
 
 Element = ET.Element
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from cpi.contract import errors
+from cpi.kit import failures
 from cpi.kit.redaction import scrubbed
 
 BUSY: Final = "BUSY_ENTITY"
@@ -22,7 +22,7 @@ _SPACE: Final = re.compile(
 )
 
 
-class Refused(errors.CloudError):
+class Refused(failures.Refused):
     """The cloud answered that it will not do it, or its task failed."""
 
     def __init__(self, asked: str, code: int | str, minor: str, said: str) -> None:
@@ -31,7 +31,7 @@ class Refused(errors.CloudError):
         self.minor = minor
 
 
-class Missing(Refused):
+class Missing(Refused, failures.Missing):
     """There is nothing of this id, or nothing that this user may see: the cloud does not tell them apart."""
 
 
@@ -43,32 +43,20 @@ class NameTaken(Refused):
     """Something of this name is there already."""
 
 
-class NoCapacity(Refused):
+class NoCapacity(Refused, failures.NoCapacity):
     """The cloud has no room at the moment, or no address left."""
 
 
-class AddressTaken(Refused):
+class AddressTaken(Refused, failures.AddressTaken):
     """The address that was asked for; a repeat would ask for the same."""
 
 
-class QuotaReached(Refused):
+class QuotaReached(Refused, failures.QuotaReached):
     """A limit of the organisation, the vDC or a storage profile; a repeat does not help before somebody raises it."""
 
 
 class Failed(Refused):
     """The cloud tried and failed."""
-
-
-class Passing(errors.CloudError):
-    """What failed for a reason that may pass: nothing was done, or it may be done twice."""
-
-    def __init__(self, message: str, *, after_seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.after_seconds = after_seconds
-
-
-class AnswerLost(errors.CloudError):
-    """A call that changes something went out and no answer came: it may have been done."""
 
 
 def refusal(asked: str, code: int, minor: str, said: str) -> Refused:

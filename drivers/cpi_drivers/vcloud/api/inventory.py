@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
-from cpi.kit import private_files, remembering
+from cpi.kit import failures, private_files, remembering
 from cpi_drivers.vcloud import naming
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.client import Client, Record, equal
@@ -53,14 +53,14 @@ class Inventory:
         """Raises VMNotFound."""
         found = self.vm(vm_cid)
         if found is None:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist")
+            raise failures.no_such_vm(vm_cid)
         return found
 
     def existing_disk(self, disk_cid: DiskCid) -> Element:
         """Raises DiskNotFound."""
         found = self.entity(disk_cid, "disk")
         if found is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
+            raise failures.no_such_disk(disk_cid)
         return found
 
     def holder(self, disk: Element) -> Element | None:

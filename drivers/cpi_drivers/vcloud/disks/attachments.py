@@ -6,13 +6,14 @@ from typing import Final
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.waiting import late
 from cpi_drivers.vcloud import naming
 from cpi_drivers.vcloud.api import documents, hardware
 from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.documents import Element, make
-from cpi_drivers.vcloud.api.errors import AnswerLost, Refused
+from cpi_drivers.vcloud.api.errors import Refused
 from cpi_drivers.vcloud.api.inventory import Inventory
 
 _ATTEMPTS: Final = 5
@@ -38,7 +39,7 @@ class Attachments:
         """Free when this returns."""
         path, vm = _path(disk_cid), naming.path_of(vm_cid, "vm")
         if vm is None:
-            raise errors.VMNotFound(f"the VM {vm_cid} does not exist: that is no id of a VM")
+            raise failures.no_such_vm(vm_cid)
         what = f"detach_disk: disk {disk_cid} at VM {vm_cid}"
         try:
             self._client.run(f"{vm}/disk/action/detach", what, self._params(path), documents.DISK_PARAMS, idempotent=True)
@@ -121,7 +122,7 @@ class Attachments:
             return
         holder = self._inventory.holder(disk)
         where = f"to the VM {_named(holder)}" if holder is not None else "to no VM"
-        raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}, but {where}")
+        raise failures.not_attached(disk_cid, vm_cid, where)
 
     def _params(self, path: str, place: Mapping[str, str] | None = None) -> Element:
         disk = documents.reference("Disk", self._client.address(path), type="application/vnd.vmware.vcloud.disk+xml")
@@ -135,5 +136,5 @@ def _named(vm: Element) -> str:
 def _path(disk_cid: DiskCid) -> str:
     path = naming.path_of(disk_cid, "disk")
     if path is None:
-        raise errors.DiskNotFound(f"the disk {disk_cid} does not exist: that is no id of a disk")
+        raise failures.no_such_disk(disk_cid)
     return path

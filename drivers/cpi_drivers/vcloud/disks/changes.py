@@ -9,7 +9,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, mib_from_bytes
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi_drivers.vcloud import naming
 from cpi_drivers.vcloud.api import documents, hardware
@@ -56,10 +56,10 @@ class DiskChanges:
             settings = hardware.independent_disks(vm).get(str(path))
             disk = self._inventory.existing_disk(disk_cid)
             if path is None or settings is None:
-                raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+                raise failures.not_attached(disk_cid, vm_cid)
             present = MiB(int(documents.text(settings, "SizeMb")))
             if size < present:
-                raise errors.NotSupported(f"the disk {disk_cid} has {present} MiB and cannot shrink to {size} MiB")
+                raise failures.cannot_shrink(disk_cid, present, size)
             if disk.get("sharingType", "None") != "None":
                 raise errors.NotSupported(f"the disk {disk_cid} may be shared by VMs: it cannot grow while they use it")
             if size > present:
@@ -74,7 +74,7 @@ class DiskChanges:
     def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Element:
         disk = self._inventory.existing_disk(disk_cid)
         if size < _size(disk):
-            raise errors.NotSupported(f"the disk {disk_cid} has {_size(disk)} MiB and cannot shrink to {size} MiB")
+            raise failures.cannot_shrink(disk_cid, _size(disk), size)
         holder = self._inventory.holder(disk)
         if holder is not None:
             raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}: detach it to {wish} it")

@@ -6,7 +6,8 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
 from cpi.kit.waiting import late
@@ -14,7 +15,7 @@ from cpi_drivers.vcloud import naming, tags
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.documents import Element, make
-from cpi_drivers.vcloud.api.errors import AnswerLost, Missing, NoCapacity, QuotaReached, Refused
+from cpi_drivers.vcloud.api.errors import Missing, NoCapacity, QuotaReached, Refused
 from cpi_drivers.vcloud.api.inventory import Inventory
 from cpi_drivers.vcloud.properties import BUSES, DiskProperties
 from cpi_drivers.vcloud.settings import VcloudSettings
@@ -70,7 +71,7 @@ class Disks:
         """Added to what is there."""
         path = naming.path_of(disk_cid, "disk")
         if path is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist: that is no id of a disk")
+            raise failures.no_such_disk(disk_cid)
         try:
             tags.add(self._client, path, naming.cut(entries), f"set_disk_metadata: disk {disk_cid}")
         except Missing:

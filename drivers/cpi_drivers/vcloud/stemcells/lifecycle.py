@@ -9,6 +9,7 @@ from cpi.contract import errors
 from cpi.contract.ids import StemcellCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.kit import ovf_image
+from cpi.kit.failures import AnswerLost
 from cpi.kit.ovf_image import OvfImage
 from cpi.kit.settings import STEMCELL_KEYS, read_cloud_properties
 from cpi.kit.undo import Undo
@@ -18,7 +19,7 @@ from cpi_drivers.vcloud import tags as metadata
 from cpi_drivers.vcloud.api import documents
 from cpi_drivers.vcloud.api.client import Client, equal
 from cpi_drivers.vcloud.api.documents import Element, make
-from cpi_drivers.vcloud.api.errors import AnswerLost, Missing
+from cpi_drivers.vcloud.api.errors import Missing
 from cpi_drivers.vcloud.api.inventory import Inventory
 from cpi_drivers.vcloud.properties import StemcellProperties
 from cpi_drivers.vcloud.settings import VcloudSettings

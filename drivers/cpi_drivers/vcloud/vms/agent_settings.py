@@ -13,12 +13,13 @@ from cpi.contract import errors
 from cpi.contract.ids import AgentId
 from cpi.contract.model import AgentDefaults, Env, Networks
 from cpi.kit.agent_settings import agent_settings
+from cpi.kit.failures import AnswerLost
 from cpi.kit.waiting import late
 from cpi_drivers.vcloud import naming
 from cpi_drivers.vcloud.api import documents, hardware
 from cpi_drivers.vcloud.api.client import Client, equal
 from cpi_drivers.vcloud.api.documents import Element, make, ovf
-from cpi_drivers.vcloud.api.errors import AnswerLost, Missing
+from cpi_drivers.vcloud.api.errors import Missing
 from cpi_drivers.vcloud.api.inventory import Inventory
 from cpi_drivers.vcloud.settings import VcloudSettings
 

@@ -10,6 +10,7 @@ from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import CloudConfig, Env, Vm
 from cpi.kit import private_files
+from cpi.kit.failures import AnswerLost
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.tagging import TOKEN
 from cpi.kit.undo import Undo
@@ -19,7 +20,7 @@ from cpi_drivers.vcloud import naming, tags
 from cpi_drivers.vcloud.api import documents, hardware
 from cpi_drivers.vcloud.api.client import Client
 from cpi_drivers.vcloud.api.documents import Element, make, ovf
-from cpi_drivers.vcloud.api.errors import AddressTaken, AnswerLost, Failed, NameTaken, NoCapacity, QuotaReached
+from cpi_drivers.vcloud.api.errors import AddressTaken, Failed, NameTaken, NoCapacity, QuotaReached
 from cpi_drivers.vcloud.api.inventory import Inventory
 from cpi_drivers.vcloud.networks.requested import Nic, resolved_networks, wiring
 from cpi_drivers.vcloud.properties import VmProperties

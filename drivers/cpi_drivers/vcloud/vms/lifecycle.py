@@ -7,6 +7,7 @@ from typing import Any
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Metadata
+from cpi.kit import failures
 from cpi_drivers.vcloud import naming, tags
 from cpi_drivers.vcloud.api import documents, hardware
 from cpi_drivers.vcloud.api.client import Client
@@ -143,4 +144,4 @@ class Vms:
         return wanted(self._inventory.existing_vm(VmCid(vm_cid)).get("status", ""))
 
     def _existing_path(self, vm_cid: VmCid) -> str:
-        raise errors.VMNotFound(f"the VM {vm_cid} does not exist: that is no id of a VM")
+        raise failures.no_such_vm(vm_cid)

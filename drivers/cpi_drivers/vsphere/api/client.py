@@ -18,7 +18,7 @@ from cpi.kit import private_files
 from cpi.kit.usual import Usual
 from cpi.kit.waiting import refuse_late, wait_until
 from cpi_drivers.vsphere.api import connection, questions, session
-from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, NotReached, Refused, name_of, refusal, unanswered
+from cpi_drivers.vsphere.api.errors import SDK_FAULTS, AnswerLost, Refused, Unreached, name_of, refusal, unanswered
 from cpi_drivers.vsphere.api.retries import at_length, briefly, patiently
 from cpi_drivers.vsphere.settings import VCenter
 
@@ -88,10 +88,10 @@ class Client:
     ) -> Any:
         """The answer. idempotent: it may be done twice, so it is repeated when no answer comes. hurried: it is of no use later.
 
-        Raises Refused for a fault, AnswerLost if it may have been done, NotReached if it was not.
+        Raises Refused for a fault, AnswerLost if it may have been done, Unreached if it was not.
         """
         refuse_late(operation)
-        passing = (NotReached, _Passing, AnswerLost) if idempotent else (NotReached, _Passing)
+        passing = (Unreached, _Passing, AnswerLost) if idempotent else (Unreached, _Passing)
         try:
             return (briefly if hurried else patiently)(lambda: self._answering(target, operation, arguments), passing)
         except _Passing as error:
@@ -206,10 +206,10 @@ class Client:
     def transfer(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """An HTTP request beside SOAP, by the same session. Raises NotReached or AnswerLost."""
+        """An HTTP request beside SOAP, by the same session. Raises Unreached or AnswerLost."""
         self._connected()
         sent = {"Cookie": self._stub.cookie, **(headers or {})}
-        return patiently(lambda: self._sent(self.where, method, path, body, sent), (NotReached, AnswerLost))
+        return patiently(lambda: self._sent(self.where, method, path, body, sent), (Unreached, AnswerLost))
 
     def upload(
         self, method: str, url: SplitResult, body: Iterable[bytes], headers: Mapping[str, str], thumbprint: str | None = None
@@ -252,14 +252,14 @@ class Client:
             asked = pbm.ServiceInstance("ServiceInstance", stub).PbmRetrieveServiceContent
             self._policies = (
                 cookie,
-                patiently(lambda: _spoken("PbmRetrieveServiceContent", asked, self.where.url), (NotReached, AnswerLost)),
+                patiently(lambda: _spoken("PbmRetrieveServiceContent", asked, self.where.url), (Unreached, AnswerLost)),
             )
         return self._policies[1]
 
     def pbm_call(self, target: Any, operation: str, **arguments: Any) -> Any:
         """The answer of the service of storage policies, of which nothing is changed."""
         asked = functools.partial(_spoken, operation, lambda: getattr(target, operation)(**arguments), self.where.url)
-        return patiently(asked, (NotReached, AnswerLost, _Passing))
+        return patiently(asked, (Unreached, AnswerLost, _Passing))
 
     def renew(self) -> None:
         """Log in again."""
@@ -325,7 +325,7 @@ class Client:
             return stub, state
 
         try:
-            return patiently(log_in, (NotReached, AnswerLost))
+            return patiently(log_in, (Unreached, AnswerLost))
         except Refused as error:
             if error.fault != "InvalidLogin":
                 raise

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cpi.contract import errors
+from cpi.kit import failures
 from cpi_drivers.vsphere.api.client import Client, Reference
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.settings import VCenter
@@ -71,7 +72,7 @@ class Sites:
         """Raises VMNotFound."""
         found = self.vm(cid)
         if found is None:
-            raise errors.VMNotFound(f"the VM {cid} does not exist")
+            raise failures.no_such_vm(cid)
         return found
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pyVmomi import vmodl
 
 from cpi.contract import errors
+from cpi.kit import failures
 from cpi.kit.redaction import scrubbed
 
 SDK_FAULTS: Final[type[BaseException]] = vmodl.MethodFault
@@ -19,7 +20,7 @@ _LONGEST_QUOTE: Final = 500
 _NO_ROOM: Final = frozenset({"NoDiskSpace", "InsufficientStorageSpace", "DatastoreNotWritableOnHost"})
 
 
-class Refused(errors.CloudError):
+class Refused(failures.Refused):
     """The vCenter answered that it will not do it, or that it could not."""
 
     def __init__(self, asked: str, fault: str, said: str, about: str = "") -> None:
@@ -35,15 +36,15 @@ class Refused(errors.CloudError):
         return self.fault in _NO_ROOM
 
 
-class AnswerLost(errors.CloudError):
+class AnswerLost(failures.AnswerLost):
     """A call went out and no answer came, or one that tells nothing: it may have been done."""
 
 
-class NotReached(errors.CloudError):
+class Unreached(failures.Unreached):
     """No connection: nothing was done."""
 
 
-class Throttled(NotReached):
+class Throttled(Unreached, failures.Throttled):
     """Too many calls, or a service that is not up yet: nothing was done."""
 
 
@@ -67,11 +68,9 @@ def unanswered(asked: str, error: Exception, where: str) -> errors.CloudError:
     if told[:3].isdecimal() and int(told[:3]) in THROTTLED:
         return Throttled(f"{asked}: {where} has no time now: {told}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return NotReached(
-            f"{asked}: {where} cannot be reached: its certificate is not trusted: {error.args[-1]}. {_HOW_TO_TRUST}"
-        )
+        return Unreached(f"{asked}: {where} cannot be reached: its certificate is not trusted: {error.args[-1]}. {_HOW_TO_TRUST}")
     if isinstance(error, ConnectionRefusedError | socket.gaierror):
-        return NotReached(f"{asked}: {where} cannot be reached: {told}")
+        return Unreached(f"{asked}: {where} cannot be reached: {told}")
     return AnswerLost(f"{asked}: no answer from {where}: {told}")
 
 

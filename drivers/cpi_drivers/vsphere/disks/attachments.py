@@ -10,7 +10,7 @@ import msgspec
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import DiskHint
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import devices, policies
 from cpi_drivers.vsphere.api.client import Reference, Step, vim
@@ -76,7 +76,7 @@ class Attachments:
             attached = _on(seen, naming.disk_name(disk_cid).file, Vmdks(site).folder)
             if attached is None:
                 self._disks.require(disk_cid)
-                raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+                raise failures.not_attached(disk_cid, vm_cid)
             self.release(site, vm, [attached])
 
     def disks_of(self, vm_cid: VmCid) -> list[DiskCid]:

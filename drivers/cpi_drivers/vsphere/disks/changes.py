@@ -6,6 +6,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid
 from cpi.contract.model import CloudProperties
 from cpi.contract.units import MiB, bytes_from_mib
+from cpi.kit import failures
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import policies
@@ -91,4 +92,4 @@ def _refuse_shrinking(vmdk: Vmdk, size: MiB) -> None:
     if not vmdk.size:
         raise errors.NotSupported(f"the vCenter does not tell how large the disk {vmdk.name} is")
     if bytes_from_mib(size) < vmdk.size:
-        raise errors.NotSupported(f"the disk {vmdk.name} has {vmdk.mib} MiB and cannot shrink to {size} MiB")
+        raise failures.cannot_shrink(vmdk.name, vmdk.mib, size)

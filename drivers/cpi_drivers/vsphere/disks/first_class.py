@@ -8,6 +8,7 @@ from cpi.contract import errors
 from cpi.contract.ids import DiskCid, SnapshotCid
 from cpi.contract.model import CallContext, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
+from cpi.kit import failures
 from cpi.kit.tagging import Limits, birth_tags, fitted
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import datastores, policies
@@ -43,7 +44,7 @@ class FirstClass:
         """Raises DiskNotFound."""
         found = self.find(disk_cid)
         if found is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
+            raise failures.no_such_disk(disk_cid)
         return found
 
     def delete(self, disk_cid: DiskCid) -> None:
@@ -77,7 +78,7 @@ class FirstClass:
         fcds = Fcds(site)
         fcd = fcds.find(str(naming.fcd_id(disk_cid)), near)
         if fcd is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
+            raise failures.no_such_disk(disk_cid)
         fcds.refuse_attached(fcd, "attach it to another")
         fcds.protect(fcd)
         pattern = fcd.metadata.get(STORES)
@@ -181,7 +182,7 @@ def describe(fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> 
 
 def _refuse_shrinking(fcd: Fcd, size: MiB) -> None:
     if bytes_from_mib(size) < fcd.size:
-        raise errors.NotSupported(f"the disk {naming.fcd_cid(fcd.id)} has {fcd.mib} MiB and cannot shrink to {size} MiB")
+        raise failures.cannot_shrink(naming.fcd_cid(fcd.id), fcd.mib, size)
 
 
 def _refuse_type(fcd: Fcd, kind: str) -> None:

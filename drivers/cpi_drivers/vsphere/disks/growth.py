@@ -5,7 +5,7 @@ from typing import Any, Final
 from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import devices
 from cpi_drivers.vsphere.api.client import Reference, vim
@@ -38,7 +38,7 @@ class AttachedGrowth:
             disk = next(found, None)
             if disk is None:
                 self._disks.require(disk_cid)
-                raise errors.DiskNotAttached(f"the disk {disk_cid} is not attached to the VM {vm_cid}")
+                raise failures.not_attached(disk_cid, vm_cid)
             if _is_to_grow(disk, size):
                 _refuse_what_cannot(disk, seen)
                 self._extend(site, vm, disk, size)
@@ -68,14 +68,14 @@ class AttachedGrowth:
         fcds = Fcds(site)
         fcd = fcds.find(str(naming.fcd_id(disk.cid)))
         if fcd is None:
-            raise errors.DiskNotFound(f"the disk {disk.cid} does not exist")
+            raise failures.no_such_disk(disk.cid)
         fcds.grow(fcd, size)
 
 
 def _is_to_grow(disk: Attached, size: MiB) -> bool:
     present = disk.device.capacityInKB << _KIB
     if bytes_from_mib(size) < present:
-        raise errors.NotSupported(f"the disk {disk.cid} has {mib_from_bytes(present)} MiB and cannot shrink to {size} MiB")
+        raise failures.cannot_shrink(disk.cid, mib_from_bytes(present), size)
     return bool(bytes_from_mib(size) > present)
 
 

@@ -5,11 +5,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from cpi.contract import errors
 from cpi.contract.ids import DiskCid, VmCid
 from cpi.contract.model import CallContext, CloudProperties, Metadata
 from cpi.contract.units import MiB, bytes_from_mib
-from cpi.kit import private_files
+from cpi.kit import failures, private_files
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi.kit.tagging import Limits, birth_tags, fitted
 from cpi.kit.undo import Undo
@@ -130,7 +129,7 @@ class Disks:
         """Raises DiskNotFound."""
         found = self.find(disk_cid)
         if found is None:
-            raise errors.DiskNotFound(f"the disk {disk_cid} does not exist")
+            raise failures.no_such_disk(disk_cid)
         return found
 
     def _near(self, vm_cid: VmCid | None) -> tuple[Vmdks, Sequence[Store]]:

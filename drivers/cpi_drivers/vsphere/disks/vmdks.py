@@ -7,6 +7,7 @@ import msgspec
 
 from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib, mib_from_bytes
+from cpi.kit import failures
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import devices
 from cpi_drivers.vsphere.api.client import Reference, Step, vim
@@ -79,7 +80,7 @@ class Vmdks:
         """Raises DiskNotFound."""
         found = self.find(cid, stores)
         if found is None:
-            raise errors.DiskNotFound(f"the disk {cid} does not exist")
+            raise failures.no_such_disk(cid)
         return found
 
     def stores(self) -> list[Store]:

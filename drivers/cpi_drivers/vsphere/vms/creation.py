@@ -22,7 +22,7 @@ from cpi_drivers.vsphere.api.client import Reference, vim
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datacenters import Sites
 from cpi_drivers.vsphere.api.datastores import wished
-from cpi_drivers.vsphere.api.errors import AnswerLost, NotReached, Refused
+from cpi_drivers.vsphere.api.errors import AnswerLost, Refused, Unreached
 from cpi_drivers.vsphere.api.files import Files
 from cpi_drivers.vsphere.api.inventory import Net
 from cpi_drivers.vsphere.api.placement import Need, Place
@@ -156,7 +156,7 @@ class VmCreation:
             if error.fault in _NO_PLACE and undo.clean:
                 raise _NoPlace(error.message) from error
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
-        except NotReached as error:
+        except Unreached as error:
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}", ok_to_retry=undo.clean) from error
         except AnswerLost as error:  # what was begun then may still appear
             raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error

@@ -10,7 +10,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.cloud import Cloud
 from cpi.contract.model import NetworkDefinition
-from cpi_drivers.vsphere.api.errors import AnswerLost, NotReached
+from cpi_drivers.vsphere.api.errors import AnswerLost, Unreached
 from cpi_drivers.vsphere.api.nsxt.errors import NsxRefused
 from cpi_drivers.vsphere.api.nsxt.naming import POLICY
 from fixtures.clouds.nsxt.lab import Lab as NsxLab
@@ -230,6 +230,6 @@ def test_an_nsx_that_is_not_there_is_not_reached(nsx: NsxLab, helper: Helper, tm
     """And nothing is made in the vCenter."""
     manager = client(nsx, tmp_path)
     manager.url, manager._http.base_url = "http://127.0.0.1:9", "http://127.0.0.1:9"
-    with pytest.raises(NotReached, match=r"127\.0\.0\.1:9 cannot be reached"):
+    with pytest.raises(Unreached, match=r"127\.0\.0\.1:9 cannot be reached"):
         manager.get(_GROUP)
     manager.close()

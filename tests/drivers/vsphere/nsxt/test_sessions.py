@@ -10,7 +10,7 @@ import pytest
 import cpi
 from cpi.contract import errors
 from cpi.kit.settings import Secret
-from cpi_drivers.vsphere.api.errors import NotReached
+from cpi_drivers.vsphere.api.errors import Unreached
 from cpi_drivers.vsphere.api.nsxt.client import Nsx
 from cpi_drivers.vsphere.api.nsxt.errors import NsxRefused
 from cpi_drivers.vsphere.api.nsxt.naming import POLICY, named
@@ -189,7 +189,7 @@ def test_an_nsx_is_trusted_by_its_authority_or_because_the_operator_says_so(tls:
         manager.close()
     for stranger in ({}, {"ca_cert": Authority().certificate}):
         manager = _over_tls(url, tmp_path / "fresh", **_BY_PASSWORD, **stranger)
-        with pytest.raises(NotReached, match=r"see nsxt\.ca_cert"):
+        with pytest.raises(Unreached, match=r"see nsxt\.ca_cert"):
             manager.get(_GROUP)
         manager.close()
 

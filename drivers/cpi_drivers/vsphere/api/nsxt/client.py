@@ -16,7 +16,7 @@ from cpi.kit.redaction import scrubbed
 from cpi.kit.retrying import repeated
 from cpi.kit.waiting import refuse_late
 from cpi_drivers.vsphere.api import connection
-from cpi_drivers.vsphere.api.errors import AnswerLost, NotReached
+from cpi_drivers.vsphere.api.errors import AnswerLost, Unreached
 from cpi_drivers.vsphere.api.nsxt import trust
 from cpi_drivers.vsphere.api.nsxt.errors import PASSING, NsxConcurrent, NsxConflict, NsxRefused, check
 from cpi_drivers.vsphere.api.nsxt.naming import POLICY, Document
@@ -157,7 +157,7 @@ class Nsx:
         try:
             answer = self._http.request(method, target, content=content, headers=dict(headers))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotReached(f"{asked}: {self.url} cannot be reached: {_told(error)}") from error
+            raise Unreached(f"{asked}: {self.url} cannot be reached: {_told(error)}") from error
         except httpx.HTTPError as error:
             raise AnswerLost(f"{asked}: no answer from {self.url}: {_told(error)}") from error
         check(asked, answer.status_code, answer.headers, answer.content)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cpi.kit.redaction import scrubbed
-from cpi_drivers.vsphere.api.errors import THROTTLED, AnswerLost, NotReached, Refused, Throttled
+from cpi_drivers.vsphere.api.errors import THROTTLED, AnswerLost, Refused, Throttled, Unreached
 
 _LONGEST_QUOTE: Final = 500
 
@@ -34,7 +34,7 @@ class NsxBusy(Throttled):
         self.after_seconds = after_seconds
 
 
-PASSING: Final = (AnswerLost, NotReached)
+PASSING: Final = (AnswerLost, Unreached)
 """After these the same is asked again, where asking twice does no harm."""
 
 _KINDS: Final = {409: NsxConcurrent, 412: NsxConflict}
