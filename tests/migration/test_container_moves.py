@@ -3,7 +3,7 @@
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,11 +148,12 @@ def _mounted_below(folder: Path) -> list[str]:
     return found
 
 
-def test_the_disk_under_a_container_grows_and_shrinks_while_it_runs(site: Site) -> None:
-    """The container is stopped for the last pass only; owners and modes stay."""
+@pytest.mark.parametrize("sizes", [(80,), pytest.param((160, 80, 128), marks=pytest.mark.nightly)])
+def test_the_disk_under_a_container_grows_and_shrinks_while_it_runs(site: Site, sizes: Sequence[int]) -> None:
+    """The container is stopped for the last pass only."""
     with site.client() as client:
         client.wait_for_more()
-        for size in (160, 80):
+        for size in sizes:
             report = site.move(size)
             assert report.strategy is Strategy.LIVE_COPY
             assert report.jobs_down_seconds < report.seconds
