@@ -228,7 +228,9 @@ def test_a_job_that_fails_is_told_by_its_own_text(cloudstack: Lab, cloud: Cloud,
 
 
 @pytest.mark.parametrize(
-    ("code", "retry"), [(533, True), (530, True), (535, False)], ids=["no capacity", "internal error", "limit reached"]
+    ("code", "retry"),
+    [(533, True), (530, True), (534, True), (535, False), (532, False)],
+    ids=["no capacity", "internal error", "resource unavailable", "limit reached", "allocation refused"],
 )
 def test_capacity_is_told_from_limits(cloudstack: Lab, connect: Connect, helper: Helper, code: int, retry: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """A repeat may find a host; it cannot find a higher limit."""
