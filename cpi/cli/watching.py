@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the engine takes long to import
     from cpi.resurrection.alert import Alert, Tell
     from cpi.resurrection.durable.history import Present
     from cpi.resurrection.durable.runner import Runner
+    from cpi.resurrection.growth.keeper import Fill
     from cpi.resurrection.instance import Instance
     from cpi.resurrection.metrics import Metrics
     from cpi.resurrection.monitor import Monitor, View
@@ -34,6 +35,9 @@ if TYPE_CHECKING:  # the engine takes long to import
 
 _HINT: Final = "running recreations are left unfinished; the next `cpi watch` continues them"
 _STYLES: Final = {"well": "green", "silent": "yellow", "down": "red", "under way": "cyan"}
+_BAR: Final = 10
+_WHOLE, _YELLOW, _RED = 100.0, 75.0, 90.0
+_SOON: Final = 24 * 3600.0
 _SEVERITIES: Final = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "green"}
 
 InstancesFile = Annotated[Path, typer.Argument(help="Instances file (see docs/resurrection.md).", show_default=False)]
@@ -279,14 +283,14 @@ def _table(monitor: "Monitor") -> Table:
     title = "MELTDOWN: nothing is recreated" if monitor.is_meltdown else None
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_style="bold red")
     for heading in ("instance", "state", "agent", "vm", "disk", "jobs", "cpu", "memory", "disk used", "detail"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "agent"})
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"state", "agent", "disk used"})
     for view in monitor.views():
         table.add_row(*_cells(view))
     return table
 
 
 def _cells(view: "View") -> list[Text | str]:
-    cpu, memory, disk = _vitals(view.vitals)
+    cpu, memory = _vitals(view.vitals)
     return [
         view.name,
         Text(view.condition, style=_STYLES[view.condition]),
@@ -296,16 +300,29 @@ def _cells(view: "View") -> list[Text | str]:
         view.job_state,
         cpu,
         memory,
-        disk,
-        Text(view.what),
+        _bar(view.fill),
+        Text(view.what or (view.fill.what if view.fill else "")),
     ]
 
 
-def _vitals(vitals: dict[str, object]) -> tuple[str, str, str]:
+def _bar(fill: "Fill | None") -> Text:
+    """How full a disk is, of what size, and when it will be full."""
+    if fill is None:
+        return Text("")
+    from cpi.resurrection.growth.deciding import in_words
+
+    full = round(fill.used / _WHOLE * _BAR)
+    style = "red" if fill.used >= _RED else "yellow" if fill.used >= _YELLOW else "green"
+    size = f" of {fill.size} MiB" if fill.size is not None else ""
+    soon = in_words(fill.full_in) if fill.full_in is not None and fill.full_in < _SOON else ""
+    return Text.assemble(("█" * full, style), ("░" * (_BAR - full), "dim"), f" {fill.used:.0f} %{size}{soon}")
+
+
+def _vitals(vitals: dict[str, object]) -> tuple[str, str]:
     def percent(*path: str) -> str:
         value: object = vitals
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return f"{value} %" if value is not None else ""
 
-    return percent("cpu", "user"), percent("mem", "percent"), percent("disk", "persistent", "percent")
+    return percent("cpu", "user"), percent("mem", "percent")

@@ -69,6 +69,14 @@ class ShowsDiskTags(Protocol):
 
 
 @runtime_checkable
+class ShowsDiskSizes(Protocol):
+    """A cloud that can tell how large a disk is, for disks whose size their VM cannot see."""
+
+    def disk_size(self, disk_cid: DiskCid) -> MiB:
+        """As it is now. Raises DiskNotFound."""
+
+
+@runtime_checkable
 class GrowsAttachedDisks(Protocol):
     """A cloud that can grow a disk while a VM uses it."""
 

@@ -51,6 +51,9 @@ class Writer:
         self._salt = secrets.token_hex(8)
         self._acknowledged = 0
         self._times: list[float] = []
+        self.faults: list[str] = []
+        """What the job answered in the place of an acknowledgement."""
+
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="demo writer", daemon=True)
 
@@ -109,6 +112,7 @@ class Writer:
         """Returns when the row is acknowledged. Raises OSError or ValueError if it is not."""
         answer = _exchange(connection, {"do": "write", "number": number, "text": text})
         if answer.get("written") != number:
+            self.faults.append(str(answer.get("fault") or answer))
             raise ValueError(f"the job answered {answer!r}")
 
     def greet(self, connection: socket.socket) -> None:

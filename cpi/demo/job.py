@@ -39,6 +39,8 @@ class Store:
             case "write":
                 rows.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (request["number"], request["text"]))
                 return {"written": request["number"]}
+            case "fill":
+                return {"filled": _append(self._folder / "ballast", int(request["bytes"]))}
             case "read":
                 return {"rows": rows.execute("SELECT number, text FROM rows").fetchall()}
             case "examine":
@@ -57,6 +59,14 @@ def _fill(path: Path, size: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
+
+
+def _append(path: Path, size: int) -> int:
+    """Room that is taken when this returns, as by that many bytes; how much there is."""
+    with path.open("ab") as file:
+        os.posix_fallocate(file.fileno(), file.tell(), size)
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
 
 
 def _digest(path: Path) -> str:
@@ -84,7 +94,11 @@ class Conversation(socketserver.StreamRequestHandler):
             raise TypeError("a conversation belongs to the store's server")
         store, rows = self.server.store, self.server.store.connect()
         for line in self.rfile:
-            self.wfile.write(json.dumps(store.answer(rows, json.loads(line))).encode() + b"\n")
+            try:
+                answer = store.answer(rows, json.loads(line))
+            except (OSError, sqlite3.Error) as error:
+                answer = {"fault": str(error)}
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
         rows.close()
 
 

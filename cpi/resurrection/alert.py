@@ -34,6 +34,13 @@ class Kind(Enum):
     """The message bus cannot be reached, so nothing is known of the agents on it."""
 
     BUS_FOUND = "bus found"
+    FILLING = "filling"
+    """A disk is getting full."""
+
+    GROWN = "grown"
+    """It has room again."""
+
+    CANNOT_GROW = "cannot grow"
 
     @property
     def severity(self) -> str:
@@ -43,11 +50,12 @@ class Kind(Enum):
     @property
     def ends(self) -> bool:
         """Whether with it something is over that was told before."""
-        return self in {Kind.BACK, Kind.RECREATED, Kind.OVER, Kind.BUS_FOUND}
+        return self in {Kind.BACK, Kind.RECREATED, Kind.OVER, Kind.BUS_FOUND, Kind.GROWN}
 
 
 _SEVERITIES = {
-    Kind.MELTDOWN: "critical", Kind.FAILED: "critical", Kind.HELD: "error", Kind.BUS_LOST: "error", Kind.DOWN: "warning"
+    Kind.MELTDOWN: "critical", Kind.FAILED: "critical", Kind.HELD: "error", Kind.BUS_LOST: "error", Kind.DOWN: "warning",
+    Kind.CANNOT_GROW: "error", Kind.FILLING: "warning",
 }  # fmt: skip
 
 
@@ -66,6 +74,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The steps that were done."""
 
     jobs_down_seconds: float | None = None
+    used_percent: float | None = None
+    full_in_seconds: float | None = None
+    """Of a disk, at the rate of the last hours."""
+
     down: tuple[str, ...] = ()
     """In a meltdown: who is down."""
 
@@ -73,7 +85,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What opens and closes together: one incident of one instance, or the meltdown, or the bus."""
+        """What opens and closes together: one incident of one instance or its disk, or the meltdown, or the bus."""
+        if self.kind in {Kind.FILLING, Kind.GROWN, Kind.CANNOT_GROW}:
+            return f"{self.instance} disk"
         return self.instance or ("bus" if self.kind in {Kind.BUS_LOST, Kind.BUS_FOUND} else "meltdown")
 
 

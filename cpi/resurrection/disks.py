@@ -30,9 +30,15 @@ class DisksInHand(errors.CloudError):
 class Disks:
     """Follows disks, and keeps them from moves while an instance is recreated. Any number of threads may ask."""
 
-    def __init__(self, records: DiskRecords | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Without records it goes by the tags alone."""
+    def __init__(
+        self,
+        records: DiskRecords | None,
+        clock: Callable[[], float] = time.monotonic,
+        grown: Callable[[], Mapping[str, DiskCid]] = dict,
+    ) -> None:
+        """Without records it goes by the tags alone. grown tells which disks took the place of others that had to grow."""
         self._records = records
+        self._grown = grown
         self._clock = clock
         self._guard = threading.Lock()
         self._seen: tuple[float, Succession] | None = None
@@ -84,13 +90,12 @@ class Disks:
         held.callback(self._records.release, lock)
 
     def _look(self, *, fresh: bool = False) -> Succession:
-        if self._records is None:
-            return Succession()
         with self._guard:
             now = self._clock()
             if fresh or self._seen is None or now - self._seen[0] >= _FRESH_SECONDS:
-                self._seen = (now, self._records.look())
-            return self._seen[1]
+                self._seen = (now, Succession() if self._records is None else self._records.look())
+            seen = self._seen[1]
+            return msgspec.structs.replace(seen, heirs={**seen.heirs, **self._grown()})
 
     def _present(self, seen: Succession, instance: Instance, plugin: str, cloud: Cloud) -> Instance:
         return _with_disks(instance, [_heir(seen, plugin, disk, cloud) for disk in _followed(instance)])

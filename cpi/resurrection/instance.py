@@ -9,6 +9,7 @@ from cpi.agent.reaching import Reach
 from cpi.contract.ids import DiskCid, StemcellCid, VmCid
 from cpi.contract.model import CloudProperties, Env, Metadata, Network, Networks
 from cpi.kit.secret_references import resolved
+from cpi.resurrection.growth.policy import Policy
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent is told to apply. Without one, no jobs are started."""
 
     agent: Reach = Reach()
+    grow: Policy | None = None
+    """How its disk grows by itself; None: as its group says."""
 
     def __repr__(self) -> str:
         return f"Instance({self.name!r}, {self.vm!r})"

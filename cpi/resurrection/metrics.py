@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from cpi.contract import errors
+from cpi.contract.units import bytes_from_mib
 from cpi.resurrection.alert import Alert
 from cpi.resurrection.monitor import Condition, Monitor
 
@@ -64,9 +65,34 @@ def _of(monitor: Monitor) -> "Iterator[Metric]":
         silent.add_metric(labels, view.silent_seconds)
         tries.add_metric(labels, view.tries)
     yield from (up, silent, tries)
+    yield from _of_disks(monitor)
     yield GaugeMetricFamily(
         "multicpi_meltdown", "1 while nothing is recreated because too many instances are down", monitor.is_meltdown
     )
+
+
+def _of_disks(monitor: Monitor) -> "Iterator[Metric]":
+    size = GaugeMetricFamily("multicpi_disk_size_bytes", "Size of the instance's persistent disk", labels=_LABELS)
+    used = GaugeMetricFamily("multicpi_disk_used_ratio", "Share of the persistent disk that is used", labels=_LABELS)
+    inodes = GaugeMetricFamily("multicpi_disk_inodes_used_ratio", "Share of its inodes that is used", labels=_LABELS)
+    left = GaugeMetricFamily(
+        "multicpi_disk_full_in_seconds",
+        "Seconds until the disk is full, at the rate of the last hours",
+        labels=_LABELS,
+    )
+    growths = CounterMetricFamily("multicpi_disk_growths", "How often the disk was grown by itself", labels=_LABELS)
+    for view in monitor.views():
+        labels, fill = (view.name, view.group), view.fill
+        if fill is None:
+            continue
+        used.add_metric(labels, fill.used / 100)
+        inodes.add_metric(labels, fill.inodes / 100)
+        growths.add_metric(labels, fill.growths)
+        if fill.size is not None:
+            size.add_metric(labels, bytes_from_mib(fill.size))
+        if fill.full_in is not None:
+            left.add_metric(labels, fill.full_in)
+    yield from (size, used, inodes, left, growths)
 
 
 class MetricsServer:

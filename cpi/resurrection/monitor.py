@@ -16,6 +16,7 @@ from cpi.resurrection.alert import Alert, Kind, Tell
 from cpi.resurrection.clouds import Clouds
 from cpi.resurrection.durable.history import Present
 from cpi.resurrection.durable.runner import Runner
+from cpi.resurrection.growth.keeper import Fill, Keeper
 from cpi.resurrection.guard import Guard
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.judging import judge
@@ -74,6 +75,8 @@ class View(msgspec.Struct, frozen=True):
     vitals: dict[str, object]
     disks: tuple[str, ...]
     tries: int
+    fill: Fill | None = None
+    """How full its disk is, if its agent tells."""
 
 
 class Monitor:
@@ -102,6 +105,7 @@ class Monitor:
         self._ticked = clock()
         self._read_at = self._ticked
         self._history = runner.history()
+        self._keeper = Keeper(file, runner, tell)
         self.watched = {
             instance.name: Watched(instance, plugin, self._history.present(instance, plugin))
             for instance in file.instances
@@ -115,6 +119,7 @@ class Monitor:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._judges.shutdown(cancel_futures=True)
+        self._keeper.close()
 
     @property
     def is_meltdown(self) -> bool:
@@ -132,6 +137,7 @@ class Monitor:
         self._see_meltdown(now)
         for one in self.watched.values():
             self._consider(one)
+            self._keep(one)
 
     def views(self) -> list[View]:
         """Everybody, as they are shown."""
@@ -148,6 +154,7 @@ class Monitor:
 
     def _read(self, now: float) -> None:
         self._history, self._read_at = self._runner.history(), now
+        self._keeper.read()
         for one in self.watched.values():
             before, one.present = one.present, self._history.present(one.instance, one.plugin)
             self._pulse.listen_to(one.instance, one.present.vm, one.present.agent_id)
@@ -244,7 +251,23 @@ class Monitor:
         under_way = Counter(other.instance.group for other in self.watched.values() if other.condition is Condition.UNDER_WAY)
         return " " if under_way[one.instance.group] >= group.at_once else ""
 
+    def _keep(self, one: Watched) -> None:
+        """See to its disk."""
+        target = self._pulse.target(one.name)
+        self._keeper.hear(one.instance, one.plugin, target.vitals, target.heard_at)
+        if one.condition is not Condition.WELL or self._pulse.is_deaf(one.name):
+            return
+        group = one.instance.group
+        recreating = any(
+            other.condition is Condition.UNDER_WAY for other in self.watched.values() if other.instance.group == group
+        )
+        busy = _MELTDOWN if self._melting else "waits until an instance of its group is recreated" if recreating else ""
+        self._keeper.consider(one.instance, one.plugin, one.present.vm, one.present.agent_id, busy=busy)
+
     def _in_hand(self, one: Watched) -> str:
+        growing = self._keeper.in_hand(one.instance)
+        if growing:
+            return growing
         try:
             return self._runner.disks.in_hand(one.instance, one.plugin)
         except errors.Error as error:
@@ -266,6 +289,9 @@ class Monitor:
         if fresh.under_way is not None or fresh.vm != one.present.vm:
             return  # another monitor was faster; what it did is read soon
         if len(history.under_way(group)) >= self._file.group(one.instance).at_once:
+            return
+        self._keeper.read()
+        if self._keeper.in_hand(one.instance):
             return
         failed = fresh.unfinished
         if failed is None:
@@ -327,4 +353,5 @@ class Monitor:
             vitals=dict(target.vitals),
             disks=self._disks(one),
             tries=len(one.present.ended),
+            fill=self._keeper.fill(one.name),
         )

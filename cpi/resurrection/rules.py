@@ -2,6 +2,8 @@
 
 import msgspec
 
+from cpi.resurrection.growth.policy import Policy
+
 
 def _positive(**figures: float) -> None:
     for name, figure in figures.items():
@@ -26,6 +28,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     at_once: int = 1
     """How many may be under way at the same time."""
+
+    grow: Policy | None = None
+    """How their disks grow by themselves; None: they do not."""
 
     def __post_init__(self) -> None:
         _at_least_one(at_once=self.at_once)

@@ -17,6 +17,7 @@ from cpi.kit.redaction import remember, secrets_in
 from cpi.kit.secret_references import fault_of_file, faults_in, with_absolute_paths, without_references
 from cpi.kit.settings import read_settings
 from cpi.kit.yaml_file import read_yaml
+from cpi.resurrection.growth.policy import Policy
 from cpi.resurrection.instance import Instance
 from cpi.resurrection.responders.finding import responder_of
 from cpi.resurrection.rules import Group, Rules
@@ -67,6 +68,10 @@ class Watchfile(msgspec.Struct, frozen=True, kw_only=True):
         """What holds for the instance."""
         return self.groups.get(instance.group, Group())
 
+    def growth(self, instance: Instance) -> Policy | None:
+        """How the instance's disk grows by itself; None if it does not, or there is none."""
+        return (instance.grow or self.group(instance).grow) if instance.is_stateful else None
+
 
 class _Written(msgspec.Struct, frozen=True, kw_only=True):
     """An instance, as it is written."""
@@ -85,6 +90,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     spec: dict[str, Any] | None = None
     agent: dict[str, Any] = {}
+    grow: Policy | None = None
 
 
 def read_watchfile(path: str | Path) -> Watchfile:
@@ -110,10 +116,12 @@ class _Reader:
         """What can be read; what cannot is in faults."""
         self._see_who_may_read()
         instances = self._instances()
+        groups = self._groups({instance.group for instance in instances})
+        self.faults += _of_several_disks(instances, groups)
         return Watchfile(
             path=str(self._path),
             instances=tuple(instances),
-            groups=self._groups({instance.group for instance in instances}),
+            groups=groups,
             rules=self._section(Rules, self._document.get("watch") or {}, "watch") or Rules(),
             bus=self._bus(),
             responders=self._responders(),
@@ -175,6 +183,7 @@ class _Reader:
             metadata=written.metadata,
             spec=written.spec,
             agent=self._reach(written, where),
+            grow=written.grow,
         )
 
     def _reach(self, written: _Written, where: str) -> Reach:
@@ -246,3 +255,10 @@ def _twice(instances: list[Instance]) -> Iterator[str]:
         yield from (f"{kind} {value}: used by two instances" for value in sorted({one for one in taken if taken.count(one) > 1}))
     disks = [f"{disk} of {one.config}" for one in instances for disk in one.disks]
     yield from (f"disk {value}: used by two instances" for value in sorted({one for one in disks if disks.count(one) > 1}))
+
+
+def _of_several_disks(instances: list[Instance], groups: Mapping[str, Group]) -> Iterator[str]:
+    """An agent tells how full one disk is, and not which."""
+    for one in instances:
+        if len(one.disks) > 1 and (one.grow or groups.get(one.group, Group()).grow):
+            yield f"grow: {one.name} has several disks, and only a single one can grow by itself"

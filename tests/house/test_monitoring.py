@@ -64,4 +64,4 @@ def test_prometheus_takes_the_rules() -> None:
         ["promtool", "check", "rules", str(_FOLDER / "alerts.yml")], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 rules found" in done.stdout
+    assert "6 rules found" in done.stdout

@@ -63,10 +63,10 @@ class Instance:
 class Deployment:
     """A local cloud and what is on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, backing: str = "folder") -> None:
         self.folder = folder
         self.root = folder / "cloud"
-        self.config = local_config_file(folder)
+        self.config = local_config_file(folder, backing)
         self.cloud = cpi.connect(self.config)
         self.stemcell = self._stemcell()
         self.instances: list[Instance] = []
@@ -116,11 +116,11 @@ class Deployment:
             "spec": one.spec,
         }
 
-    def add(self, name: str) -> Instance:
-        """An instance whose job takes rows."""
+    def add(self, name: str, size: int = 64) -> Instance:
+        """An instance whose job takes rows, with a disk of size MiB."""
         address, agent_id = fresh_address(), AgentId(str(uuid.uuid4()))
         vm = self.cloud.create_vm(agent_id, self.stemcell, {}, {"default": _network(address)}, [], self.env)
-        disk_cid = self.cloud.create_disk(MiB(64), {}, vm.cid)
+        disk_cid = self.cloud.create_disk(MiB(size), {}, vm.cid)
         command = [sys.executable, str(Path(job.__file__).resolve())]
         spec = {"jobs": [{"name": "rows", "command": command, "env": {"OLD_DATA_BYTES": "1000"}}]}
         with self.agent(vm.cid) as agent:
@@ -223,9 +223,9 @@ def _network(address: str) -> Network:
 
 
 @contextlib.contextmanager
-def deployment_in(folder: Path) -> Iterator[Deployment]:
+def deployment_in(folder: Path, backing: str = "folder") -> Iterator[Deployment]:
     """A deployment that is cleared at the end of the block."""
-    made = Deployment(folder)
+    made = Deployment(folder, backing)
     try:
         yield made
     finally:

@@ -155,6 +155,11 @@ class LocalCloud(Cloud):
             tags: dict[str, str] = json.loads(self._register.get("disks", disk_cid)["metadata"])
             return tags
 
+    def disk_size(self, disk_cid: DiskCid) -> MiB:
+        """As in ShowsDiskSizes."""
+        with self._call():
+            return MiB(self._register.get("disks", disk_cid)["size"])
+
     def resize_disk(self, disk_cid: DiskCid, size: MiB) -> None:
         with self._call():
             self._disks.resize(disk_cid, size)

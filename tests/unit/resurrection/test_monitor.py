@@ -1,182 +1,22 @@
 """What the monitor decides, with a clock, silences and a database of the test's own."""
 
-import itertools
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
 
 import pytest
 
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
-from cpi.contract.ids import DiskCid, StemcellCid, VmCid
+from cpi.contract.ids import DiskCid, VmCid
 from cpi.durable.succession import Hold, Succession, disk_lock
 from cpi.durable.works import Row
-from cpi.kit.waiting import wait_until
-from cpi.resurrection.alert import Alert, Kind
-from cpi.resurrection.disks import Disks
-from cpi.resurrection.durable.history import History, Present
-from cpi.resurrection.instance import Instance
-from cpi.resurrection.monitor import Monitor
-from cpi.resurrection.pulse import Target
+from cpi.resurrection.alert import Kind
 from cpi.resurrection.report import Order, Report, Standing, Verdict
 from cpi.resurrection.rules import Backoff, Group, Rules
-from cpi.resurrection.watchfile import Watchfile
-
-
-class _Pulse:
-    """Silences as the test says."""
-
-    def __init__(self) -> None:
-        self.silences: dict[str, float] = {}
-        self.targets: dict[str, Target] = {}
-        self.deaf = False
-
-    def listen_to(self, instance: Instance, vm: VmCid, agent_id: str | None) -> None:
-        if instance.name not in self.targets or self.targets[instance.name].vm != vm:
-            self.targets[instance.name] = Target(instance, vm, agent_id, 0)
-            self.silences[instance.name] = 0
-
-    def target(self, name: str) -> Target:
-        return self.targets[name]
-
-    def silence(self, name: str) -> float:
-        return self.silences[name]
-
-    def grant(self, name: str) -> None:
-        self.silences[name] = 0
-
-    def is_deaf(self, name: str) -> bool:
-        return self.deaf
-
-    def ask(self, names: object) -> None:
-        """Nobody is asked."""
-
-
-class _Runner:
-    """Recreations that the test ends."""
-
-    executor_id = "me"
-    unreadable: ClassVar[dict[str, str]] = {}
-
-    def __init__(self) -> None:
-        self.orders: list[Order] = []
-        self.rows: list[Row] = []
-        self.others = False
-        self.moved = Succession()
-        self.is_unreadable = False
-        self.disks = Disks(self, clock=itertools.count(0, 60).__next__)
-
-    def look(self) -> Succession:
-        if self.is_unreadable:
-            raise errors.CpiError("no database")
-        return self.moved
-
-    def hold(self, name: str) -> bool:
-        return True
-
-    def release(self, name: str) -> None:
-        """Nothing is held."""
-
-    def history(self) -> History:
-        return History(self.rows)
-
-    def begin(self, order: Order, present: Present) -> str:
-        self.orders.append(order)
-        work_id = f"{order.vm}-{present.tries_for_vm + 1}"
-        self.rows.append(Row(work_id, to_plain(order), "me", 0.0, is_open=True, answer=None, fault=""))
-        return work_id
-
-    def end(self, report: Report) -> None:
-        """The oldest one that is open ends so."""
-        at = next(number for number, row in enumerate(self.rows) if row.is_open)
-        row = self.rows[at]
-        self.rows[at] = Row(row.work_id, row.argument, row.executor_id, 0.0, is_open=False, answer=to_plain(report), fault="")
-
-    @contextmanager
-    def alone(self, name: str) -> Iterator[bool]:
-        yield not self.others
-
-    def step_of(self, work_id: str) -> str:
-        return "create_vm"
-
-
-class _Clouds:
-    """One cloud, which has the VMs that the test says."""
-
-    def __init__(self) -> None:
-        self.has: bool | errors.Error = True
-
-    def cloud(self, config: str) -> "_Clouds":
-        return self
-
-    def plugin(self, config: str) -> str:
-        return "local"
-
-    def has_vm(self, vm_cid: VmCid) -> bool:
-        if isinstance(self.has, errors.Error):
-            raise self.has
-        return self.has
-
-
-class _Place:
-    """A monitor of so many instances in one group."""
-
-    def __init__(self, made: ExitStack) -> None:
-        self._made = made
-        self.pulse, self.runner, self.clouds = _Pulse(), _Runner(), _Clouds()
-        self.alerts: list[Alert] = []
-        self.now = 1000.0
-
-    def watch(self, count: int, group: Group | None = None, rules: Rules | None = None, *, disks: bool = True) -> Monitor:
-        instances = tuple(
-            Instance(
-                name=f"db/{number}",
-                config="/c.json",
-                vm=VmCid(f"vm-{number}"),
-                stemcell=StemcellCid("s"),
-                networks={},
-                group="db",
-                disks=(DiskCid(f"disk-{number}"),) if disks else (),
-            )
-            for number in range(count)
-        )
-        file = Watchfile(path="/f.yml", instances=instances, groups={"db": group or Group()}, rules=rules or Rules())
-        runner: Any = self.runner
-        pulse: Any = self.pulse
-        clouds: Any = self.clouds
-        self.monitor = self._made.enter_context(Monitor(file, runner, pulse, clouds, self.alerts.append, lambda: self.now))
-        return self.monitor
-
-    def silence(self, *numbers: int, seconds: float = 61) -> None:
-        for number in numbers:
-            self.pulse.silences[f"db/{number}"] = seconds
-
-    def tick(self, times: int = 3) -> None:
-        """Long enough for a judge to come to a verdict."""
-        for _ in range(times):
-            self.now += 1
-            self.monitor.tick()
-            judging = [one.judging for one in self.monitor.watched.values() if one.judging is not None]
-            wait_until(lambda judging=judging: all(one.done() for one in judging), "judged", deadline_seconds=5)  # type: ignore[misc]  # a default binds it
-
-    def told(self) -> list[Kind]:
-        return [alert.kind for alert in self.alerts]
-
-    def ordered(self) -> list[str]:
-        return [order.name for order in self.runner.orders]
-
-
-@pytest.fixture
-def place() -> Iterator[_Place]:
-    """Parts of the test's own, around a monitor."""
-    with ExitStack() as made:
-        yield _Place(made)
+from tests.unit.resurrection.place import Place
 
 
 @pytest.mark.parametrize(("has", "verdict"), [(True, Verdict.UNRESPONSIVE), (False, Verdict.MISSING)])
-def test_who_is_silent_too_long_is_judged_and_recreated_once(place: _Place, has: bool, verdict: Verdict) -> None:  # noqa: FBT001 - a parameter of the test
+def test_who_is_silent_too_long_is_judged_and_recreated_once(place: Place, has: bool, verdict: Verdict) -> None:  # noqa: FBT001 - a parameter of the test
     """Not before its time, and not again while that is under way."""
     place.watch(3)
     place.clouds.has = has
@@ -195,7 +35,7 @@ def test_who_is_silent_too_long_is_judged_and_recreated_once(place: _Place, has:
     assert place.ordered() == ["db/1"]
 
 
-def test_a_cloud_without_has_vm_means_that_the_agent_is_unresponsive(place: _Place) -> None:
+def test_a_cloud_without_has_vm_means_that_the_agent_is_unresponsive(place: Place) -> None:
     """As a director takes it."""
     place.watch(1)
     place.clouds.has = errors.NotImplemented("no has_vm")
@@ -204,7 +44,7 @@ def test_a_cloud_without_has_vm_means_that_the_agent_is_unresponsive(place: _Pla
     assert [order.verdict for order in place.runner.orders] == [Verdict.UNRESPONSIVE]
 
 
-def test_nothing_is_done_while_it_is_not_known_whether_the_vm_is_there(place: _Place) -> None:
+def test_nothing_is_done_while_it_is_not_known_whether_the_vm_is_there(place: Place) -> None:
     """It is told once, and asked again."""
     place.watch(1)
     place.clouds.has = errors.CloudError("the API is down")
@@ -218,7 +58,7 @@ def test_nothing_is_done_while_it_is_not_known_whether_the_vm_is_there(place: _P
 
 
 @pytest.mark.parametrize("group", [Group(resurrect=False), Group(stateful=False)])
-def test_a_group_can_be_switched_off_whole_or_for_those_with_disks(place: _Place, group: Group) -> None:
+def test_a_group_can_be_switched_off_whole_or_for_those_with_disks(place: Place, group: Group) -> None:
     """Then there are alerts only: one when it is down, one when it is back."""
     place.watch(2, group)
     place.silence(0)
@@ -229,7 +69,7 @@ def test_a_group_can_be_switched_off_whole_or_for_those_with_disks(place: _Place
     assert place.told() == [Kind.HELD, Kind.BACK]
 
 
-def test_those_without_disks_are_recreated_where_stateful_ones_are_not(place: _Place) -> None:
+def test_those_without_disks_are_recreated_where_stateful_ones_are_not(place: Place) -> None:
     """The switch is about disks."""
     place.watch(1, Group(stateful=False), disks=False)
     place.silence(0)
@@ -238,7 +78,7 @@ def test_those_without_disks_are_recreated_where_stateful_ones_are_not(place: _P
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_so_many_of_a_group_are_recreated_at_the_same_time(place: _Place, at_once: int) -> None:
+def test_so_many_of_a_group_are_recreated_at_the_same_time(place: Place, at_once: int) -> None:
     """The next one begins when one has ended; waiting is no alert."""
     place.watch(40, Group(at_once=at_once))
     place.silence(1, 2, 3)
@@ -250,7 +90,7 @@ def test_so_many_of_a_group_are_recreated_at_the_same_time(place: _Place, at_onc
     assert set(place.told()) == {Kind.DOWN}
 
 
-def test_a_meltdown_is_one_alert_and_no_recreation(place: _Place) -> None:
+def test_a_meltdown_is_one_alert_and_no_recreation(place: Place) -> None:
     """Also for the first of them, though the others are not silent long enough yet."""
     place.watch(20)
     place.silence(*range(5), seconds=40)
@@ -267,7 +107,7 @@ def test_a_meltdown_is_one_alert_and_no_recreation(place: _Place) -> None:
     assert place.told() == [Kind.MELTDOWN, Kind.OVER]
 
 
-def test_what_keeps_dying_is_left_alone_for_a_while(place: _Place) -> None:
+def test_what_keeps_dying_is_left_alone_for_a_while(place: Place) -> None:
     """It failed just now, so the next try waits; a try that is long ago does not count."""
     place.watch(1, rules=Rules(backoff=Backoff(first=500, longest=500, forget=1000)))
     place.silence(0)
@@ -287,7 +127,7 @@ def test_what_keeps_dying_is_left_alone_for_a_while(place: _Place) -> None:
     assert place.ordered() == ["db/0", "db/0"]
 
 
-def test_a_try_that_failed_is_gone_on_with_though_the_agent_answers(place: _Place) -> None:
+def test_a_try_that_failed_is_gone_on_with_though_the_agent_answers(place: Place) -> None:
     """Its jobs do not run yet."""
     place.watch(1, rules=Rules(backoff=Backoff(first=0.001)))
     place.silence(0)
@@ -300,7 +140,7 @@ def test_a_try_that_failed_is_gone_on_with_though_the_agent_answers(place: _Plac
     assert place.runner.orders[1].down_since == place.runner.orders[0].down_since
 
 
-def test_a_lost_bus_is_no_death(place: _Place) -> None:
+def test_a_lost_bus_is_no_death(place: Place) -> None:
     """It is told once; when it is there again, everybody has all his time."""
     place.watch(3)
     place.pulse.deaf = True
@@ -313,7 +153,7 @@ def test_a_lost_bus_is_no_death(place: _Place) -> None:
     assert place.told() == [Kind.BUS_LOST, Kind.BUS_FOUND]
 
 
-def test_who_slept_calls_nobody_silent(place: _Place) -> None:
+def test_who_slept_calls_nobody_silent(place: Place) -> None:
     """The monitor was stopped for a while: what it did not hear may have been said."""
     place.watch(1)
     place.tick()
@@ -324,7 +164,7 @@ def test_who_slept_calls_nobody_silent(place: _Place) -> None:
     assert (place.ordered(), place.alerts) == ([], [])
 
 
-def test_what_another_monitor_recreates_is_left_to_it(place: _Place) -> None:
+def test_what_another_monitor_recreates_is_left_to_it(place: Place) -> None:
     """It is shown as under way, by whom."""
     place.watch(2)
     order = Order(file="/f.yml", name="db/0", vm=VmCid("vm-0"), plugin="local", verdict=Verdict.MISSING)
@@ -337,7 +177,7 @@ def test_what_another_monitor_recreates_is_left_to_it(place: _Place) -> None:
     assert place.monitor.views()[0].condition == "under way"
 
 
-def test_what_others_do_in_the_group_counts_at_once(place: _Place) -> None:
+def test_what_others_do_in_the_group_counts_at_once(place: Place) -> None:
     """Though it was not read yet; and while another decides about the group, nobody else does."""
     place.watch(2)
     order = Order(file="/f.yml", name="db/0", group="db", vm=VmCid("vm-0"), plugin="local", verdict=Verdict.MISSING)
@@ -353,7 +193,7 @@ def test_what_others_do_in_the_group_counts_at_once(place: _Place) -> None:
     assert place.ordered() == ["db/1"]
 
 
-def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place: _Place) -> None:
+def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place: Place) -> None:
     """The cloud did not delete the VM, and then its agent was heard."""
     place.watch(1, rules=Rules(backoff=Backoff(first=0.001)))
     place.silence(0)
@@ -367,7 +207,7 @@ def test_who_answers_again_after_a_try_that_changed_nothing_is_left_alone(place:
     assert [order.verdict for order in place.runner.orders] == 2 * [Verdict.UNRESPONSIVE]
 
 
-def test_who_has_a_disk_that_a_move_has_in_hand_is_recreated_when_the_move_has_ended(place: _Place) -> None:
+def test_who_has_a_disk_that_a_move_has_in_hand_is_recreated_when_the_move_has_ended(place: Place) -> None:
     """Told once, with the move; the disk that the move put in the old one's place is shown."""
     place.watch(1)
     (disk,) = place.monitor.watched["db/0"].instance.disks

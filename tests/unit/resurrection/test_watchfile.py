@@ -121,3 +121,24 @@ def test_a_file_without_instances_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(errors.CpiError, match="expected `instances:` with a list"):
         read_watchfile(path)
+
+
+def test_a_disk_grows_as_its_instance_says_or_its_group(tmp_path: Path) -> None:
+    """Nothing grows by itself that nobody has allowed to; an agent tells how full a single disk is."""
+    other, stateless = {**_ENTRY, "name": "db/1", "vm": "vm-2", "disks": ["disk-2"]}, {"name": "db/2", "vm": "vm-3", "disks": []}
+    document: dict[str, Any] = {
+        "instances": [{**_ENTRY, "grow": {"up_to": "500G", "when": "70%"}}, other, {**_ENTRY, **stateless}],
+        "groups": {"db": {"grow": {"up_to": "1T", "or_copy": True}}},
+    }
+    file = read_watchfile(_written(tmp_path, document))
+    first, second, third = (file.growth(instance) for instance in file.instances)
+    assert first is not None
+    assert second is not None
+    assert (first.limit, first.used_percent, first.or_copy, third) == (512000, 70, False, None)
+    assert (second.limit, second.used_percent, second.or_copy) == (1024 * 1024, 85, True)
+    document["instances"][1]["disks"] = ["disk-2", "disk-3"]
+    document["instances"][0]["grow"] = {"up_to": "lots", "when": "120%"}
+    assert _faults(_written(tmp_path, document)) == [
+        "instances[1].grow: when must be between 0% and 100%, got '120%'",
+        "grow: db/1 has several disks, and only a single one can grow by itself",
+    ]
