@@ -15,7 +15,7 @@ class AgentError(errors.CloudError):
 
 
 class AgentUnreachable(AgentError):
-    """Nobody answers at the agent's address, or not as an agent."""
+    """Nothing answers at the agent's address, or not as an agent."""
 
 
 class AgentTimeout(AgentError):

@@ -34,7 +34,7 @@ class Reach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 def faults_of(reach: Reach) -> list[str]:
-    """What is wrong with it, that can be told before anybody is asked."""
+    """What is wrong with it, as far as it can be seen without calling it."""
     if reach.url is None:
         return []
     try:

@@ -70,7 +70,7 @@ def remember(secrets: Iterable[str]) -> None:
 
 
 def secrets_in(document: Any) -> frozenset[str]:
-    """Every secret string in a document, long enough to be told from an ordinary word.
+    """Every secret string in a document, long enough to differ from an ordinary word.
 
     That is what lies under a secret key, and the password of any URL. Under the keys of the message bus and the
     blobstore, where users and buckets lie beside passwords, each key speaks for itself.

@@ -42,7 +42,7 @@ OnCall: TypeAlias = Callable[[CallRecord], None]
 
 
 def ignore_call(_record: CallRecord) -> None:
-    """Nobody keeps the log."""
+    """The log is not kept."""
 
 
 class Executable:

@@ -248,7 +248,7 @@ echo '{"result": {"api_version": 3}, "error": null, "log": ""}'
 
 
 @pytest.mark.parametrize("kind", ["missing", "not executable"])
-def test_an_executable_that_can_not_be_started_is_named(tmp_path: Path, kind: str) -> None:
+def test_an_executable_that_cannot_be_started_is_named(tmp_path: Path, kind: str) -> None:
     """With the system's reason."""
     path = tmp_path / "executable"
     if kind != "missing":

@@ -59,9 +59,7 @@ def test_the_cloud_is_closed_whatever_happened(installed: Executable) -> None:
     assert [call["method"] for call in installed.calls()] == ["has_vm", "close", "has_disk", "close"]
 
 
-def test_a_cloud_that_can_not_be_closed_does_not_lose_the_answer(
-    installed: Executable, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cloud_that_cannot_be_closed_does_not_lose_the_answer(installed: Executable, capfd: pytest.CaptureFixture[str]) -> None:
     """The disk was made: its CID must arrive."""
     installed.configure(misbehave={"close": "fail"})
     response = answered(installed, request("create_disk", 1, {}))

@@ -109,7 +109,7 @@ def test_a_log_that_is_too_long_loses_its_middle(executable: Executable) -> None
     assert "lines left out" in log
 
 
-def test_a_request_can_not_write_lines_of_its_own(executable: Executable) -> None:
+def test_a_request_cannot_write_lines_of_its_own(executable: Executable) -> None:
     """Its id comes from outside."""
     executable.configure(misbehave={"has_vm": "speak"})
     ran = executable.call("has_vm", "vm-1", context={"request_id": "cpi-1]\n2026 ERROR [req_id cpi-2"})

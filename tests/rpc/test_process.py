@@ -111,7 +111,7 @@ def test_a_missing_configuration_is_named(executable: Executable) -> None:
     assert ran.stderr.startswith("[req_id cpi-314159] ")
 
 
-def test_a_configuration_that_can_not_be_read_is_named(executable: Executable) -> None:
+def test_a_configuration_that_cannot_be_read_is_named(executable: Executable) -> None:
     """A folder cannot be read even by root."""
     ran = executable.run(request("has_vm", "vm-1"), "rpc", "--config", str(executable.folder))
     assert f"{executable.folder} cannot be read" in ran.response["error"]["message"]

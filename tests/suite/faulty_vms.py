@@ -146,7 +146,7 @@ class AsksForRepeats(MemoryCloud):
 
 
 @found_by(
-    "has_vm_raises_cloud_error_when_it_can_not_be_known",
+    "has_vm_raises_cloud_error_when_it_cannot_be_known",
 )
 class CallsLostVmsGone(MemoryCloud):
     """has_vm answers False where the cloud cannot be reached."""

@@ -80,7 +80,7 @@ def test_what_the_test_removed_itself_is_not_removed_again(cloud: Told, ledger: 
     assert cloud.removed == ["attachment"], "which the VM's end made needless, and its absence harmless"
 
 
-def test_what_can_not_be_removed_is_a_leak_and_the_rest_is_removed(cloud: Told, ledger: Ledger, vm_cid: VmCid) -> None:
+def test_what_cannot_be_removed_is_a_leak_and_the_rest_is_removed(cloud: Told, ledger: Ledger, vm_cid: VmCid) -> None:
     """The message names what stays and why; one fault does not keep the others."""
     disk_cid = ledger.create_disk(MiB(16), {})
     cloud.attach_disk(vm_cid, disk_cid)

@@ -52,7 +52,7 @@ def test_a_file_that_is_no_document_is_named(tmp_path: Path, content: bytes, fau
     assert fault in raised.value.message
 
 
-def test_a_file_that_is_missing_or_can_not_be_read_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Two different faults."""
     with pytest.raises(errors.CpiError, match=r"none does not exist"):
         config.read_document(tmp_path / "none")

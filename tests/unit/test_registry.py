@@ -51,7 +51,7 @@ def test_an_unknown_driver_is_refused_with_those_there_are(name: str) -> None:
         ("tests.rpc.scripted_cloud:NoCloud", "has no attribute 'NoCloud'"),
     ],
 )
-def test_a_driver_that_can_not_be_loaded_says_why(
+def test_a_driver_that_cannot_be_loaded_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
 ) -> None:
     """A missing SDK, a renamed class."""

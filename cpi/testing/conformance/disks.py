@@ -131,7 +131,7 @@ class DiskClauses(ContractFixtures):
         disk_cid = make.disk()
         assert [cloud.has_disk(disk_cid), cloud.has_disk(disk_cid)] == [True, True]
 
-    def test_has_disk_raises_cloud_error_when_it_can_not_be_known(self, harness: Harness, lost: Lost) -> None:
+    def test_has_disk_raises_cloud_error_when_it_cannot_be_known(self, harness: Harness, lost: Lost) -> None:
         """A False here would make the director forget a disk full of data."""
         with uncertain(), lost() as cloud:
             cloud.has_disk(harness.absent.disk)

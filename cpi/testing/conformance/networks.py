@@ -35,7 +35,7 @@ class NetworkClauses(ContractFixtures):
             assert cloud.create_network(harness.network_definition).cid != first.cid
 
     @powered(Capability.NETWORKS)
-    def test_create_network_raises_cloud_error_when_the_cloud_can_not_be_reached(
+    def test_create_network_raises_cloud_error_when_the_cloud_cannot_be_reached(
         self, cloud: Ledger, harness: Harness, lost: Lost
     ) -> None:
         """And not a fault of the definition."""

@@ -57,7 +57,7 @@ class StemcellClauses(ContractFixtures):
         with refused(errors.CpiError):
             cloud.create_stemcell(str(nonsense), harness.stemcell.cloud_properties, {})
 
-    def test_create_stemcell_raises_cloud_error_when_the_cloud_can_not_be_reached(
+    def test_create_stemcell_raises_cloud_error_when_the_cloud_cannot_be_reached(
         self, harness: Harness, image_path: str, lost: Lost
     ) -> None:
         """And not a fault of the stemcell."""

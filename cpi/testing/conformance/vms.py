@@ -66,7 +66,7 @@ class VmClauses(ContractFixtures):
         """Asking changes nothing."""
         assert [cloud.has_vm(vm_cid), cloud.has_vm(vm_cid)] == [True, True]
 
-    def test_has_vm_raises_cloud_error_when_it_can_not_be_known(self, harness: Harness, lost: Lost) -> None:
+    def test_has_vm_raises_cloud_error_when_it_cannot_be_known(self, harness: Harness, lost: Lost) -> None:
         """A False here would make the director recreate a VM that lives."""
         with uncertain(), lost() as cloud:
             cloud.has_vm(harness.absent.vm)

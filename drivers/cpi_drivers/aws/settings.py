@@ -26,7 +26,7 @@ class MetadataOptions(msgspec.Struct, frozen=True):
     http_endpoint: Annotated[str | None, Described(description="`enabled` or `disabled`")] = None
     http_protocol_ipv6: Annotated[str | None, Described(description="`enabled` or `disabled`")] = None
     instance_metadata_tags: Annotated[
-        str | None, Described(description="`enabled`: tags are told inside the VM; EC2 then takes no key with `/` or a blank")
+        str | None, Described(description="`enabled`: tags are visible inside the VM; EC2 then takes no key with `/` or a blank")
     ] = None
 
 

@@ -57,7 +57,7 @@ def _ending(code: str) -> Effect:
     return effects.rewritten(change)
 
 
-def test_a_key_that_can_not_be_used_is_named_and_nothing_is_tried_again(aws: Lab, helper: Helper) -> None:
+def test_a_key_that_cannot_be_used_is_named_and_nothing_is_tried_again(aws: Lab, helper: Helper) -> None:
     """EC2 says no more than Client.InternalError."""
     aws.proxy.inject(Rule("DescribeInstances", _ending("Client.InternalError")))
     with pytest.raises(errors.VMCreationFailed, match=r"KMS|kms:CreateGrant") as caught:

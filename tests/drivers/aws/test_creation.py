@@ -392,7 +392,7 @@ def test_an_address_that_a_living_vm_holds_is_told_at_once(helper: Helper) -> No
     assert not caught.value.ok_to_retry
 
 
-def test_a_disk_of_another_zone_can_not_be_attached(helper: Helper, cloud: Cloud) -> None:
+def test_a_disk_of_another_zone_cannot_be_attached(helper: Helper, cloud: Cloud) -> None:
     """And nothing waits for it."""
     vm, disk_cid = helper.vm(), cloud.create_disk(_GIB, {"availability_zone": ZONES[1]})
     with pytest.raises(errors.CloudError, match="ZoneMismatch"):

@@ -118,14 +118,14 @@ def test_an_encrypted_copy_takes_the_disks_place(aws: Lab, cloud: Cloud, disk_ci
     assert cloud.update_disk(disk_cid, _TWO, {"encrypted": True}) == new, "the old CID leads to the new disk"
 
 
-def test_a_disk_can_not_be_decrypted(cloud: Cloud) -> None:
+def test_a_disk_cannot_be_decrypted(cloud: Cloud) -> None:
     """The director copies."""
     disk_cid = cloud.create_disk(_GIB, {"encrypted": True})
     with pytest.raises(errors.NotSupported, match="decrypt"):
         cloud.update_disk(disk_cid, _GIB, {"encrypted": False})
 
 
-def test_the_old_disk_that_can_not_be_removed_does_not_hide_the_new_one(aws: Lab, cloud: Cloud, disk_cid: DiskCid) -> None:
+def test_the_old_disk_that_cannot_be_removed_does_not_hide_the_new_one(aws: Lab, cloud: Cloud, disk_cid: DiskCid) -> None:
     """It is logged; the CID is answered."""
     aws.proxy.inject(Rule("DeleteVolume", effects.decided(lambda _: refusal("UnauthorizedOperation", "no", 403))))
     new = cloud.update_disk(disk_cid, _GIB, {"encrypted": True})

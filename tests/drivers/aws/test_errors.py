@@ -101,9 +101,9 @@ def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud
     findings = {finding.subject: finding for finding in cloud.examine()}
     assert "123456789012" in findings["identity"].detail
     assert ZONES[0] in findings["region eu-west-1"].detail
-    untold = findings["permissions not told"].detail
-    assert "StartSnapshot (not asked: it has no dry run" in untold
-    assert not {"PutSnapshotBlock", "RegisterTargets", "RegisterInstancesWithLoadBalancer", "RunInstances"} & set(untold.split())
+    unknown = findings["permissions unknown"].detail
+    assert "StartSnapshot (not asked: it has no dry run" in unknown
+    assert not {"PutSnapshotBlock", "RegisterTargets", "RegisterInstancesWithLoadBalancer", "RunInstances"} & set(unknown.split())
     assert findings["permissions asked for"].verdict == "good"
     document = json.loads(findings["least IAM policy"].detail)
     assert document["Statement"][0]["Action"] == policy.actions()
@@ -120,7 +120,7 @@ def test_doctor_tells_identity_region_permissions_and_the_policy(aws: Lab, cloud
 @pytest.mark.parametrize(
     ("action", "verdict", "told"),
     [
-        ("ec2:ModifyVolume", "fault", "not allowed: ModifyVolume; the least IAM policy is told below"),
+        ("ec2:ModifyVolume", "fault", "not allowed: ModifyVolume; the least IAM policy is printed below"),
         ("ebs:PutSnapshotBlock", "warning", "not allowed, needed to upload heavy stemcells only: PutSnapshotBlock"),
         ("elasticloadbalancing:RegisterTargets", "warning", "not allowed, needed for lb_target_groups only: RegisterTargets"),
     ],

@@ -78,7 +78,7 @@ def test_hints_are_by_identity_and_device_id(cloudstack: Lab, cloud: Cloud, help
         cloud.delete_disk(disk)
 
 
-def test_a_disk_in_another_zone_can_not_be_attached(cloud: Cloud, helper: Helper) -> None:
+def test_a_disk_in_another_zone_cannot_be_attached(cloud: Cloud, helper: Helper) -> None:
     """The cloud's own words say why."""
     vm, disk = helper.vm(cloud).cid, cloud.create_disk(_GIB, {"zone": "zone-2"})
     with pytest.raises(errors.CloudError, match="same zone as the volume"):
@@ -96,7 +96,7 @@ def test_a_disk_of_a_fixed_offering_grows_into_the_custom_one(cloudstack: Lab, c
     cloud.delete_disk(disk)
 
 
-def test_without_a_custom_offering_a_fixed_disk_can_not_grow(connect: Connect) -> None:
+def test_without_a_custom_offering_a_fixed_disk_cannot_grow(connect: Connect) -> None:
     """NotSupported: the director copies."""
     cloud = connect(default_offer={"custom_disk": "fixed-20"})
     disk = cloud.create_disk(_GIB, {"disk_offering": "fixed-5"})

@@ -48,7 +48,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"proxy": "http://proxy.example", "proxy_host": "proxy.example"}, "proxy and proxy_host: expected one of the two"),
     ],
 )
-def test_what_can_not_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
     """Before anything is asked."""
     with pytest.raises(errors.CpiError, match=said):
         cpi.connect(config(tmp_path, **own))

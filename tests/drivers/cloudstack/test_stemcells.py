@@ -98,7 +98,7 @@ def test_the_cloud_may_download_it_itself(cloudstack: Lab, cloud: Cloud) -> None
         ({**_KVM, "disk_format": "vhdx"}, "is not of the format VHDX"),
     ],
 )
-def test_what_can_not_be_is_refused(cloud: Cloud, image: str, properties: dict[str, str], said: str) -> None:
+def test_what_cannot_be_is_refused(cloud: Cloud, image: str, properties: dict[str, str], said: str) -> None:
     """And nothing is left."""
     with pytest.raises(errors.Error, match=said):
         cloud.create_stemcell(image, properties, {})

@@ -291,7 +291,7 @@ def test_a_vm_of_the_official_cpi_leaves_its_target_pool(google: Lab, helper: He
         ),
     ],
 )
-def test_what_can_not_be_is_refused_before_any_call(google: Lab, helper: Helper, properties: dict[str, Any], fault: str) -> None:
+def test_what_cannot_be_is_refused_before_any_call(google: Lab, helper: Helper, properties: dict[str, Any], fault: str) -> None:
     """It names the property."""
     with pytest.raises(errors.CpiError, match=fault):
         helper.vm(**properties)

@@ -85,7 +85,7 @@ def test_a_disk_of_another_zone_is_told_from_one_that_is_missing(helper: Helper,
         cloud.update_disk(disk_cid, GIB, {"zone": ZONE})
 
 
-def test_a_zone_that_can_not_be_asked_is_no_answer(google: Lab, helper: Helper, cloud: Cloud, official: DiskCid) -> None:
+def test_a_zone_that_cannot_be_asked_is_no_answer(google: Lab, helper: Helper, cloud: Cloud, official: DiskCid) -> None:
     """A False would make the director forget a VM or a disk."""
     vm = helper.vm()
     google.set(unreachable=[ZONE])

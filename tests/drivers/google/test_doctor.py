@@ -125,7 +125,7 @@ def test_a_project_that_is_not_there_is_the_first_fault_and_the_last(google: Lab
     assert [finding.verdict for finding in found.values()] == ["fault"]
 
 
-def test_what_can_not_be_listed_is_one_fault_among_findings(google: Lab, cloud: Cloud) -> None:
+def test_what_cannot_be_listed_is_one_fault_among_findings(google: Lab, cloud: Cloud) -> None:
     """The rest is told all the same."""
     google.set(denied=["compute.zones.list"])
     found = _findings(cloud)

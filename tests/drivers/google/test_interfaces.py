@@ -155,7 +155,7 @@ def test_an_ipv4_prefix_is_an_alias_range_of_its_nic_groups_interface(google: La
         (Network(type="vip", ip="nowhere"), "'nowhere' is no IP address"),
     ],
 )
-def test_what_can_not_be_given_is_refused_before_any_call(google: Lab, helper: Helper, network: Network, fault: str) -> None:
+def test_what_cannot_be_given_is_refused_before_any_call(google: Lab, helper: Helper, network: Network, fault: str) -> None:
     """With what there is instead."""
     with pytest.raises(errors.CpiError, match=fault):
         helper.vm(networks={**helper.manual(), "more": network})

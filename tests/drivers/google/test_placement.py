@@ -178,7 +178,7 @@ def test_a_policy_with_no_room_left_is_told(google: Lab, helper: Helper) -> None
         ({"availability_domains": 3, "placement_policy": "apart"}, "excludes availability_domains"),
     ],
 )
-def test_what_can_not_be_is_refused_before_any_call(google: Lab, helper: Helper, properties: dict[str, Any], fault: str) -> None:
+def test_what_cannot_be_is_refused_before_any_call(google: Lab, helper: Helper, properties: dict[str, Any], fault: str) -> None:
     """It names the property."""
     with pytest.raises(errors.CpiError, match=fault):
         helper.vm(env=_ENV, **properties)

@@ -93,7 +93,7 @@ def test_what_a_proxy_refuses_is_told_as_the_proxys_and_not_tried_again(google: 
     assert "secret-word" not in caught.value.message
 
 
-def test_a_proxy_that_can_not_pass_a_call_on_is_told_as_the_proxys(google: Lab) -> None:
+def test_a_proxy_that_cannot_pass_a_call_on_is_told_as_the_proxys(google: Lab) -> None:
     """502."""
     with _proxy(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as proxy:
         config = google.config(env={"https_proxy": proxy}, endpoints={"compute": "https://compute.example"}, max_retries=0)

@@ -37,7 +37,7 @@ def test_a_root_that_is_no_folder_is_a_fault(place: Place) -> None:
     assert _findings(place)["root folder"].verdict == "fault"
 
 
-def test_loop_disks_that_can_not_be_had_are_a_fault_if_they_are_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_disks_that_cannot_be_had_are_a_fault_if_they_are_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a warning if folders take their place."""
     monkeypatch.setattr(loop_devices, "_may_mount", lambda: False)
     assert _findings(place, disk_backing="loop")["disks"].verdict == "fault"
@@ -45,7 +45,7 @@ def test_loop_disks_that_can_not_be_had_are_a_fault_if_they_are_asked_for(place:
     assert _findings(place, disk_backing="folder")["disks"].verdict == "good"
 
 
-def test_an_agent_that_can_not_be_run_is_a_fault(place: Place) -> None:
+def test_an_agent_that_cannot_be_run_is_a_fault(place: Place) -> None:
     """Named."""
     found = _findings(place, agent={"command": ["/nowhere/agent"]})["agent"]
     assert (found.verdict, found.detail) == ("fault", "/nowhere/agent, the first of agent.command, cannot be run")

@@ -162,7 +162,7 @@ def test_a_copy_that_takes_too_long_is_thawed_and_fails(
         place.cloud.snapshot_disk(disk_cid, {})
 
 
-def test_the_freezer_says_what_it_can_not_freeze(tmp_path: Path) -> None:
+def test_the_freezer_says_what_it_cannot_freeze(tmp_path: Path) -> None:
     """With its path."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", freezer.__file__, "1", str(tmp_path / "absent")], capture_output=True, text=True, check=False

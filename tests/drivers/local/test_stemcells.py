@@ -92,7 +92,7 @@ def test_what_is_no_whole_tarball_is_refused_and_leaves_nothing(place: Place, sp
 
 
 @pytest.mark.parametrize("path", ["/nowhere/image", "", "/"])
-def test_an_image_that_can_not_be_read_is_refused(place: Place, path: str) -> None:
+def test_an_image_that_cannot_be_read_is_refused(place: Place, path: str) -> None:
     """With the reason."""
     with pytest.raises(errors.CpiError, match="cannot be read"):
         place.cloud.create_stemcell(path, {}, {})

@@ -198,7 +198,7 @@ def test_an_agent_that_does_not_start_is_said_and_leaves_nothing(place: Place) -
     assert place.leftovers() == before
 
 
-def test_what_can_not_be_removed_is_not_to_be_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_not_to_be_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt would leave another."""
     stemcell_cid = place.stemcell()
     cloud = place.connect(agent={"command": ["/nowhere/agent"]})

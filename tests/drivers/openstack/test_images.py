@@ -74,7 +74,7 @@ def test_firmware_and_virtual_tpms_are_properties_of_the_image(given: dict[str, 
     assert {name: value for name, value in properties.items() if name not in {*without, "multicpi-call"}} == told
 
 
-def test_tags_can_not_change_what_the_image_is() -> None:
+def test_tags_cannot_change_what_the_image_is() -> None:
     """A tag called architecture is a tag no more than a property is."""
     wish = read_cloud_properties(StemcellProperties, MANIFEST)
     assert properties_of(wish, {"architecture": "brutalist"}, public=True)["architecture"] == "x86_64"

@@ -234,7 +234,7 @@ def test_a_vm_joins_its_pools_and_leaves_them(project: Lab, cloud: Cloud, make_v
     assert octavia.refused_while_pending
 
 
-def test_a_vm_that_can_not_join_a_pool_is_removed_from_the_others(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
+def test_a_vm_that_cannot_join_a_pool_is_removed_from_the_others(project: Lab, cloud: Cloud, make_vm: MakeVm) -> None:
     """With everything else that was made."""
     octavia = Octavia("web")
     pools = [{"name": "web", "port": 80}, {"name": "nosuch", "port": 443}]

@@ -120,7 +120,7 @@ def test_what_is_no_id_of_a_disk_is_no_disk(cloud: Cloud, cid: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "properties"), [(0, {}), (100, {"bus_type": "ide"})])
-def test_disks_that_can_not_be_are_told(cloud: Cloud, size: int, properties: dict[str, str]) -> None:
+def test_disks_that_cannot_be_are_told(cloud: Cloud, size: int, properties: dict[str, str]) -> None:
     """Before anything is made."""
     with pytest.raises(errors.CpiError):
         cloud.create_disk(MiB(size), properties)

@@ -333,7 +333,7 @@ def test_a_task_of_delete_vm_that_fails_is_told_and_a_repeat_finishes_it(vcloud:
     ("knobs", "kind"),
     [({"limits": {"standard": 1000}}, errors.NoDiskSpace), ({"failing": {"vdcCreateDisk": "on fire"}}, errors.CloudError)],
 )
-def test_a_disk_that_can_not_be_made_leaves_nothing(
+def test_a_disk_that_cannot_be_made_leaves_nothing(
     vcloud: Lab, cloud: Cloud, knobs: dict[str, dict[str, object]], kind: type[errors.Error]
 ) -> None:
     """A limit is told from a failure."""

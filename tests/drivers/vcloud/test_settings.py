@@ -59,7 +59,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"user": None, "password": None}, "expected user and password, or api_token"),
     ],
 )
-def test_what_can_not_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_together_is_told(tmp_path: Path, own: dict[str, Any], said: str) -> None:
     """Before anything is asked."""
     with pytest.raises(errors.CpiError, match=said):
         cpi.connect(config(tmp_path, **own))
@@ -118,7 +118,7 @@ def test_xml_with_a_dtd_is_refused(text: bytes) -> None:
         documents.read(text)
 
 
-def test_what_is_written_can_not_say_more_than_its_texts() -> None:
+def test_what_is_written_cannot_say_more_than_its_texts() -> None:
     """Everything is escaped."""
     wicked = '"><Evil/>&'
     written = documents.written(documents.make("Vm", documents.make("Description", wicked), name=wicked))

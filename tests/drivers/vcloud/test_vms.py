@@ -122,7 +122,7 @@ def test_several_networks_become_nics_with_the_default_first(cloud: Cloud, helpe
         ({"type": "dynamic", "cloud_properties": {"name": "bosh-net", "allocation": "NONE"}}, "allocation"),
     ],
 )
-def test_networks_that_can_not_be_are_told(cloud: Cloud, helper: Helper, network: dict[str, Any], said: str) -> None:
+def test_networks_that_cannot_be_are_told(cloud: Cloud, helper: Helper, network: dict[str, Any], said: str) -> None:
     """Before anything is made."""
     with pytest.raises(errors.Error, match=said):
         helper.vm(cloud, {"default": Network.from_document(network)})

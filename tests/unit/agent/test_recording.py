@@ -122,7 +122,7 @@ def test_a_disk_is_unmounted_and_forgotten() -> None:
     assert agent.list_disk() == ("disk-2",)
 
 
-def test_a_task_that_can_not_be_cancelled_says_so() -> None:
+def test_a_task_that_cannot_be_cancelled_says_so() -> None:
     """Few can."""
     task_id = "e4542892-8d1d-4aaf-6e6c-335e1969020c"
     agent, _ = _from("cancel_task", task_id)

@@ -27,7 +27,7 @@ def test_there_are_ten_with_the_directors_names() -> None:
     assert len(errors.TEN) == 10
 
 
-def test_the_abstract_ones_can_not_be_raised() -> None:
+def test_the_abstract_ones_cannot_be_raised() -> None:
     """They have no name on the wire."""
     with pytest.raises(TypeError, match="is abstract: raise one of the director's ten errors"):
         errors.Error("x")

@@ -28,7 +28,7 @@ def test_a_cid_is_a_string_in_every_way() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "  ", None, 1, b"vm-1", []])
-def test_an_empty_cid_can_not_be_made(value: Any) -> None:
+def test_an_empty_cid_cannot_be_made(value: Any) -> None:
     """The director would record it."""
     with pytest.raises(errors.CpiError, match="DiskCid must be a non-empty string, got"):
         DiskCid(value)
@@ -113,13 +113,13 @@ def test_a_key_of_a_network_that_is_null_is_absent() -> None:
     assert Network.from_document({"type": None, "cloud_properties": None, "dns": None, "further": None}) == Network()
 
 
-def test_a_hint_can_not_be_both_a_device_and_more() -> None:
+def test_a_hint_cannot_be_both_a_device_and_more() -> None:
     """The agent reads one or the other."""
     with pytest.raises(errors.CpiError, match="either a device or keyed fields"):
         DiskHint(device="/dev/sdf", path="/dev/x")
 
 
-def test_values_can_not_be_changed() -> None:
+def test_values_cannot_be_changed() -> None:
     """They are shared between threads."""
     for value, field in ((Network(), "ip"), (Info(()), "api_version"), (DiskHint("x"), "path")):
         with pytest.raises(AttributeError):

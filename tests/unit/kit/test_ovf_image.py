@@ -61,7 +61,7 @@ def test_a_file_that_is_not_in_it_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["missing", "no tar", "cut short", "damaged"])
-def test_what_can_not_be_read_is_told(tmp_path: Path, spoil: str) -> None:
+def test_what_cannot_be_read_is_told(tmp_path: Path, spoil: str) -> None:
     """The path, and why; also where the first file can be read and a later one cannot."""
     path = tmp_path / "image"
     whole = packed(path, {"a.ovf": b"<x/>", "disk": bytes(range(256)) * 40}).read_bytes()

@@ -32,7 +32,7 @@ def test_certificates_to_trust_are_a_file_that_nobody_else_can_write(tmp_path: P
 
 
 @pytest.mark.parametrize("spoil", ["missing", "readable by others", "no JSON"])
-def test_what_can_not_be_trusted_is_as_if_it_were_not_there(tmp_path: Path, spoil: str) -> None:
+def test_what_cannot_be_trusted_is_as_if_it_were_not_there(tmp_path: Path, spoil: str) -> None:
     """Somebody else may have written what others can read; a full disk leaves half a file."""
     path = tmp_path / "login.json"
     private_files.keep(path, {})
@@ -46,7 +46,7 @@ def test_what_can_not_be_trusted_is_as_if_it_were_not_there(tmp_path: Path, spoi
     assert private_files.read(path) is None
 
 
-def test_what_can_not_be_written_costs_time_only(tmp_path: Path) -> None:
+def test_what_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
     """The CPI goes on, and nothing half-written is left."""
     taken = tmp_path / "taken"
     taken.mkdir()
@@ -60,7 +60,7 @@ def test_the_folder_is_closed_to_others(tmp_path: Path) -> None:
     assert private_files.folder(str(tmp_path / "new")).stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_can_not_be_made_is_replaced_by_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_is_replaced_by_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A director may run the CPI without a home. One that is somebody else's is not used."""
     blocker = tmp_path / "file"
     blocker.touch()

@@ -76,11 +76,11 @@ def examine_permissions(account: Account, caller_arn: str) -> Iterable[Finding]:
     for service, need in _NEEDED_FOR.items():
         missing = sorted(name for name in denied if OPERATIONS[name].service == service)
         if missing:
-            told = f"not allowed{need}: {', '.join(missing)}; the least IAM policy is told below"
+            told = f"not allowed{need}: {', '.join(missing)}; the least IAM policy is printed below"
             yield Finding("permissions", "warning" if need else "fault", told)
     untold = sorted(f"{name} ({answers[name]})" for name in asked if name not in allowed | denied)
     if untold:
-        yield Finding("permissions not told", "warning", f"{', '.join(untold)}; compare with the least IAM policy")
+        yield Finding("permissions unknown", "warning", f"{', '.join(untold)}; compare with the least IAM policy")
     seen = f"{len(allowed)} of {len(asked)} calls are allowed"
     yield Finding("permissions asked for", "warning" if denied else "good", seen)
 

@@ -88,7 +88,7 @@ class Offerings:
             and (one.get("iscustomized") or one["disksize"] >= gib_from_mib(size))
         ]
         if not fitting:
-            raise errors.NotSupported(f"no disk offering has the tags wished for and {size} MiB")
+            raise errors.NotSupported(f"no disk offering has the requested tags and {size} MiB")
         return str(min(fitting, key=lambda one: (bool(one.get("iscustomized")), one["disksize"]))["name"])
 
     def _sized(self, name: str, size: MiB) -> dict[str, Any]:

@@ -67,5 +67,5 @@ def _is_being_deleted(account: Account, item: Item) -> bool:
             if any(one["operationType"] == "delete" and one["status"] != "DONE" for one in page.get("items", [])):
                 return True
     except errors.Denied as error:
-        _log.warning("whether the VM %s is being deleted cannot be told from its stopping: %s", item["name"], error.message)
+        _log.warning("cannot tell whether the VM %s is being deleted or only stops: %s", item["name"], error.message)
     return False

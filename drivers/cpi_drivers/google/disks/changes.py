@@ -65,7 +65,7 @@ def update(account: Account, disk_cid: DiskCid, size: MiB, cloud_properties: Clo
     zone, here = naming.last(item["zone"]), naming.last(item["type"])
     if properties.zone not in (None, zone):
         raise contract_errors.NotSupported(
-            f"the disk {disk_cid} is in {zone} and shall be in {properties.zone}: copy it to a new disk"
+            f"the disk {disk_cid} is in {zone} and is requested in {properties.zone}: copy it to a new disk"
         )
     if properties.type not in (None, here):
         kept = {"sizeGb": str(wanted), **disks.kind(account, zone, str(properties.type), properties)}

@@ -110,7 +110,7 @@ def _permissions(account: Account) -> Iterator[Finding]:
         named = [f"{one} ({COURTESIES[one]})" if one in COURTESIES else one for one in missing]
         what = "not allowed" if needed else "not allowed, and done without"
         yield Finding(
-            "permissions", "fault" if needed else "warning", f"{what}: {', '.join(named)}; the least role is told below"
+            "permissions", "fault" if needed else "warning", f"{what}: {', '.join(named)}; the least role is printed below"
         )
     else:
         yield Finding("permissions", "good", f"all {len(wanted)} are allowed")
@@ -138,7 +138,7 @@ def _zones(account: Account) -> Iterator[Finding]:
     down = [one["name"] for one in found if one.get("status") != "UP"]
     regions = sorted({naming.region_of(one["name"]) for one in found})
     if down or not found:
-        yield Finding("zones", "warning", f"not up: {', '.join(down) or 'none is told'}")
+        yield Finding("zones", "warning", f"not up: {', '.join(down) or 'none is reported'}")
     else:
         yield Finding("zones", "good", f"{len(found)} in {', '.join(regions)}")
 

@@ -116,7 +116,7 @@ class DiskChanges:
             raise errors.NotSupported(f"{name}: the cloud cannot do this to disk {cid}{in_use}: {error.said}") from error
         now = self._volumes.reached(cid, volume["status"], name)
         if not done(now):
-            raise errors.NotSupported(f"{name}: the cloud took the wish for disk {cid} and left the disk as it was")
+            raise errors.NotSupported(f"{name}: the cloud accepted the change of disk {cid} and left the disk as it was")
 
 
 def _growth(volume: Document, size: MiB) -> int:

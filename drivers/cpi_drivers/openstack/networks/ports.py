@@ -98,7 +98,7 @@ class Ports:
                 told = f"the address {', '.join(nic.addresses)} is taken{' by ' if by else ''}{by}"
                 raise errors.VMCreationFailed(f"{told}: {error.said}") from error
             for port in stale:
-                _log.warning("the port %s is down and nobody's: it is removed for its address", port["id"])
+                _log.warning("the port %s is down and has no owner: it is removed to free its address", port["id"])
                 self.remove(port["id"])
             return self._post(body, nic)
 

@@ -23,7 +23,7 @@ def disks(vm: Element) -> list[Element]:
     """All of them, in the order of their units."""
     if documents.one(vm, "VmSpecSection") is None:
         raise errors.CloudError(
-            f"the VM {vm.get('name')} is told without its hardware: this needs version 32 of the API or later"
+            f"the VM {vm.get('name')} is listed without its hardware: this needs version 32 of the API or later"
         )
     return documents.every(vm, _SETTINGS)
 
@@ -110,7 +110,7 @@ def with_size(vm: Element, path: str, mib: int) -> Element:
 def _section(vm: Element) -> Element:
     found = documents.one(vm, "VmSpecSection")
     if found is None:  # disks() has looked
-        raise errors.CloudError(f"the VM {vm.get('name')} is told without its hardware")
+        raise errors.CloudError(f"the VM {vm.get('name')} is listed without its hardware")
     return found
 
 

@@ -72,7 +72,7 @@ def test_a_gateway_that_is_not_named_is_the_first_address(nsx: NsxLab, cloud: Cl
         (NetworkDefinition(range="10.9.0.0/24"), "t0_router_id: is missing"),
     ],
 )
-def test_a_definition_that_can_not_be_is_refused(nsx: NsxLab, cloud: Cloud, definition: NetworkDefinition, told: str) -> None:
+def test_a_definition_that_cannot_be_is_refused(nsx: NsxLab, cloud: Cloud, definition: NetworkDefinition, told: str) -> None:
     """Nothing is asked of NSX."""
     with pytest.raises(errors.CpiError, match=told):
         cloud.create_network(definition)

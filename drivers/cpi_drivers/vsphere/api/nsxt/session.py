@@ -78,7 +78,9 @@ class Sessions:
             raise errors.CloudError(f"{self._url} does not let {name!r} in: {error.said}") from error
         cookie, token = answer.cookies.get(_COOKIE), answer.headers.get(_TOKEN)
         if not cookie or not token:
-            raise errors.CloudError(f"{self._url} has begun no session: it told no {_COOKIE} and {_TOKEN}; is nsxt.host right?")
+            raise errors.CloudError(
+                f"{self._url} began no session: its answer has no {_COOKIE} and {_TOKEN}; is nsxt.host right?"
+            )
         headers = {"Cookie": f"{_COOKIE}={cookie}", _TOKEN: token}
         private_files.keep(self._path, headers)
         return Rights(headers, is_session=True)
