@@ -96,6 +96,8 @@ def _not_asked_for(
 ) -> str:
     if known.has(resource):
         return "known"
+    if resource.attached_to and known.names(resource.attached_to):
+        return "in use by what is known"
     if not _is_of(resource, directors):
         return f"of director {director_of(resource)}"
     if wish.deployment is not None and resource.tags.get(DEPLOYMENT) != wish.deployment:
@@ -116,15 +118,16 @@ def _together(found: Sequence[Judged]) -> list[Judged]:
     """Whatever something that stays uses, or has, stays too."""
     present = list(found)
     while True:
-        going = {one.resource.id for one in present if one.is_left_over}
+        going = {(one.resource.kind, one.resource.id) for one in present if one.is_left_over}
         following = [one if not one.is_left_over else Judged(one.resource, _bound(one.resource, going)) for one in present]
         if following == present:
             return present
         present = following
 
 
-def _bound(resource: TaggedResource, going: Collection[str]) -> str:
-    if resource.attached_to and resource.attached_to not in going:
+def _bound(resource: TaggedResource, going: Collection[tuple[Kind, str]]) -> str:
+    users = {id_ for kind, id_ in going if kind != resource.kind}  # a VM's own disk may have the VM's name
+    if resource.attached_to and resource.attached_to not in users:
         return f"attached to {resource.attached_to}"
-    held = next((disk for disk in resource.holds if disk not in going), None)
+    held = next((disk for disk in resource.holds if ("disk", disk) not in going), None)
     return f"has the disk {held}, which is not left over" if held is not None else ""

@@ -33,7 +33,7 @@ class TaggedResourceClauses(ContractFixtures):
             made["network"] = cloud.create_network(harness.network_definition).cid
         listed = _listed(cloud)
         for kind, cid in made.items():
-            found = _of(listed, cid)
+            found = _of(listed, cid, kind)
             assert (found.kind, _MADE_BY in found.tags) == (kind, True), found
             assert found.created is None or found.created.tzinfo is not None, found
 
@@ -43,7 +43,7 @@ class TaggedResourceClauses(ContractFixtures):
         disk_cid, other = make.disk(), make.disk()
         cloud.attach_disk(vm_cid, disk_cid)
         listed = _listed(cloud)
-        vm, disk, free = _of(listed, vm_cid), _of(listed, disk_cid), _of(listed, other)
+        vm, disk, free = _of(listed, vm_cid, "VM"), _of(listed, disk_cid), _of(listed, other)
         assert (disk.attached_to, free.attached_to) == (vm.id, "")
         assert disk.id in vm.holds
         assert free.id not in vm.holds
@@ -67,8 +67,8 @@ class TaggedResourceClauses(ContractFixtures):
         disk_cid, other, vm = make.disk(), make.disk(), make.vm().cid
         cloud.attach_disk(vm, other)
         listed = _listed(cloud)
-        for cid in (disk_cid, vm):
-            _delete(cloud, _of(listed, cid))
+        for resource in (_of(listed, disk_cid), _of(listed, vm, "VM")):
+            _delete(cloud, resource)
         assert (cloud.has_disk(disk_cid), cloud.has_vm(vm)) == (False, False)
         assert (cloud.has_disk(other), cloud.has_vm(vm_cid)) == (True, True)
         assert _of(_listed(cloud), other).attached_to == ""
@@ -122,8 +122,8 @@ def _delete(cloud: Ledger, resource: TaggedResource) -> None:
     lists.delete_tagged_resource(resource)
 
 
-def _of(listed: list[TaggedResource], cid: Cid) -> TaggedResource:
-    """The one whose id is a word of the CID."""
-    found = [one for one in listed if one.id == cid or one.id in re.split(r"[^\w-]+", cid)]
-    assert len(found) == 1, f"{cid} is listed {len(found)} times"
+def _of(listed: list[TaggedResource], cid: Cid, kind: str = "disk") -> TaggedResource:
+    """The one whose id is a word of the CID; a VM's own disk may have the VM's name."""
+    found = [one for one in listed if one.kind == kind and (one.id == cid or one.id in re.split(r"[^\w-]+", cid))]
+    assert len(found) == 1, f"the {kind} {cid} is listed {len(found)} times"
     return found[0]

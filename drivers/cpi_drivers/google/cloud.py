@@ -18,7 +18,7 @@ from cpi.contract.model import (
     Vm,
     VmResources,
 )
-from cpi.contract.operator import Finding
+from cpi.contract.operator import Finding, TaggedResource
 from cpi.contract.units import MiB
 from cpi_drivers.google import STEMCELL_FORMATS, settings
 from cpi_drivers.google.api import inventory
@@ -189,3 +189,15 @@ class GoogleCloud(Cloud):
         from cpi_drivers.google.vms import agent_settings
 
         return agent_settings.of_vm(self._account, vm_cid)
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources."""
+        from cpi_drivers.google.doctor import leftovers
+
+        return leftovers.tagged_resources(self._account)
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources."""
+        from cpi_drivers.google.doctor import leftovers
+
+        leftovers.delete(self._account, resource)

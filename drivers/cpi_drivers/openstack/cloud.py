@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
@@ -19,7 +19,7 @@ from cpi.contract.model import (
     Vm,
     VmResources,
 )
-from cpi.contract.operator import Finding
+from cpi.contract.operator import Finding, TaggedResource
 from cpi.contract.units import MiB
 from cpi.kit.deadline import Deadline, timed
 from cpi.kit.vm_request import VmRequest
@@ -38,6 +38,9 @@ from cpi_drivers.openstack.stemcells.lifecycle import Stemcells
 from cpi_drivers.openstack.vms.creation import VmCreation
 from cpi_drivers.openstack.vms.flavors import Flavors
 from cpi_drivers.openstack.vms.lifecycle import Vms
+
+if TYPE_CHECKING:  # only `cpi sweep` needs it
+    from cpi_drivers.openstack.doctor.leftovers import Leftovers
 
 
 @timed
@@ -235,3 +238,18 @@ class OpenStackCloud(Cloud):
         """As `cpi doctor` shows it."""
         with self._during("examine"):
             yield from doctor.examine(self._client, self._settings)
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources."""
+        with self._during("tagged_resources"):
+            return self._leftovers().listed()
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources."""
+        with self._during("delete_tagged_resource"):
+            self._leftovers().delete(resource)
+
+    def _leftovers(self) -> "Leftovers":
+        from cpi_drivers.openstack.doctor.leftovers import Leftovers
+
+        return Leftovers(self._client, self._vms, self._disks, self._snapshots, self._networks, self._stemcells)

@@ -34,7 +34,7 @@ def _kept(*listed: TaggedResource, known: Known = _KNOWN, wish: Wish = _WISH) ->
         (_one("VM", "a", director="d-2"), "of director d-2"),
         (_one("VM", "a", director=""), "of director none"),
         (_one("disk", "a", attached_to="vm-9"), "attached to vm-9"),
-        (_one("interface", "a", attached_to="known"), "attached to known"),
+        (_one("interface", "a", attached_to="known"), "in use by what is known"),
         (_one("disk", "a", created=_NOW), "younger than --older-than"),
         (_one("interface", "a", created=None), "its age is unknown"),
         (_one("VM", "a", holds=("known",)), "has the disk known, which is known"),
@@ -77,6 +77,13 @@ def test_what_stays_keeps_whatever_it_uses_and_whatever_has_it() -> None:
         _one("interface", "nic", attached_to="vm"),
     ]
     assert leftovers(judged(listed, _KNOWN, _WISH)) == []
+
+
+def test_a_disk_that_has_the_name_of_its_vm_is_not_taken_for_it() -> None:
+    """As Google calls a VM's own disk."""
+    listed = [_one("VM", "same", created=_NOW), _one("disk", "same", attached_to="same")]
+    assert leftovers(judged(listed, _KNOWN, _WISH)) == []
+    assert len(leftovers(judged(listed, _KNOWN, Wish(directors=frozenset({"d-1"}))))) == 2
 
 
 def test_the_directors_are_those_on_what_is_known() -> None:

@@ -67,6 +67,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "compute.zones.list": ("compute.zones.list",),
     "storage.buckets.delete": ("storage.buckets.delete",),
     "storage.buckets.insert": ("storage.buckets.create",),
+    "storage.buckets.list": ("storage.buckets.list",),
     "storage.objects.delete": ("storage.objects.delete",),
     "storage.objects.get": ("storage.objects.get",),
     "storage.objects.insert": ("storage.objects.create", "storage.objects.get"),
@@ -83,6 +84,7 @@ COURTESIES: Final[dict[str, str]] = {
     "compute.snapshots.setLabels": "labels of snapshots",
     "compute.zoneOperations.list": "telling a VM that is being deleted from one that stops",
     "storage.buckets.delete": "removing the bucket that a heavy stemcell passed through",
+    "storage.buckets.list": "finding such a bucket when a killed call left it",
 }
 """What each permission buys that the driver can do without: a refusal is logged."""
 

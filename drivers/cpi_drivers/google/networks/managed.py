@@ -1,6 +1,7 @@
 """create_network and delete_network: subnetworks of a VPC network."""
 
 import functools
+import re
 from typing import Any, Final
 
 from cpi.contract import errors as contract_errors
@@ -9,7 +10,7 @@ from cpi.contract.model import CreatedNetwork, NetworkAddresses, NetworkDefiniti
 from cpi.kit.ip_ranges import Range, Sizes, made_in_free_range
 from cpi.kit.settings import read_cloud_properties
 from cpi.kit.undo import Undo
-from cpi_drivers.google import naming
+from cpi_drivers.google import naming, tags
 from cpi_drivers.google.api import errors, inventory
 from cpi_drivers.google.api.account import Account
 from cpi_drivers.google.properties import NetworkProperties
@@ -18,6 +19,7 @@ Item = dict[str, Any]
 
 _PRIVATE: Final = Range("10.0.0.0/8")
 _SIZES: Final = Sizes("Google", _PRIVATE.prefixlen, 29)
+_SAID: Final = re.compile(r"([\w-]+)=(\S*)")
 
 
 def create(account: Account, definition: NetworkDefinition) -> CreatedNetwork:
@@ -42,6 +44,11 @@ def delete(account: Account, network_cid: NetworkCid) -> None:
     account.do("subnetworks.delete", project=project, region=region, subnetwork=naming.last(network_cid))
 
 
+def tags_in(item: Item) -> dict[str, str]:
+    """Subnetworks have no labels: what create_network made says the same in its description."""
+    return dict(_SAID.findall(item.get("description", "")))
+
+
 def _is_conflict(error: contract_errors.CloudError) -> bool:
     return "conflicts with existing subnetwork" in error.message
 
@@ -58,7 +65,9 @@ def _taken(account: Account, host: str, network: str) -> list[Range]:
 
 def _made(account: Account, properties: NetworkProperties, host: str, network: str, cidr: Range) -> CreatedNetwork:
     region, name = str(properties.region), naming.network_name(str(properties.region))
-    body = {"name": name, "network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
+    said = " ".join(f"{key}={value}" for key, value in tags.initial_tags(account, {}).items())
+    wanted = {"network": network, "ipCidrRange": str(cidr), "privateIpGoogleAccess": True, **_ipv6(properties)}
+    body = {"name": name, "description": said, **wanted}
     with Undo() as undo:
         undo.push(f"network {name}", lambda: _remove(account, host, region, name))
         account.do("subnetworks.insert", body, project=host, region=region)

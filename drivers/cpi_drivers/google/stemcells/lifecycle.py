@@ -25,6 +25,8 @@ Item = dict[str, Any]
 _FEATURES: Final = ("UEFI_COMPATIBLE", "GVNIC", "MULTI_IP_SUBNET", "VIRTIO_SCSI_MULTIQUEUE")
 _ARCHITECTURES: Final = {"x86_64": "X86_64", "arm64": "ARM64"}
 _OBJECT: Final = "stemcell.tar.gz"
+BUCKET: Final = "multicpi-"
+"""How the names of buckets begin that uploads pass through."""
 
 
 def create(account: Account, image_path: str, cloud_properties: CloudProperties, env_tags: Metadata) -> StemcellCid:
@@ -100,7 +102,7 @@ def _imported(account: Account, properties: StemcellProperties, env_tags: Metada
 @contextmanager
 def _in_bucket(account: Account, image_path: str) -> Iterator[str]:
     """The file's URL in a bucket that only this project can read, and that goes when the block ends, however it ends."""
-    bucket = f"multicpi-{uuid.uuid4().hex}"
+    bucket = f"{BUCKET}{uuid.uuid4().hex}"
     body: Item = {
         "name": bucket,
         "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
@@ -138,6 +140,12 @@ def _make_bucket(account: Account, body: Item) -> None:
         account.client.call("storage.buckets.insert", body, project=account.project)
     except errors.Exists:
         return
+
+
+def remove_bucket(account: Account, bucket: str) -> None:
+    """With the upload in it; one that is gone is success."""
+    _remove_object(account, bucket)
+    _remove_bucket(account, bucket)
 
 
 def _remove_object(account: Account, bucket: str) -> None:

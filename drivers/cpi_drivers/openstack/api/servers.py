@@ -13,7 +13,7 @@ from cpi_drivers.openstack.api.states import Document, Pending, Waits, failed
 
 TAGGED_AT_BIRTH: Final = "2.52"
 _TAGS_FOUND: Final = "2.26"
-_DETAILED: Final = "2.47"  # the flavour's disks, and which volumes go with the server
+DETAILED: Final = "2.47"  # the flavour's disks, and which volumes go with the server
 _NOT_ACCEPTABLE: Final = 406
 _RECLAIMED_LATER: Final = "SOFT_DELETED"
 _FIRST_PAUSE_SECONDS: Final = 1.0  # no server is made in less, and Nova asks Neutron twice for each look at one
@@ -30,7 +30,7 @@ class Servers:
     def look(self, vm_cid: str, *, detailed: bool = False) -> Document:
         """Raises Missing for what is gone or going."""
         asked = f"/servers/{segment(vm_cid)}"
-        server: Document = self._client.get("compute", asked, microversion=_DETAILED if detailed else None)["server"]
+        server: Document = self._client.get("compute", asked, microversion=DETAILED if detailed else None)["server"]
         if is_going(server):
             raise Missing(f"GET compute{asked}", 404, "is being deleted")
         return server
