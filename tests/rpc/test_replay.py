@@ -1,4 +1,4 @@
-"""What the real command line asked of a CPI, asked of ours: the same shapes come out."""
+"""What the real command line and the real director asked of a CPI, asked of ours: the same shapes come out."""
 
 import json
 import os
@@ -15,7 +15,9 @@ from fixtures.local_cloud import local_config_file
 from tests.rpc.executable import ROOT, request, valid
 
 RECORDED = [json.loads(line) for line in (ROOT / "fixtures/rpc/create-env.jsonl").read_text().splitlines()]
+DIRECTOR = [json.loads(line) for line in (ROOT / "fixtures/rpc/director.jsonl").read_text().splitlines()]
 CLEAN_UP = {"create_vm": "delete_vm", "create_disk": "delete_disk", "create_stemcell": "delete_stemcell"}
+NAMED = {*CLEAN_UP, "create_network", "snapshot_disk", "update_disk"}
 
 
 class Replay:
@@ -38,10 +40,11 @@ class Replay:
         """One recorded call."""
         asked = recorded["request"]
         response = self.ask(json.dumps({**asked, "arguments": self._ours(asked["arguments"])}).encode())
-        if response["error"] is None and asked["method"] in CLEAN_UP:
+        if response["error"] is None and asked["method"] in NAMED:
             theirs, ours = _cid(recorded["response"]["result"]), _cid(response["result"])
             self._cids[theirs] = ours
-            self._made.append((CLEAN_UP[asked["method"]], ours))
+            if asked["method"] in CLEAN_UP:
+                self._made.append((CLEAN_UP[asked["method"]], ours))
         return response
 
     def clean_up(self) -> None:
@@ -85,6 +88,15 @@ def test_create_env_gets_answers_of_the_shapes_it_accepted(replay: Replay) -> No
             assert shape(response["result"]) == {"stemcell_formats": ["str"] * 3, "api_version": "int"}
         else:
             assert shape(response["result"]) == shape(recorded["response"]["result"])
+
+
+def test_a_director_gets_answers_of_the_shapes_and_errors_of_the_types_it_accepted(replay: Replay) -> None:
+    """Of each method: a VM with its disks lives, is lost and made again; what is not there is refused, or deleted again."""
+    for recorded in DIRECTOR:
+        response, accepted = replay.repeat(recorded), recorded["response"]
+        assert shape(response["result"]) == shape(accepted["result"]), recorded
+        assert (response["error"] or {}).get("type") == (accepted["error"] or {}).get("type"), recorded
+        assert (response["error"] or {}).get("ok_to_retry") == (accepted["error"] or {}).get("ok_to_retry"), recorded
 
 
 def test_the_answer_holds_the_networks_as_they_were_asked_for(replay: Replay) -> None:

@@ -76,12 +76,12 @@ def test_a_job_that_left_the_group_is_found_and_killed(place: Place) -> None:
 
 
 @pytest.mark.root
-def test_a_daemon_that_closed_everything_is_found_by_its_mounts(loop_place: Place) -> None:
+def test_a_daemon_that_closed_everything_is_found_by_its_mounts(either: Place) -> None:
     """It would keep the disk in use for ever."""
     program = "import os, time; os.fork() or (os.setsid(), os.closerange(3, 256)); time.sleep(3600)"
-    cloud = loop_place.connect(agent={"command": [sys.executable, "-c", program]})
-    vm_cid = cloud.create_vm(AGENT, loop_place.stemcell(), {}, {}).cid
-    process = loop_place.process(vm_cid)
+    cloud = either.connect(agent={"command": [sys.executable, "-c", program]})
+    vm_cid = cloud.create_vm(AGENT, either.stemcell(), {}, {}).cid
+    process = either.process(vm_cid)
     wait_until(lambda: len({os.getsid(pid) for pid in process.pids()}) == 2, "both", deadline_seconds=60)
     pids = process.pids()
     cloud.delete_vm(vm_cid)
@@ -98,12 +98,12 @@ def test_a_vms_root_lets_its_users_through(either: Place) -> None:
 
 
 @pytest.mark.root
-def test_a_daemon_that_is_all_that_is_left_of_a_vm_is_killed(loop_place: Place) -> None:
+def test_a_daemon_that_is_all_that_is_left_of_a_vm_is_killed(either: Place) -> None:
     """Nobody holds the lock any more, so the VM is lost, but the daemon still writes to its disk."""
     program = "import os, time; os.fork() and os._exit(0); os.setsid(); os.closerange(0, 256); time.sleep(3600)"
-    cloud = loop_place.connect(agent={"command": [sys.executable, "-c", program]})
-    vm_cid = cloud.create_vm(AGENT, loop_place.stemcell(), {}, {}).cid
-    process = loop_place.process(vm_cid)
+    cloud = either.connect(agent={"command": [sys.executable, "-c", program]})
+    vm_cid = cloud.create_vm(AGENT, either.stemcell(), {}, {}).cid
+    process = either.process(vm_cid)
     wait_until(lambda: not process.alive() and process.pids(), "the daemon alone", deadline_seconds=60)
     (daemon,) = process.pids()
     assert cloud.has_vm(vm_cid) is False

@@ -5,6 +5,7 @@ all of them are gone. Until the caller has its answer nothing heavy is imported.
 """
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -100,11 +101,22 @@ def _prepare(vm_dir: str, lock: int) -> list[str]:
         isolate_mounts()
         mark_mounts(vm_dir)
         show_var_vcap(vm_dir)
+    elif os.geteuid() == 0 and sys.platform == "linux":
+        _mark(vm_dir)
     if launch.get("overlay"):
         from cpi_drivers.local.agent.namespace import mount_overlay
 
         mount_overlay(launch["overlay"]["lower"], vm_dir)
     return [_filled(part, vm_dir) for part in launch.get("command") or []]
+
+
+def _mark(vm_dir: str) -> None:
+    """So that a process of the VM is found that has left its group and closed the lock; not where root may not mount."""
+    from cpi_drivers.local.agent.namespace import isolate_mounts, mark_mounts
+
+    with contextlib.suppress(PermissionError):
+        isolate_mounts()
+        mark_mounts(vm_dir)
 
 
 def _document(path: str) -> dict[str, Any]:
