@@ -58,6 +58,18 @@ def test_a_vip_may_move_from_one_vm_to_the_next(place: Place) -> None:
         place.vm(stemcell_cid, {"v": Network(type="vip", ip="203.0.113.5")})
 
 
+@pytest.mark.parametrize(("ip", "times"), [("10.0.0.6", 1), ("127.64.7.6", 0)])
+def test_who_calls_an_agent_elsewhere_than_it_listens_is_told_where_it_does(
+    place: Place, caplog: pytest.LogCaptureFixture, ip: str, times: int
+) -> None:
+    """create-env asks for all addresses of the machine, and calls that of its manifest."""
+    env = {"bosh": {"mbus": {"urls": ["https://u:p@0.0.0.0:6868"]}}}
+    place.vm(networks={"a": Network(ip=ip)}, env=env)
+    said = [message for message in caplog.messages if "bosh create-env needs a static IP" in message]
+    assert len(said) == times
+    assert all(f"and not at {ip}" in message and "u:p" not in message for message in said)
+
+
 def test_a_manual_loopback_address_is_where_the_agent_listens(place: Place) -> None:
     """That of the network with the default gateway first."""
     first, second = place.vm().networks["net"].ip or "", "127.70.1.1"

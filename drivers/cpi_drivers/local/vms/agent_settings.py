@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from cpi_drivers.local.host.layout import Layout
 from cpi_drivers.local.networks.addresses import Endpoint
 
 _SCHEMES: Final = ("https", "nats", "tls")
+_log = logging.getLogger(__name__)
 
 
 class AgentIdentity:
@@ -32,6 +34,8 @@ class AgentIdentity:
         mbus = mapping(bosh.get("mbus"), "env.bosh.mbus")
         urls = [_here(str(url), endpoint) for url in mbus.get("urls") or [self._url(endpoint)]]
         self._check(urls[0])
+        if urls[0].startswith("https:") and (mbus.get("urls") or self._defaults.mbus):
+            _tell_where(networks, urls[0])
         cert = mapping(mbus.get("cert"), "env.bosh.mbus.cert")
         if urls[0].startswith("https:") and not (cert.get("certificate") and cert.get("private_key")):
             cert = {**cert, **self._certificate(vm_cid, endpoint)}
@@ -58,6 +62,19 @@ class AgentIdentity:
 
         made = certificate_for(self._layout, endpoint.address, vm_cid)
         return {"ca": made.authority, "certificate": made.certificate, "private_key": made.private_key}
+
+
+def _tell_where(networks: Networks, url: str) -> None:
+    """bosh create-env calls the address of its manifest: it would wait for ever for another one, and not say why."""
+    asked = [str(network.ip) for network in networks.values() if network.type == "manual"]
+    where = urlsplit(url)
+    if asked and where.hostname not in asked:
+        _log.warning(
+            "the agent listens at %s, port %s, and not at %s: bosh create-env needs a static IP of 127.64.0.0/10 for it",
+            where.hostname,
+            where.port,
+            ", ".join(asked),
+        )
 
 
 def _here(mbus: str, endpoint: Endpoint) -> str:
