@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -14,7 +15,7 @@ from cpi.rpc.interruption import Interrupted, Interruption
 if TYPE_CHECKING:  # what the demonstration needs takes long to import, and the other commands do without
     from collections.abc import Callable
 
-    from cpi.demo.acts import Watcher
+    from cpi.demo.acts import Outcome, Watcher
     from cpi.demo.stage import Stage
 
 T = TypeVar("T")
@@ -34,6 +35,9 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(help="With --containers: write the services over time to this SVG file.")
     ] = None,
+    between_clouds: Annotated[
+        bool, typer.Option("--between-clouds", help="Move the job with its disk to a second cloud instead, live.")
+    ] = False,
     end: Annotated[Path | None, typer.Option(help="Stop and remove what --keep left in this folder, and exit.")] = None,
 ) -> None:
     """Move a disk on this machine, once with its job stopped and once live, and count every row.
@@ -54,9 +58,7 @@ def demo(
     if containers:
         _show_containers(stage, interruption, json=json, keep=keep, picture=picture)
         return
-    from cpi.demo.acts import perform
-
-    outcome = _performed(stage, lambda watcher: perform(stage, watcher), interruption, keep=keep)
+    outcome = _performed(stage, partial(_acts(between_clouds=between_clouds), stage), interruption, keep=keep)
     if json:
         screen.show_json(demo_screen.figures(outcome))
     else:
@@ -65,6 +67,16 @@ def demo(
         demo_screen.show_hints(stage)
     if outcome.rows_lost:
         screen.fail(f"{outcome.rows_lost} acknowledged rows were lost")
+
+
+def _acts(*, between_clouds: bool) -> "Callable[[Stage, Watcher], Outcome]":
+    if between_clouds:
+        from cpi.demo.between import perform_between
+
+        return perform_between
+    from cpi.demo.acts import perform
+
+    return perform
 
 
 def _show_containers(stage: "Stage", interruption: Interruption, *, json: bool, keep: bool, picture: Path | None) -> None:

@@ -68,7 +68,7 @@ def _show_moves(console: Console, scenes: list[Scene]) -> None:
     """Side by side: the same data with the job stopped, and with the job running."""
     reports = [scene.report for scene in scenes if scene.report is not None]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("the two moves")
+    table.add_column("the two moves" if len(reports) > 1 else "the move")
     for report in reports:
         table.add_column(report.strategy.value.replace("_", " "), justify="right")
     table.add_row("jobs down", *(f"{report.jobs_down_seconds:.1f} s" for report in reports), style="bold")
@@ -77,7 +77,13 @@ def _show_moves(console: Console, scenes: list[Scene]) -> None:
     table.add_row("rows acknowledged meanwhile", *(str(scene.rows) for scene in scenes))
     table.add_row("compared with the old disk", *(_compared(report) for report in reports))
     console.print(table)
-    if Strategy.LIVE_COPY not in {report.strategy for report in reports}:
+    for report in reports:
+        if report.new_vm_cid is not None:
+            console.print(
+                f"\nfrom {report.vm_cid} with {report.old_disk_cid}, both kept until {report.kept_until}", soft_wrap=True
+            )
+            console.print(f"  to {report.new_vm_cid} with {report.disk_cid}; {'; '.join(report.notes)}", soft_wrap=True)
+    if not {Strategy.LIVE_COPY, Strategy.BETWEEN_CLOUDS} & {report.strategy for report in reports}:
         console.print(f"\nno live move: {reports[-1].reason}", style="yellow", soft_wrap=True)
 
 
@@ -97,6 +103,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
             "bytes": scene.bytes,
             "rows_acknowledged_meanwhile": scene.rows,
             "compared_bytes": scene.report.verified_bytes,
+            **({"new_vm": scene.report.new_vm_cid} if scene.report.new_vm_cid else {}),
         }
         for scene in outcome.scenes
         if scene.report is not None

@@ -21,7 +21,7 @@ SIZE: Final = MiB(320)
 LARGER: Final = MiB(512)
 SMALLER: Final = MiB(352)
 OLD_DATA_BYTES: Final = bytes_from_mib(MiB(256))
-_ROWS_BETWEEN: Final = 100
+ROWS_BETWEEN: Final = 100
 _ANSWER_SECONDS: Final = 30.0
 
 
@@ -65,36 +65,37 @@ class Watcher:
 
 def perform(stage: Stage, watcher: Watcher) -> Outcome:
     """Every act in order, then the count. Raises cpi.Error; what was made is still there, however this ends."""
-    play = _Play(watcher)
+    play = Play(watcher)
     with play.act("make a stemcell"):
         stemcell_cid = stage.make_stemcell()
     with play.act("make a VM"):
         guest = stage.make_vm(stemcell_cid)
     with play.act(f"nearly fill a disk of {SIZE} MiB") as scene:
         disk_cid = stage.cloud.create_disk(SIZE, {}, guest.vm_cid)
-        before = _run_job(stage, guest, disk_cid)
+        before = run_job(stage, guest, disk_cid)
         scene.bytes = before["bytes"]
-    with _writing(guest) as writer:
+    with writing(guest) as writer:
         with play.act("take a snapshot of it in use"):
             stage.cloud.snapshot_disk(disk_cid, {"made_by": "cpi demo"})
-        writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act(f"grow it to {LARGER} MiB, the job stopped") as scene, _interrupting(writer, scene):
+        writer.wait_for_more(ROWS_BETWEEN)
+        with play.act(f"grow it to {LARGER} MiB, the job stopped") as scene, interrupting(writer, scene):
             disk_cid = _move(Wish(stage, guest, disk_cid, LARGER, Strategy.COPY), scene, watcher)
-        writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act("kill the VM: it comes back by itself") as scene, _interrupting(writer, scene):
+        writer.wait_for_more(ROWS_BETWEEN)
+        with play.act("kill the VM: it comes back by itself") as scene, interrupting(writer, scene):
             guest = killed_and_back(stage, guest, stemcell_cid, disk_cid, job_spec(OLD_DATA_BYTES))
-        writer.wait_for_more(_ROWS_BETWEEN)
-        with play.act(f"shrink it to {SMALLER} MiB, the job running") as scene, _interrupting(writer, scene):
+        writer.wait_for_more(ROWS_BETWEEN)
+        with play.act(f"shrink it to {SMALLER} MiB, the job running") as scene, interrupting(writer, scene):
             _move(Wish(stage, guest, disk_cid, SMALLER), scene, watcher)
             if scene.report is not None and scene.report.strategy is not Strategy.LIVE_COPY:
                 scene.act = f"shrink it to {SMALLER} MiB, the job stopped"
-        writer.wait_for_more(_ROWS_BETWEEN)
+        writer.wait_for_more(ROWS_BETWEEN)
     with play.act("read every row back"):
-        lost = _count_lost(guest, writer, before["digest"])
+        lost = count_lost(guest, writer, before["digest"])
     return Outcome(tuple(play.scenes), writer.acknowledged, lost)
 
 
-def _run_job(stage: Stage, guest: Guest, disk_cid: DiskCid) -> Any:
+def run_job(stage: Stage, guest: Guest, disk_cid: DiskCid) -> Any:
+    """The job runs on the disk; what it says of it."""
     stage.attach(guest, disk_cid)
     stage.run_job(guest, OLD_DATA_BYTES)
     return wait_until(lambda: _examined(guest), "the job answers", deadline_seconds=_ANSWER_SECONDS)
@@ -135,14 +136,16 @@ def _move(wish: Wish, scene: Scene, watcher: Watcher) -> DiskCid:
     return report.disk_cid
 
 
-def _count_lost(guest: Guest, writer: Writer, digest: str) -> int:
+def count_lost(guest: Guest, writer: Writer, digest: str) -> int:
+    """How many acknowledged rows are not there. Raises CloudError if the old data is not what it was."""
     if asked(guest.address, {"do": "examine"})["digest"] != digest:
         raise errors.CloudError("the old data on the disk is not what it was")
     return writer.lost(dict(asked(guest.address, {"do": "read"})["rows"]))
 
 
 @contextmanager
-def _writing(guest: Guest) -> Iterator[Writer]:
+def writing(guest: Guest) -> Iterator[Writer]:
+    """A client writes to the job until the block ends."""
     writer = Writer(guest.address)
     writer.start()
     try:
@@ -153,7 +156,7 @@ def _writing(guest: Guest) -> Iterator[Writer]:
 
 
 @contextmanager
-def _interrupting(writer: Writer, scene: Scene) -> Iterator[None]:
+def interrupting(writer: Writer, scene: Scene) -> Iterator[None]:
     """The client is without the job for a while; it is told for how long, once rows are acknowledged again."""
     began, before = time.monotonic(), writer.acknowledged
     yield
@@ -162,7 +165,9 @@ def _interrupting(writer: Writer, scene: Scene) -> Iterator[None]:
     scene.jobs_down_seconds = writer.longest_silence(began)
 
 
-class _Play:
+class Play:
+    """The acts, one after the other."""
+
     def __init__(self, watcher: Watcher) -> None:
         self.scenes: list[Scene] = []
         self._watcher = watcher

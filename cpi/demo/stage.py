@@ -25,6 +25,7 @@ from cpi.kit.waiting import wait_until
 
 _READY_SECONDS = 30.0
 _SHARED = "127.0.0.1"
+_OTHER = "other-cloud"
 
 
 class Guest(msgspec.Struct, frozen=True):
@@ -69,6 +70,10 @@ class Stage:
             raise errors.CpiError(f"{self.folder} is not empty: the demonstration wants a folder of its own")
         document = {"cloud": {"plugin": "local", "properties": {"local": {"root": str(self._root)}}}}
         self.config_path.write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")
+
+    def other(self) -> Self:
+        """A second cloud, in a folder of this one."""
+        return type(self)(self.folder / _OTHER)
 
     def make_stemcell(self) -> StemcellCid:
         """A stemcell of one small file."""
@@ -121,6 +126,7 @@ class Stage:
     def clear(self) -> list[str]:
         """Remove everything that is there, however it came to be, and the folder. What could not be removed."""
         left = [
+            *(self.other().clear() if (self.folder / _OTHER / "cpi.json").exists() else ()),
             *self._remove("vms", lambda cid: self.cloud.delete_vm(VmCid(cid))),
             *self._remove("snapshots", lambda cid: self.cloud.delete_snapshot(SnapshotCid(cid))),
             *self._remove("disks", lambda cid: self.cloud.delete_disk(DiskCid(cid))),

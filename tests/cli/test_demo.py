@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -118,6 +119,36 @@ def test_both_ways_are_shown_side_by_side(capsys: pytest.CaptureFixture[str]) ->
     assert re.search(r"the two moves +copy +live copy\n", shown)
     assert re.search(r"jobs down +8\.0 s +1\.2 s\n", shown)
     assert "nothing was moved live" not in shown
+
+
+@pytest.mark.nightly
+@pytest.mark.root
+def test_the_job_goes_to_a_second_cloud_and_no_row_is_lost(folder: Path) -> None:
+    """The figures are one document, and nothing is left on either cloud."""
+    done = subprocess.run([*_DEMO, folder, "--between-clouds"], check=False, capture_output=True, text=True, timeout=_SECONDS)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    (move,) = figures["moves"]
+    assert (figures["rows_lost"], move["strategy"]) == (0, "between_clouds")
+    assert move["new_vm"]
+    assert move["compared_bytes"] >= 256 << 20
+    assert move["rows_acknowledged_meanwhile"] > 0
+    assert _nothing_is_left(folder)
+
+
+def test_a_move_to_another_cloud_is_shown_with_the_way_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both VMs, both disks, and until when the old ones are kept."""
+    scene = _scene(Strategy.BETWEEN_CLOUDS, "to another cloud", 2.0)
+    assert scene.report is not None
+    scene.report = msgspec.structs.replace(
+        scene.report, new_vm_cid=VmCid("vm-new"), disk_cid=DiskCid("disk-new"), kept_until="2026-01-09T03:04:05+00:00"
+    )
+    show(Outcome((scene,), 100, 0))
+    shown = capsys.readouterr().out
+    assert re.search(r"the move +between clouds\n", shown)
+    for words in ("from vm with disk-1, both kept until 2026-01-09", "to vm-new with disk-new"):
+        assert words in shown
+    assert "no live move" not in shown
 
 
 def test_where_nothing_can_be_moved_live_the_reason_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,10 @@ them do at once, what a process shows, what one call would have to remember for 
 recreation is a process of its own as well."""
 
 
+_ONLY_CALLS: Final = frozenset({"test_a_move_arrives_step_by_step_and_is_undone_wholly"})
+"""Tests that are no clauses, and make the calls that clauses prove."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `make nightly` what the executable only passes on: in this process the same clause has just been proven.
@@ -32,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if face != "executable" or "local" in item.path.parent.name or item.path.name != "test_conformance.py":
             continue
         name = item.name.partition("[")[0]
-        if clause_of(name) and not any(words in name for words in _WHERE_PROCESSES_DIFFER):
+        if name in _ONLY_CALLS or (clause_of(name) and not any(words in name for words in _WHERE_PROCESSES_DIFFER)):
             item.add_marker(pytest.mark.nightly)
 
 

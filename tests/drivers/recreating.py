@@ -17,7 +17,7 @@ from cpi.testing.ledger import Ledger
 from cpi.testing.maker import Maker
 
 
-class _Obliging:
+class Obliging:
     """Stands for an agent: many clouds of tests run none. It mounts what it is told to."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class RecreationClauses(ContractFixtures):
             metadata={"name": "db/0"},
         )
         order = Order(file="", name="db/0", vm=vm.cid, plugin="suite", verdict=Verdict.UNRESPONSIVE, ask=False)
-        transport = _Obliging()
+        transport = Obliging()
 
         def obliging(_reach: Reach, _cloud: Cloud, _vm: VmCid, _made: ExitStack, _deadlines: Deadlines | None = None) -> Agent:
             return Agent(transport)

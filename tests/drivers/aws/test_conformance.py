@@ -13,6 +13,7 @@ from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.aws.images import bootable_image
 from fixtures.clouds.aws.lab import ZONES, Lab
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.aws.conftest import emptied
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
@@ -26,7 +27,7 @@ _ABSENT = Absent(
 )
 
 
-class TestAws(GuestlessContract, RecreationClauses):
+class TestAws(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Heavy stemcells: a light one is not ours to delete, so it could not prove as much."""
 
     no_guest = "moto runs no VMs"

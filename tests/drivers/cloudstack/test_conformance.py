@@ -12,13 +12,14 @@ from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Ledger, Stemcell
 from cpi.testing.maker import Maker
 from fixtures.clouds.cloudstack.lab import Lab
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class TestCloudStack(GuestlessContract, RecreationClauses):
+class TestCloudStack(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Heavy stemcells, VMs with an ephemeral disk."""
 
     no_guest = "the simulated CloudStack runs no VMs"

@@ -13,6 +13,7 @@ from cpi.testing.conformance import GuestlessContract
 from cpi.testing.harness import Absent, Harness, Stemcell
 from fixtures.clouds.google.images_to_upload import packed_image
 from fixtures.clouds.google.lab import REGION, ZONE, Lab
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
@@ -26,7 +27,7 @@ _ABSENT = Absent(
 )
 
 
-class TestGoogle(GuestlessContract, RecreationClauses):
+class TestGoogle(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Heavy stemcells: a light one is not ours to delete, so it could not prove as much."""
 
     no_guest = "the simulated Google Compute Engine runs no VMs"

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from cpi.testing import CloudContract, Harness, LibraryContract
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.local.guests import local_harness
 from tests.drivers.recreating import RecreationClauses
 
 
-class TestLocalOnFolders(CloudContract, RecreationClauses):
+class TestLocalOnFolders(CloudContract, RecreationClauses, ArrivalClauses):
     """Anywhere: a disk is a folder."""
 
     @pytest.fixture(scope="class")

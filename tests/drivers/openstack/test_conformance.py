@@ -13,13 +13,14 @@ from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Stemcell
 from fixtures.clouds.openstack import ControlPlane
 from fixtures.clouds.openstack.lab import Lab, lab
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-class TestOpenStack(GuestlessContract, RecreationClauses):
+class TestOpenStack(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Heavy stemcells of a real Glance, servers of a real Nova on its fake hypervisor."""
 
     no_guest = "Nova's fake hypervisor runs no VMs"

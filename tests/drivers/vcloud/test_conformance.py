@@ -13,13 +13,14 @@ from cpi.rpc.child import Start
 from cpi.testing import Absent, GuestlessContract, Harness, Stemcell
 from fixtures.clouds.vcloud.lab import Lab
 from fixtures.clouds.vcsim.images import image
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class TestVcloud(GuestlessContract, RecreationClauses):
+class TestVcloud(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Uploaded stemcells, VMs with an ephemeral disk."""
 
     no_guest = "the simulated vCloud Director runs no VMs"

@@ -24,6 +24,7 @@ from fixtures.clouds.nsxt import lab as nsx_lab
 from fixtures.clouds.nsxt import seed
 from fixtures.clouds.vcsim.images import image
 from fixtures.clouds.vcsim.lab import NETWORK, Lab, lab
+from tests.drivers.arriving import ArrivalClauses
 from tests.drivers.conftest import ForkServers
 from tests.drivers.recreating import RecreationClauses
 
@@ -35,7 +36,7 @@ _ABSENT = Absent(
 )
 
 
-class TestVsphere(GuestlessContract, RecreationClauses):
+class TestVsphere(GuestlessContract, RecreationClauses, ArrivalClauses):
     """Linked clones of a stemcell that was imported as an OVF."""
 
     no_guest = "the simulated vCenter runs no VMs"
