@@ -58,6 +58,7 @@ def test_a_hostile_tree_arrives_as_it_was(both: TwoClouds, way: Way) -> None:
     both.assert_arrived(report.new_vm_cid, report.disk_cid)
 
 
+@pytest.mark.nightly
 def test_a_connection_that_breaks_is_made_anew_and_what_is_copied_stays(both: TwoClouds, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through this machine, compressed: the first pass is cut off in the middle once."""
     monkeypatch.setattr(passing, "_FIRST_PAUSE", 0.01)
@@ -93,12 +94,12 @@ _ONLY_FORWARD = {"start_jobs_there", "release_old_disk", "leave_guests", "tag_di
 def test_what_fails_before_the_jobs_start_there_is_undone_on_both_clouds(
     both: TwoClouds, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """No VM, disk, key or user is left, and the job writes to its old disk."""
+    """Its data passed through this machine. No VM, disk, key or user is left, and the job writes to its old disk."""
 
     def listen(event: Event) -> None:
         if (event.kind, event.step) == (EventKind.DONE, name):
             raise errors.CloudError("the listener has seen enough")
 
     with pytest.raises((MoveFailed, errors.CloudError), match="seen enough"):
-        both.move(both.destination(), on_event=listen)
+        both.move(both.destination(Way.WORKER), on_event=listen)
     both.assert_undone()
