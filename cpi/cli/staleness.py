@@ -17,12 +17,15 @@ if TYPE_CHECKING:  # the engine takes long to import
 def tell_after_moves(made: "Iterable[MoveRecord]", book: "Book", url: str | None) -> None:
     """Name the files and moves that still refer to a disk that one of these moves has replaced, and unreadable records."""
     heirs = dict(heir for record in made if (heir := _heir(record)) is not None)
+    gone = {record.entry.disk for record in made if record.entry.to is not None}
     files = known_files(url) if heirs else []
     moves = book.moves()
     for old, new in heirs.items():
         for file in files:
             names = ", ".join(file.naming(old))
-            if names:
+            if names and old in gone:
+                _say(f"{file.words()} ({names}) still names {old}, which is on another cloud now: take the instance out of it")
+            elif names:
                 _say(f"{file.words()} ({names}) still names {old}; `cpi watch` follows the move, but please change it to {new}")
         for other in moves:
             if not other.standing.is_over and other.entry.disk == old:
