@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ _ROOM = {"small": 2048, "large": 6144}
 """MiB; ext4 has an inode for each 16 KiB of its disk, and 100,000 files take one each."""
 
 _MORE_ROWS = 25
+_FIRST, _MORE, _GROWTHS = 400, 64, 20
+
 _LONGEST_SECONDS = 900
 """For 100,000 files to be made on a busy machine."""
 
@@ -111,3 +114,23 @@ def test_one_database_that_writes_is_moved_live_and_loses_nothing(tmp_path: Path
     """Each alone and at full size, grown and then shrunk: 100,000 small files, 5 GiB of data."""
     room = _ROOM.get(kind, 0)
     _moved(tmp_path, filesystem, {kind: _NIGHTLY[kind]}, room + 400, room + 460, room + 340)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_under_load_grows_many_times_while_it_runs(tmp_path: Path, kind: str) -> None:
+    """On xfs; beside it a client waits for every row. Its longest wait is printed."""
+    with database_vms(tmp_path, local_config(tmp_path, "loop"), {"persistent_disk_fs": "xfs"}) as make:
+        vm = make(_FIRST, 2)
+        writing = _Jobs(vm, tmp_path, {kind: _AS_OFTEN[kind]})
+        writing.begin()
+        began = time.monotonic()
+        for before in range(_FIRST, _FIRST + _GROWTHS * _MORE, _MORE):
+            report = vm.move(before + _MORE, shell=vm.shell(), old_size=before, old_cloud_properties={})
+            assert (report.strategy, report.jobs_down_seconds) == (Strategy.ONLINE, 0)
+            writing.write_on()
+        waited = vm.writer.longest_silence(began)
+        writing.assert_whole()
+        vm.assert_well()
+    print(f"\n{kind}: {_GROWTHS} growths, the client waited for {waited:.3f} s at most")  # noqa: T201 - the figure is asked for

@@ -49,3 +49,30 @@ def test_an_agent_that_cannot_be_run_is_a_fault(place: Place) -> None:
     """Named."""
     found = _findings(place, agent={"command": ["/nowhere/agent"]})["agent"]
     assert (found.verdict, found.detail) == ("fault", "/nowhere/agent, the first of agent.command, cannot be run")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("why_not", "verdict", "told"),
+    [
+        ({}, "good", "ext4 grows while it is mounted, xfs too"),
+        ({"ext4": "root lacks CAP_SYS_RESOURCE"}, "good", "an ext4, the default, does not: root lacks CAP_SYS_RESOURCE"),
+        ({"xfs": "mkfs.xfs is not installed"}, "good", "xfs does not: mkfs.xfs is not installed"),
+        ({"ext4": "x", "xfs": "y"}, "warning", "none grows while it is mounted: xfs: y; ext4: x"),
+    ],
+)
+def test_it_says_which_disks_grow_in_use(
+    place: Place, monkeypatch: pytest.MonkeyPatch, why_not: dict[str, str], verdict: str, told: str
+) -> None:
+    """On this machine."""
+    monkeypatch.setattr(loop_devices, "why_no_growth", lambda filesystem: why_not.get(filesystem, ""))
+    found = _findings(place, disk_backing="loop")["disks in use"]
+    assert (found.verdict, told in found.detail) == (verdict, True), found
+    assert "on record" in _findings(place, disk_backing="folder")["disks in use"].detail
+
+
+def test_a_program_that_is_missing_is_why_a_filesystem_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named."""
+    monkeypatch.setattr(loop_devices, "program_path", lambda: "")
+    assert loop_devices.why_no_growth("ext4") == "resize2fs is not installed"
+    assert loop_devices.why_no_growth("xfs") == "mkfs.xfs is not installed"

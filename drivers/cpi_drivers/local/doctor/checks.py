@@ -22,6 +22,7 @@ def examine(settings: LocalSettings) -> Iterator[Finding]:
     yield _root(root, nearest)
     yield _space(root, nearest)
     yield _disks(settings)
+    yield _growth(settings)
     yield _program("cp", "copies of stemcells and snapshots")
     yield _containers()
     yield _agent(settings)
@@ -57,6 +58,19 @@ def _disks(settings: LocalSettings) -> Finding:
     if settings.disk_backing == "loop":
         return Finding("disks", "fault", f"disk_backing is loop, and {reason}: take auto or folder, or mend that")
     return Finding("disks", "warning", f"folders, their sizes on record only: {reason}")
+
+
+def _growth(settings: LocalSettings) -> Finding:
+    """Whether disks can grow while their jobs run."""
+    if settings.disk_backing == "folder" or loop_devices.why_not():
+        return Finding("disks in use", "good", "folders grow in use: their new size goes on record")
+    xfs, ext4 = loop_devices.why_no_growth("xfs"), loop_devices.why_no_growth("ext4")
+    if xfs and ext4:
+        return Finding("disks in use", "warning", f"none grows while it is mounted: xfs: {xfs}; ext4: {ext4}")
+    if ext4:
+        how = f"an xfs grows while it is mounted (env.persistent_disk_fs: xfs); an ext4, the default, does not: {ext4}"
+        return Finding("disks in use", "good", how)
+    return Finding("disks in use", "good", f"ext4 grows while it is mounted{'; xfs does not: ' + xfs if xfs else ', xfs too'}")
 
 
 def _program(name: str, use: str) -> Finding:

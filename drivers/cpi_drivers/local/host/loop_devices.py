@@ -14,6 +14,8 @@ _CONTROL: Final = "/dev/loop-control"
 _GET_FREE: Final = 0x4C82
 _MOUNTS_ALLOWED: Final = 1 << 21
 _PROGRAMS: Final = ("losetup", "mkfs.ext4")
+_GROWING: Final = {"ext4": ("resize2fs",), "xfs": ("mkfs.xfs", "xfs_growfs")}
+_CAP_SYS_RESOURCE: Final = 24
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _RELEASE_SECONDS: Final = 15.0
 _SECTOR: Final = 512
@@ -32,6 +34,20 @@ def why_not() -> str:
         return _device_missing()
     except OSError as error:
         return f"{_CONTROL} cannot be used: {error.strerror}"
+
+
+def why_no_growth(filesystem: str) -> str:
+    """Why a mounted ext4 or xfs cannot grow here; empty if it can."""
+    for program in _GROWING[filesystem]:
+        if not shutil.which(program, path=program_path()):
+            return f"{program} is not installed"
+    return "root lacks CAP_SYS_RESOURCE" if filesystem == "ext4" and not _has(_CAP_SYS_RESOURCE) else ""
+
+
+def _has(capability: int) -> bool:
+    said = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    effective = next((line.split()[1] for line in said.splitlines() if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> capability & 1)
 
 
 def program_path() -> str:
