@@ -13,6 +13,7 @@ import pytest
 
 from cpi.contract import errors
 from cpi.contract.encoding import to_plain
+from cpi.contract.ids import DiskCid
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.demo.client import asked
 from cpi.durable.database import Database
@@ -143,3 +144,28 @@ def test_a_monitor_that_dies_at_a_step_grows_the_disk_once(on_xfs: Deployment, g
     (report,) = ended["outcome"]["reports"]
     assert (report["standing"], report["size"]) == ("grown", _GROWN), report
     _assert_grown(on_xfs, one)
+
+
+@pytest.mark.nightly
+def test_a_disk_that_cannot_grow_in_use_is_copied_where_that_is_wanted(tmp_path: Path) -> None:
+    """As an ext4 of a root without CAP_SYS_RESOURCE; the next VM gets the disk that has the data now."""
+    with deployment_in(tmp_path, "loop") as deployment:
+        deployment.more = {"groups": {"db": {"grow": {**_POLICY, "when": "60%", "or_copy": True}}}}
+        one = deployment.add("db/0", 128)
+        old = one.disk_cid
+        with watching(deployment) as watch:
+            _fill(one, 80)
+            watch.until(lambda: (Kind.GROWN, "db/0") in watch.told(), "it grows")
+            watch.until(lambda: watch.monitor.views()[0].disks != (old,) or old in _mounted(deployment, one), "it is seen")
+            (one.disk_cid,) = watch.monitor.views()[0].disks
+            deployment.assert_well_but_for(one, set())
+            _fill(one, 130)
+            deployment.hurt(one)
+            watch.until(lambda: (Kind.RECREATED, "db/0") in watch.told(), "it is recreated")
+        deployment.assert_well(one)
+        assert one.writer.faults == []
+
+
+def _mounted(deployment: Deployment, one: Instance) -> tuple[DiskCid, ...]:
+    with deployment.agent(one.first_vm) as agent:
+        return agent.list_disk()
