@@ -157,7 +157,7 @@ def test_a_disk_that_cannot_grow_in_use_is_copied_where_that_is_wanted(tmp_path:
             _fill(one, 80)
             watch.until(lambda: (Kind.GROWN, "db/0") in watch.told(), "it grows")
             watch.until(lambda: watch.monitor.views()[0].disks != (old,) or old in _mounted(deployment, one), "it is seen")
-            (one.disk_cid,) = watch.monitor.views()[0].disks
+            one.disk_cid = DiskCid(watch.monitor.views()[0].disks[0])
             deployment.assert_well_but_for(one, set())
             _fill(one, 130)
             deployment.hurt(one)
