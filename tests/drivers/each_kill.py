@@ -18,7 +18,7 @@ from cpi.contract.operator import ListsTaggedResources
 from cpi.kit.waiting import wait_until
 from cpi.rpc import child
 from cpi.rpc.client import ExternalCloud
-from cpi.sweeping.known import KINDS, Known, of_cids, of_nothing
+from cpi.sweeping.known import KINDS, of_cids, of_nothing
 from cpi.sweeping.leftovers import Wish, judged, leftovers
 from fixtures.proxy import Answer, Effect, Forward, Proxy, Request, Rule
 from fixtures.proxy.exchange import ResetConnection
@@ -51,6 +51,9 @@ class Scene(NamedTuple):
     is_look: Callable[[Request], bool] = lambda _: False
     """Whether a request only asks how far something is: nobody is killed after those."""
 
+    directors: frozenset[str] = frozenset({DIRECTOR})
+    """Whose leftovers are swept."""
+
 
 def kill_after_each_call(scene: Scene, method: Method) -> int:
     """How many times it was killed. After each, a sweep finds everything: the census is as before, foreign things included."""
@@ -58,31 +61,33 @@ def kill_after_each_call(scene: Scene, method: Method) -> int:
     for number in range(_MOST_CALLS):
         thing = method.prepare(scene.cloud)
         killed = _killed(scene, method, thing, number)
-        found = sweep(scene.cloud, of_cids(scene.known))
-        assert scene.census() == before, f"killed after call number {number}: {killed}; the sweep found {found}"
+        _sweep_until(scene, before, f"killed after call number {number}")
         if not killed:
             return number
     raise AssertionError(f"it makes more than {_MOST_CALLS} calls")
 
 
-def sweep(cloud: Cloud, known: Known) -> list[str]:
-    """Everything of the director that is not known is deleted, as `cpi sweep --older-than 0h --delete` does; what it was.
+def _sweep_until(scene: Scene, before: object, told: str) -> None:
+    """Everything that is not known is deleted, as `cpi sweep --older-than 0h --delete` does, until all is as before.
 
     What a killed call began may still be going on in the cloud, which then refuses: so it is repeated, as the next sweep would.
     """
-    assert isinstance(cloud, ListsTaggedResources)
-    lists, wish, found = cloud, Wish(directors=frozenset({DIRECTOR})), dict[str, None]()
+    assert isinstance(scene.cloud, ListsTaggedResources)
+    lists, wish, found = scene.cloud, Wish(directors=scene.directors), dict[str, None]()
+    known = of_cids(scene.known) | of_nothing(KINDS)
 
-    def swept() -> bool:
-        left = leftovers(judged(lists.tagged_resources(), known | of_nothing(KINDS), wish))
+    def is_clean() -> bool:
+        left = leftovers(judged(lists.tagged_resources(), known, wish))
         for one in left:
             found[f"{one.kind} {one.id}"] = None
             with contextlib.suppress(errors.CloudError):
                 lists.delete_tagged_resource(one)
-        return not left
+        return not left and scene.census() == before
 
-    wait_until(swept, "leftovers stay", deadline_seconds=_SECONDS)
-    return list(found)
+    try:
+        wait_until(is_clean, "something is left", deadline_seconds=_SECONDS)
+    except errors.CloudError as error:
+        raise AssertionError(f"{told}: the sweep found {list(found)}; {before} became {scene.census()}") from error
 
 
 def _killed(scene: Scene, method: Method, thing: Any, number: int) -> str:

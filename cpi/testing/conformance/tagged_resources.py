@@ -28,7 +28,9 @@ class TaggedResourceClauses(ContractFixtures):
         """With its kind, the tag of this CPI and, if it is told, when it was made."""
         made: dict[str, Cid] = {"VM": vm_cid, "stemcell": stemcell_cid, "disk": make.disk()}
         if Capability.SNAPSHOTS in cloud.powers:
-            made["snapshot"] = cloud.snapshot_disk(make.disk(), {"deployment": "d", "job": "db", "index": 0})
+            attached = make.disk()
+            cloud.attach_disk(vm_cid, attached)
+            made["snapshot"] = cloud.snapshot_disk(attached, {"deployment": "d", "job": "db", "index": 0})
         if Capability.NETWORKS in cloud.powers:
             made["network"] = cloud.create_network(harness.network_definition).cid
         listed = _listed(cloud)

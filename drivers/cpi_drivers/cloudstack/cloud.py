@@ -1,13 +1,13 @@
 """CloudStack as a Cloud: the methods of the contract, each handed to the room that knows it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from cpi.contract.capability import Capability
 from cpi.contract.cloud import Cloud
 from cpi.contract.ids import AgentId, DiskCid, SnapshotCid, StemcellCid, VmCid
 from cpi.contract.model import CloudConfig, CloudProperties, DiskHint, Env, Metadata, Networks, Vm, VmResources
-from cpi.contract.operator import Finding
+from cpi.contract.operator import Finding, TaggedResource
 from cpi.contract.units import MiB
 from cpi.kit import private_files
 from cpi.kit.deadline import Deadline, timed
@@ -27,6 +27,9 @@ from cpi_drivers.cloudstack.vms.affinity import AffinityGroups
 from cpi_drivers.cloudstack.vms.balancing import Balancing
 from cpi_drivers.cloudstack.vms.creation import VmCreation
 from cpi_drivers.cloudstack.vms.lifecycle import Vms
+
+if TYPE_CHECKING:  # only `cpi sweep` needs it
+    from cpi_drivers.cloudstack.doctor.leftovers import Leftovers
 
 _POWERS: Final = frozenset(Capability) - {Capability.NETWORKS}
 
@@ -163,3 +166,16 @@ class CloudStackCloud(Cloud):
     def agent_settings(self, vm_cid: VmCid) -> Mapping[str, Any]:
         """What the VM's agent reads."""
         return self._vms.agent_settings(vm_cid)
+
+    def tagged_resources(self) -> Sequence[TaggedResource]:
+        """As in ListsTaggedResources."""
+        return self._leftovers().listed()
+
+    def delete_tagged_resource(self, resource: TaggedResource) -> None:
+        """As in ListsTaggedResources."""
+        self._leftovers().delete(resource)
+
+    def _leftovers(self) -> "Leftovers":
+        from cpi_drivers.cloudstack.doctor.leftovers import Leftovers
+
+        return Leftovers(self._client, self._inventory, self._vms, self._disks, self._snapshots, self._stemcells)

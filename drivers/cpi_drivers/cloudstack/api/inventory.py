@@ -12,8 +12,8 @@ from cpi_drivers.cloudstack.api.client import Client, Document
 from cpi_drivers.cloudstack.api.errors import Missing
 from cpi_drivers.cloudstack.settings import CloudStackSettings
 
-_GOING_VMS: Final = frozenset({"Destroyed", "Expunging"})
-_GOING_DISKS: Final = frozenset({"Destroy", "Destroyed", "Expunging", "Expunged"})
+GOING_VMS: Final = frozenset({"Destroyed", "Expunging"})
+GOING_DISKS: Final = frozenset({"Destroy", "Destroyed", "Expunging", "Expunged"})
 _DISKS_AT_REST: Final = frozenset({"Allocated", "Ready", "Uploaded"})
 _EVERYWHERE: Final[tuple[Mapping[str, Any], ...]] = ({"listall": True}, {"listall": True, "projectid": "-1"})
 """All that these keys may see: outside of projects, and in any of them."""
@@ -49,7 +49,7 @@ class Inventory:
     def vm(self, vm_cid: str) -> Document | None:
         """None for what is gone or going, as far as the configuration's project or account goes."""
         found = self._found("listVirtualMachines", "virtualmachine", vm_cid)
-        return next((one for one in found if one["state"] not in _GOING_VMS), None)
+        return next((one for one in found if one["state"] not in GOING_VMS), None)
 
     def vm_unless_gone(self, vm_cid: str) -> Document | None:
         """None for what is gone or going. Raises CloudError for what is in another project or account: it may well run."""
@@ -79,7 +79,7 @@ class Inventory:
     def disk(self, disk_cid: str) -> Document | None:
         """As vm."""
         found = self._found("listVolumes", "volume", disk_cid)
-        return next((one for one in found if one["state"] not in _GOING_DISKS), None)
+        return next((one for one in found if one["state"] not in GOING_DISKS), None)
 
     def existing_disk(self, disk_cid: DiskCid) -> Document:
         """Raises DiskNotFound."""
@@ -105,7 +105,7 @@ class Inventory:
     def disks_with_ids(self, ids: list[str]) -> list[Document]:
         """Those of them that exist."""
         found = self._client.pages("listVolumes", "volume", ids=ids, **self.scope)
-        return [one for one in found if one["state"] not in _GOING_DISKS]
+        return [one for one in found if one["state"] not in GOING_DISKS]
 
     def _found(self, command: str, key: str, cid: str) -> list[Document]:
         return self._within(command, key, cid, self.scope)
@@ -121,7 +121,7 @@ class Inventory:
     def _refuse_elsewhere(self, command: str, key: str, cid: str, called: str, **more: Any) -> None:
         for scope in _EVERYWHERE:
             found = self._within(command, key, cid, {**more, **scope})
-            there = [one for one in found if one.get("state") not in _GOING_VMS | _GOING_DISKS]
+            there = [one for one in found if one.get("state") not in GOING_VMS | GOING_DISKS]
             for one in there[:1]:
                 project, account = one.get("project"), one.get("account", "(unknown)")
                 place = f"the project {project}" if project else f"the account {account}"
