@@ -24,6 +24,7 @@ import msgspec
 from cpi.agent.errors import AgentTimeout, AgentUnreachable
 from cpi.agent.protocol import Agent, Deadlines
 from cpi.contract import errors
+from cpi.kit.quiet import hush_closed_streams
 
 try:
     import nats.errors
@@ -79,6 +80,7 @@ class NatsBus:
         self._inbox = f"director.{director_uuid or uuid.uuid4()}"
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._loop = asyncio.new_event_loop()
+        hush_closed_streams()
         self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
         self._thread.start()
         try:

@@ -137,6 +137,13 @@ def test_a_lost_first_ping_is_sent_again(bus: NatsBus, place: Place) -> None:
     assert len(agent.heard) == 2
 
 
+def test_the_end_of_a_connection_is_no_warning(server: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio has one, for whoever looks on, each time."""
+    with NatsBus([server.url], _tls(server), director_uuid="d-1"):
+        pass
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
 def test_a_task_is_polled_until_it_is_done(bus: NatsBus, place: Place) -> None:
     """A running marker first, then the value."""
 

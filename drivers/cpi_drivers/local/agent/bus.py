@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cpi.kit.quiet import hush_closed_streams
 from cpi_drivers.local.agent.actions import Actions
 from cpi_drivers.local.agent.faults import Fault
 from cpi_drivers.local.agent.settings import Bus
@@ -75,6 +76,7 @@ class BusListener:
         self._begin(self._publish(f"hm.agent.shutdown.{self._agent_id}", None))
 
     async def _stay(self) -> None:
+        hush_closed_streams()
         await self._client.connect(
             list(self._bus.urls),
             tls=self._context,
