@@ -3,13 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 3
-PYTEST := $(if $(COVERAGE),MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
 # The tests start thousands of processes: what one has compiled, the next does not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-containers test quick chaos nightly bench format docs constraints release wheel ready-to-demo ready-for-containers ready-to-test
+.PHONY: help demo demo-containers test quick coverage chaos nightly bench format docs constraints release wheel ready-to-demo ready-for-containers ready-to-test
 
 help: ## tell what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 14
@@ -20,18 +19,22 @@ demo: ready-to-demo ## move a disk on this machine: grow it, lose the VM, shrink
 demo-containers: ready-for-containers ## the same with Redis and PostgreSQL in containers; kill processes, the engine, a VM; grow and shrink a disk (ARGS="--picture FILE.svg")
 	@$(BIN)/cpi demo --containers $(ARGS)
 
-test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests (COVERAGE=1: and what they reach)
+test: ready-to-test ## everything that must hold: format, lint, import rules, types, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	@mkdir -p .runs && rm -rf .runs/coverage && ls -t .runs/*.xml 2>/dev/null | tail -n +20 | xargs -r rm --
-	$(PYTEST) -n $(WORKERS) --durations=40 --junitxml=.runs/$(shell date +%Y-%m-%dT%H.%M.%S).xml $(ARGS)
+	@mkdir -p .runs && ls -t .runs/*.xml 2>/dev/null | tail -n +20 | xargs -r rm --
+	$(BIN)/pytest -n $(WORKERS) --durations=40 --junitxml=.runs/$(shell date +%Y-%m-%dT%H.%M.%S).xml $(ARGS)
 
 quick: ready-to-test ## lint, types, and what needs no root and no cloud
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not root" tests/unit tests/house tests/rpc tests/suite tests/cli $(ARGS)
+
+coverage: ready-to-test ## which statements and branches tests reach, in the processes that they start too (ARGS="tests/unit"); .runs/coverage.json
+	@mkdir -p .runs && rm -rf .runs/coverage
+	MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest -n $(WORKERS) $(ARGS)
 
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
 	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)

@@ -119,6 +119,10 @@ def test_update_changes_offering_and_size_in_place(cloudstack: Lab, cloud: Cloud
     cloud.update_disk(disk, MiB(5 * 1024), {"disk_offering": "fixed-5"})
     assert cloudstack.calls() == {"listVolumes": 2}
     cloud.delete_disk(disk)
+    exact = cloud.create_disk(MiB(5 * 1024), {})
+    cloud.update_disk(exact, MiB(5 * 1024), {"disk_offering": "fixed-5"})
+    assert seen(cloudstack, exact) == (5, "fixed-5")
+    cloud.delete_disk(exact)
 
 
 @pytest.mark.parametrize(("size", "offering"), [(1024, "fast.custom"), (2048, "fixed-5"), (9000, None)])

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from cpi.contract import errors
+from cpi.contract.ids import DiskCid
 from cpi.contract.model import CallContext, VmResources
 from cpi.contract.operator import ShowsDiskTags
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi.kit.tagging import TOKEN
+from cpi.kit.waiting import Overdue
 from cpi_drivers.cloudstack.api import offerings
 from cpi_drivers.cloudstack.disks import changes
+from cpi_drivers.cloudstack.disks.snapshots import Snapshots
 from cpi_drivers.cloudstack.properties import VmProperties
 from cpi_drivers.cloudstack.vms import agent_settings
 from cpi_drivers.cloudstack.vms.affinity import AffinityGroups
@@ -99,3 +102,19 @@ def test_a_disk_that_was_left_without_tags_has_them_after_the_repeat(cloudstack:
     assert isinstance(cloud, ShowsDiskTags)
     assert cloud.disk_tags(disk)[TOKEN] == token
     cloud.delete_disk(disk)
+
+
+def test_a_snapshot_that_comes_to_nothing_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was begun, and its job was not seen to end."""
+    removed: list[str] = []
+    volume = {"id": "v", "state": "Ready"}
+
+    def begun(*_: object, **_wish: object) -> None:
+        raise Overdue("the job has not ended")
+
+    client: Any = SimpleNamespace(run=begun)
+    inventory: Any = SimpleNamespace(existing_disk=lambda _: volume)
+    monkeypatch.setattr(Snapshots, "_remove_named", lambda _self, name: removed.append(name))
+    with pytest.raises(Overdue):
+        Snapshots(client, inventory).create(DiskCid("cpi-disk-1"), {}, CallContext())
+    assert len(removed) == 1

@@ -8,6 +8,8 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.model import DiskHint
 from cpi.contract.units import MiB
+from cpi_drivers.local.disks import lifecycle
+from cpi_drivers.local.disks.backings import BACKINGS
 from cpi_drivers.local.host import loop_devices
 from tests.drivers.local.place import Place
 
@@ -121,3 +123,25 @@ def test_an_attach_that_fails_leaves_the_disk_loose(loop_place: Place, monkeypat
     assert loop_place.cloud.get_disks(vm_cid) == []
     assert loop_devices.device_of(loop_place.layout.disk(disk_cid) / "image") == ""
     assert isinstance(loop_place.cloud.attach_disk(vm_cid, disk_cid), DiskHint)
+
+
+def test_a_disk_that_cannot_be_connected_stays_free(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not only when somebody settles what a dead process left."""
+    vm_cid, disk_cid = place.vm().cid, place.disk()
+
+    def refuse(*_: object) -> str:
+        raise errors.CloudError("no device is free")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(BACKINGS["folder"]), "connect", refuse)
+        with pytest.raises(errors.CloudError, match="no device is free"):
+            place.cloud.attach_disk(vm_cid, disk_cid)
+    row = place.row("disks", disk_cid)
+    assert (row["vm_cid"], row["link"], row["hint"]) == (None, "", "")
+
+
+def test_the_largest_disk_there_can_be_is_taken() -> None:
+    """A MiB more is refused before anything is made."""
+    lifecycle._check_size(2**42)
+    with pytest.raises(errors.CpiError, match="a positive whole number of MiB"):
+        lifecycle._check_size(2**42 + 1)
