@@ -9,7 +9,7 @@ import pytest
 from cpi.contract import errors
 from cpi.contract.ids import VmCid
 from cpi.contract.model import Network
-from cpi.contract.operator import ShowsDiskTags
+from cpi.contract.operator import GrowsAttachedDisks, ShowsDiskTags
 from cpi.contract.units import MiB
 from cpi.kit.tagging import TOKEN
 from cpi_drivers.vcloud import naming
@@ -73,4 +73,17 @@ def test_a_disk_that_was_left_without_metadata_has_them_after_the_repeat(vcloud:
     disk = cloud.create_disk(MiB(100), {}, token=token)
     assert isinstance(cloud, ShowsDiskTags)
     assert cloud.disk_tags(disk)[TOKEN] == token
+    cloud.delete_disk(disk)
+
+
+@pytest.mark.slow
+def test_an_attached_disk_does_not_shrink_by_a_mib(connect: Connect, helper: Helper) -> None:
+    """The smallest that there is to lose."""
+    cloud = connect()
+    vm, disk = helper.vm(cloud).cid, cloud.create_disk(MiB(100), {})
+    cloud.attach_disk(vm, disk)
+    assert isinstance(cloud, GrowsAttachedDisks)
+    with pytest.raises(errors.NotSupported, match="has 100 MiB and cannot shrink to 99 MiB"):
+        cloud.grow_attached_disk(vm, disk, MiB(99))
+    cloud.detach_disk(vm, disk)
     cloud.delete_disk(disk)

@@ -9,6 +9,7 @@ from cpi.contract import errors
 from cpi.contract.units import MiB, bytes_from_mib
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api.datastores import Choice, roomiest
+from cpi_drivers.vsphere.api.errors import Refused
 from cpi_drivers.vsphere.disks.changes import DiskChanges
 from cpi_drivers.vsphere.disks.growth import _is_to_grow
 from cpi_drivers.vsphere.disks.snapshots import Snapshots
@@ -107,3 +108,31 @@ def test_no_vm_is_tried_again_while_something_of_the_last_is_there(
     with pytest.raises(errors.VMCreationFailed) as caught:
         helper.vm()
     assert caught.value.ok_to_retry is not stays
+
+
+def test_a_snapshot_says_of_which_disk_it_is_and_goes_if_that_cannot_be_written() -> None:
+    """Nobody would know whose it was."""
+    removed: list[str] = []
+    kept: list[Any] = []
+
+    def keep(_store: str, _name: str, record: Any) -> None:
+        kept.append(record.metadata)
+        raise errors.CloudError("no file can be written")
+
+    vmdk: Any = SimpleNamespace(name="d", size=_SIZE, mib=100, store=_store(_SIZE))
+    vmdks: Any = SimpleNamespace(
+        copy=lambda *_: None, keep=keep, whole=lambda _, name: name, remove=lambda one: removed.append(one.name)
+    )
+    disks: Any = SimpleNamespace(existing=lambda _: (vmdks, vmdk))
+    context: Any = SimpleNamespace(director_uuid="d", request_id="r", token=None)
+    nothing: Any = None
+    with pytest.raises(errors.CloudError, match="no file can be written"):
+        Snapshots(nothing, disks, nothing, context).create("disk-1", {"job": "db"})  # type: ignore[arg-type]  # any CID will do
+    assert [(record["disk"], record["job"]) for record in kept] == [("disk-1", "db")]
+    assert len(removed) == 1
+
+
+@pytest.mark.parametrize("name", ["NoDiskSpace", "InsufficientStorageSpace", "DatastoreNotWritableOnHost"])
+def test_a_datastore_that_takes_no_more_is_full(name: str) -> None:
+    """Whichever word the vCenter has for it."""
+    assert Refused("making the disk", name, "no").is_no_room
