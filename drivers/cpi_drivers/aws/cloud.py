@@ -78,8 +78,8 @@ class AwsCloud(Cloud):
         from cpi_drivers.aws.vms import creation as vm_creation
         from cpi_drivers.aws.vms import request as vm_request
 
-        wish = vm_request.read_wish(self._account, agent_id, stemcell_cid, cloud_properties, networks, disk_cids, env, token)
-        return vm_creation.create(self._account, wish)
+        wanted = vm_request.read_request(self._account, agent_id, stemcell_cid, cloud_properties, networks, disk_cids, env, token)
+        return vm_creation.create(self._account, wanted)
 
     def delete_vm(self, vm_cid: VmCid) -> None:
         vms.delete(self._account, vm_cid)

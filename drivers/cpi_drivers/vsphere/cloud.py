@@ -119,12 +119,12 @@ class VsphereCloud(Cloud):
         self._vms.set_metadata(vm_cid, metadata)
 
     def calculate_vm_cloud_properties(self, resources: VmResources) -> CloudProperties:
-        wished = {"cpu": resources.cpu, "ram": resources.ram, "disk": resources.ephemeral_disk_size}
+        requested = {"cpu": resources.cpu, "ram": resources.ram, "disk": resources.ephemeral_disk_size}
         most = {"cpu": _MOST_CPUS, "ram": _MOST_RAM, "disk": _MOST_DISK}
-        over = [f"{key} of {wished[key]}, {most[key]} at most" for key in wished if wished[key] > most[key]]
+        over = [f"{key} of {requested[key]}, {most[key]} at most" for key in requested if requested[key] > most[key]]
         if over:
             raise errors.NotSupported(f"vSphere has no VM so large: {'; '.join(over)}")
-        return wished
+        return requested
 
     # ------------------------------------------------------------------ persistent disks
 

@@ -96,12 +96,12 @@ def disk_name(cid: str) -> DiskName:
     """`disk-<uuid>`, or `disk-<uuid>.<base64 of {"target_datastore_pattern": …}>`."""
     file, _, encoded = cid.partition(".")
     try:
-        wish: Any = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if encoded else {}
+        wanted: Any = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if encoded else {}
     except ValueError:
         return DiskName(cid, cid, None)
-    if not isinstance(wish, Mapping):
+    if not isinstance(wanted, Mapping):
         return DiskName(cid, cid, None)
-    return DiskName(cid, file, wish.get("target_datastore_pattern"))
+    return DiskName(cid, file, wanted.get("target_datastore_pattern"))
 
 
 def pattern_of(datastores: Sequence[str]) -> str:
@@ -113,5 +113,5 @@ def disk_cid(file: str, datastores: Sequence[str]) -> str:
     """The CID that says it."""
     if not datastores:
         return file
-    wish = json.dumps({"target_datastore_pattern": pattern_of(datastores)})
-    return f"{file}.{base64.urlsafe_b64encode(wish.encode()).decode().rstrip('=')}"
+    wanted = json.dumps({"target_datastore_pattern": pattern_of(datastores)})
+    return f"{file}.{base64.urlsafe_b64encode(wanted.encode()).decode().rstrip('=')}"

@@ -138,10 +138,10 @@ def _whole(item: Item, properties: DiskProperties, size: int) -> Item:
 def _changes(item: Item, properties: DiskProperties, size: int) -> Item:
     """What differs. What the properties leave out stays as it is."""
     kind = properties.type or item["VolumeType"]
-    wished = {"Size": size, "VolumeType": kind, "Iops": properties.iops, "Throughput": properties.throughput}
+    requested = {"Size": size, "VolumeType": kind, "Iops": properties.iops, "Throughput": properties.throughput}
     return {
         key: value
-        for key, value in wished.items()
+        for key, value in requested.items()
         if value and value != item.get(key) and not _is_baseline(item, kind, key, value)
     }
 

@@ -7,7 +7,7 @@ from cpi_drivers.aws.api.account import Account
 
 
 def group_ids(account: Account, wanted: Sequence[str], subnet: str | None) -> list[str]:
-    """Ids in the order of the wish; the configuration's if there is none. Raises CloudError naming what is missing."""
+    """Ids in the order of the request; the configuration's if there is none. Raises CloudError naming what is missing."""
     wanted = list(wanted) or list(account.settings.default_security_groups)
     names = [group for group in wanted if not group.startswith("sg-")]
     if not names:

@@ -13,7 +13,7 @@ from cpi_drivers.aws.api import errors, inventory
 from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.networks.requested import Interface
 from cpi_drivers.aws.networks.security_groups import group_ids
-from cpi_drivers.aws.vms.request import Wish
+from cpi_drivers.aws.vms.request import WantedVm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Made:
     plan: Interface
 
 
-def make_interfaces(account: Account, wish: Wish, undo: Undo) -> list[Made]:
+def make_interfaces(account: Account, wanted: WantedVm, undo: Undo) -> list[Made]:
     """One for each planned interface, ready to be attached; remembered in undo. What a killed call left is taken up."""
-    left = _left(account, wish) if wish.token else {}
+    left = _left(account, wanted) if wanted.token else {}
     return [
-        _made(account, wish, planned, index, left.get(str(index)), undo) for index, planned in enumerate(wish.plan.interfaces)
+        _made(account, wanted, planned, index, left.get(str(index)), undo) for index, planned in enumerate(wanted.plan.interfaces)
     ]
 
 
@@ -79,15 +79,15 @@ def raise_unless_leaving(account: Account, interface: dict[str, Any], error: err
             raise errors.Refused(f"the address {address} is held by {vm_cid}, which lives") from error
 
 
-def _left(account: Account, wish: Wish) -> dict[str, dict[str, Any]]:
-    """By their number, the free interfaces that carry the wish's token."""
-    filters = [tags.with_tag(tags.TOKEN, wish.seed), {"Name": "status", "Values": ["available"]}]
+def _left(account: Account, wanted: WantedVm) -> dict[str, dict[str, Any]]:
+    """By their number, the free interfaces that carry the request's token."""
+    filters = [tags.with_tag(tags.TOKEN, wanted.seed), {"Name": "status", "Values": ["available"]}]
     found = account.client.call("DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaces"]
     return {tags.from_pairs(item.get("TagSet")).get(tags.NUMBER, ""): item for item in found}
 
 
-def _made(account: Account, wish: Wish, planned: Interface, index: int, left: dict[str, Any] | None, undo: Undo) -> Made:
-    answer = left or _create_when_address_is_free(account, wish, planned, index)
+def _made(account: Account, wanted: WantedVm, planned: Interface, index: int, left: dict[str, Any] | None, undo: Undo) -> Made:
+    answer = left or _create_when_address_is_free(account, wanted, planned, index)
     cid: str = answer["NetworkInterfaceId"]
     undo.push(f"network interface {cid}", lambda: delete_interface(account, cid))
     return Made(cid, _wait_until_there(account, cid)["MacAddress"], planned)
@@ -104,11 +104,11 @@ def _wait_until_there(account: Account, cid: str) -> dict[str, Any]:
     return account.wait(there, f"the network interface {cid} is not ready", account.patience.disk_ready)
 
 
-def _create_when_address_is_free(account: Account, wish: Wish, planned: Interface, index: int) -> dict[str, Any]:
-    groups = group_ids(account, wish.properties.security_groups or wish.plan.security_groups, planned.subnet)
+def _create_when_address_is_free(account: Account, wanted: WantedVm, planned: Interface, index: int) -> dict[str, Any]:
+    groups = group_ids(account, wanted.properties.security_groups or wanted.plan.security_groups, planned.subnet)
     if not planned.subnet:
         raise contract_errors.CpiError(f"networks {', '.join(planned.names)}: a VM with several networks needs a subnet for each")
-    born = {**tags.initial_tags(account, wish.properties.tags, wish.seed), tags.NUMBER: str(index), CREATED: now_text()}
+    born = {**tags.initial_tags(account, wanted.properties.tags, wanted.seed), tags.NUMBER: str(index), CREATED: now_text()}
     request = {
         "SubnetId": planned.subnet,
         "ClientToken": uuid.uuid4().hex,

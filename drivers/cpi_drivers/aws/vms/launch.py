@@ -17,7 +17,7 @@ from cpi_drivers.aws.networks.security_groups import group_ids
 from cpi_drivers.aws.vms import lifecycle as vms
 from cpi_drivers.aws.vms.interfaces import Made, make_interfaces, raise_unless_leaving
 from cpi_drivers.aws.vms.launch_disks import launch_disks_of
-from cpi_drivers.aws.vms.request import Candidate, Wish
+from cpi_drivers.aws.vms.request import Candidate, WantedVm
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ def find_by_token(account: Account, token: str) -> tuple[Item | None, int]:
     return (living[0] if living else None), len(found) - len(living)
 
 
-def launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, *, dead: int = 0) -> Item:
+def launch(account: Account, wanted_vm: WantedVm, candidate: Candidate, root: RootDisk, undo: Undo, *, dead: int = 0) -> Item:
     """A running VM. What was made is remembered in undo. dead: how many VMs of the token are gone."""
     for generation in range(dead, dead + _GENERATIONS):
         try:
-            return _launch(account, wish, candidate, root, undo, generation)
+            return _launch(account, wanted_vm, candidate, root, undo, generation)
         except KilledBefore as error:
             _log.info("%s; making another", error.message)
-    raise contract_errors.CloudError(f"the token {wish.token} was used for {_GENERATIONS} VMs that are gone: use another")
+    raise contract_errors.CloudError(f"the token {wanted_vm.token} was used for {_GENERATIONS} VMs that are gone: use another")
 
 
 def wait_until_running(account: Account, vm_cid: VmCid) -> Item:
@@ -66,23 +66,23 @@ def wait_until_running(account: Account, vm_cid: VmCid) -> Item:
     return account.wait(running, f"the VM {vm_cid} does not run", account.patience.vm_running)
 
 
-def _launch(account: Account, wish: Wish, candidate: Candidate, root: RootDisk, undo: Undo, generation: int) -> Item:
+def _launch(account: Account, wanted_vm: WantedVm, candidate: Candidate, root: RootDisk, undo: Undo, generation: int) -> Item:
     made: list[Made] = []
-    if not wish.plan.made_at_launch:
-        made = make_interfaces(account, wish, undo)
+    if not wanted_vm.plan.made_at_launch:
+        made = make_interfaces(account, wanted_vm, undo)
     macs = {name: interface.mac for interface in made for name in interface.plan.names}
-    request = _request(account, wish, candidate, root, made, macs)
-    client_token = wish.client_token("vm", candidate, generation)
+    request = _request(account, wanted_vm, candidate, root, made, macs)
+    client_token = wanted_vm.client_token("vm", candidate, generation)
     try:
         answer = _run_when_address_is_free(account, {**request, "ClientToken": client_token})
     except contract_errors.Error as error:
         if isinstance(error, errors.Refused) and error.code == "IdempotentParameterMismatch":
-            return _made_otherwise(account, wish, undo)
+            return _made_otherwise(account, wanted_vm, undo)
         if isinstance(error, errors.AnswerLost):
-            undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+            undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wanted_vm))
         raise
     except BaseException:  # the process is being ended between the call and its answer
-        undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wish))
+        undo.push("a VM whose launch was not answered", lambda: _remove_unanswered(account, wanted_vm))
         raise
     vm_cid = VmCid(answer["Instances"][0]["InstanceId"])
     return _running(account, vm_cid, undo)
@@ -98,16 +98,16 @@ def _running(account: Account, vm_cid: VmCid, undo: Undo) -> Item:
         raise
 
 
-def _made_otherwise(account: Account, wish: Wish, undo: Undo) -> Item:
+def _made_otherwise(account: Account, wanted_vm: WantedVm, undo: Undo) -> Item:
     """The client token was used with other parameters: a VM that lives is the one; else it died and another is made."""
-    found, _ = find_by_token(account, wish.seed)
+    found, _ = find_by_token(account, wanted_vm.seed)
     if found is None:
         raise KilledBefore("this token's VM is gone")
     return _running(account, VmCid(found["InstanceId"]), undo)
 
 
-def _remove_unanswered(account: Account, wish: Wish) -> None:
-    found, _ = find_by_token(account, wish.seed)
+def _remove_unanswered(account: Account, wanted_vm: WantedVm) -> None:
+    found, _ = find_by_token(account, wanted_vm.seed)
     if found is not None:
         vms.terminate(account, VmCid(found["InstanceId"]))
 
@@ -129,24 +129,24 @@ def _run_when_address_is_free(account: Account, request: Mapping[str, Any]) -> I
 
 
 def _request(
-    account: Account, wish: Wish, candidate: Candidate, root: RootDisk, made: list[Made], macs: Mapping[str, str]
+    account: Account, wanted_vm: WantedVm, candidate: Candidate, root: RootDisk, made: list[Made], macs: Mapping[str, str]
 ) -> Item:
-    properties, settings = wish.properties, account.settings
+    properties, settings = wanted_vm.properties, account.settings
     disks = launch_disks_of(properties, root, account.facts.vm_type(candidate.vm_type), settings)
     request: Item = {
-        "ImageId": wish.ami,
+        "ImageId": wanted_vm.ami,
         "InstanceType": candidate.vm_type,
         "MinCount": 1,
         "MaxCount": 1,
-        "UserData": wish.user_data(account, candidate, root, macs),
+        "UserData": wanted_vm.user_data(account, candidate, root, macs),
         "BlockDeviceMappings": disks.mappings,
-        "TagSpecifications": _tag_specifications(account, wish),
-        "Placement": _placement(wish, candidate),
-        "CapacityReservationSpecification": _reservation(wish),
+        "TagSpecifications": _tag_specifications(account, wanted_vm),
+        "Placement": _placement(wanted_vm, candidate),
+        "CapacityReservationSpecification": _reservation(wanted_vm),
         "KeyName": properties.key_name or settings.default_key_name,
         "IamInstanceProfile": _profile(properties.iam_instance_profile or settings.default_iam_instance_profile),
-        "MetadataOptions": _camelised(wish.metadata_options(settings)),
-        **_interfaces(account, wish, made),
+        "MetadataOptions": _camelised(wanted_vm.metadata_options(settings)),
+        **_interfaces(account, wanted_vm, made),
     }
     if candidate.spot:
         options = {"SpotInstanceType": "one-time", "MaxPrice": f"{properties.spot_bid_price:g}"}
@@ -154,47 +154,50 @@ def _request(
     return {key: value for key, value in request.items() if value}
 
 
-def _tag_specifications(account: Account, wish: Wish) -> list[Item]:
-    born = tags.initial_tags(account, wish.given_tags(), wish.seed)
-    balanced = {tags.BALANCERS: " ".join(wish.properties.elbs), tags.TARGET_GROUPS: " ".join(wish.properties.lb_target_groups)}
+def _tag_specifications(account: Account, wanted_vm: WantedVm) -> list[Item]:
+    born = tags.initial_tags(account, wanted_vm.given_tags(), wanted_vm.seed)
+    balanced = {
+        tags.BALANCERS: " ".join(wanted_vm.properties.elbs),
+        tags.TARGET_GROUPS: " ".join(wanted_vm.properties.lb_target_groups),
+    }
     of_vm = {**born, **{name: value[: tags.LIMITS.value] for name, value in balanced.items() if value}}
-    kinds = ["volume", *(["network-interface"] if wish.plan.made_at_launch else [])]
+    kinds = ["volume", *(["network-interface"] if wanted_vm.plan.made_at_launch else [])]
     return [*tags.specification(["instance"], of_vm), *tags.specification(kinds, born)]
 
 
-def _placement(wish: Wish, candidate: Candidate) -> Item:
+def _placement(wanted_vm: WantedVm, candidate: Candidate) -> Item:
     wanted = {
         "AvailabilityZone": candidate.zone,
-        "GroupName": wish.properties.placement_group,
-        "HostId": wish.properties.host_id,
-        "HostResourceGroupArn": wish.properties.host_resource_group_arn,
+        "GroupName": wanted_vm.properties.placement_group,
+        "HostId": wanted_vm.properties.host_id,
+        "HostResourceGroupArn": wanted_vm.properties.host_resource_group_arn,
     }
-    tenancy = wish.properties.tenancy
+    tenancy = wanted_vm.properties.tenancy
     return {key: value for key, value in wanted.items() if value} | ({"Tenancy": tenancy} if tenancy != "default" else {})
 
 
-def _reservation(wish: Wish) -> Item:
+def _reservation(wanted_vm: WantedVm) -> Item:
     target = {
-        "CapacityReservationId": wish.properties.capacity_reservation_id,
-        "CapacityReservationResourceGroupArn": wish.properties.capacity_reservation_resource_group_arn,
+        "CapacityReservationId": wanted_vm.properties.capacity_reservation_id,
+        "CapacityReservationResourceGroupArn": wanted_vm.properties.capacity_reservation_resource_group_arn,
     }
     named = {key: value for key, value in target.items() if value}
     return {"CapacityReservationTarget": named} if named else {}
 
 
-def _interfaces(account: Account, wish: Wish, made: list[Made]) -> Item:
+def _interfaces(account: Account, wanted_vm: WantedVm, made: list[Made]) -> Item:
     if made:
         return {"NetworkInterfaces": [{"DeviceIndex": index, "NetworkInterfaceId": one.cid} for index, one in enumerate(made)]}
-    planned = wish.plan.interfaces[0]
-    groups = group_ids(account, wish.properties.security_groups or wish.plan.security_groups, planned.subnet)
-    if not planned.subnet and not wish.properties.auto_assign_public_ip:
+    planned = wanted_vm.plan.interfaces[0]
+    groups = group_ids(account, wanted_vm.properties.security_groups or wanted_vm.plan.security_groups, planned.subnet)
+    if not planned.subnet and not wanted_vm.properties.auto_assign_public_ip:
         return {"SecurityGroupIds": groups} if groups else {}
     wanted: Item = {"DeviceIndex": 0, "DeleteOnTermination": True, **planned.api_addresses()}
     if planned.subnet:
         wanted["SubnetId"] = planned.subnet
     if groups:
         wanted["Groups"] = groups
-    if wish.properties.auto_assign_public_ip:
+    if wanted_vm.properties.auto_assign_public_ip:
         wanted["AssociatePublicIpAddress"] = True
     return {"NetworkInterfaces": [wanted]}
 

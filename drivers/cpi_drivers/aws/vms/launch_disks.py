@@ -26,27 +26,27 @@ class LaunchDisks(NamedTuple):
 
 
 def launch_disks_of(properties: VmProperties, root: RootDisk, kind: VmType, settings: AwsSettings) -> LaunchDisks:
-    """The disks of a VM of that kind. Raises CpiError for wishes that exclude each other."""
-    wish = properties.ephemeral_disk
+    """The disks of a VM of that kind. Raises CpiError for requests that exclude each other."""
+    wanted = properties.ephemeral_disk
     _check(properties, kind)
-    on_store = wish.use_instance_storage
+    on_store = wanted.use_instance_storage
     volumes = [_root(properties, root, settings)]
-    if not on_store and not wish.use_root_disk:
-        volumes.append(_ephemeral(wish, kind, settings))
+    if not on_store and not wanted.use_root_disk:
+        volumes.append(_ephemeral(wanted, kind, settings))
     stores = _stores(kind, len(volumes), first_is_ephemeral=on_store) if on_store or properties.raw_instance_storage else []
     mappings = volumes + [mapping for _, mapping in stores if mapping]
     if on_store:
         return LaunchDisks(mappings, stores[0][0], [])
-    ephemeral = None if wish.use_root_disk else EPHEMERAL
+    ephemeral = None if wanted.use_root_disk else EPHEMERAL
     return LaunchDisks(mappings, ephemeral, [path for path, _ in stores])
 
 
 def _check(properties: VmProperties, kind: VmType) -> None:
-    wish = properties.ephemeral_disk
-    if not wish.use_instance_storage:
+    wanted = properties.ephemeral_disk
+    if not wanted.use_instance_storage:
         return
     others = EphemeralDisk(use_instance_storage=True)
-    if wish != others:
+    if wanted != others:
         raise errors.CpiError("ephemeral_disk.use_instance_storage excludes every other key of ephemeral_disk")
     if properties.raw_instance_storage:
         raise errors.CpiError(
@@ -57,20 +57,22 @@ def _check(properties: VmProperties, kind: VmType) -> None:
 
 
 def _root(properties: VmProperties, root: RootDisk, settings: AwsSettings) -> dict[str, Any]:
-    wish = properties.root_disk
-    keys = volume(wish.type, wish.iops, wish.throughput, encrypted=settings.encrypted, kms_key=settings.kms_key_arn)
-    size = gib_from_mib(MiB(wish.size)) if wish.size else root.size_gib
-    if properties.ephemeral_disk.use_root_disk and not wish.size:
+    wanted = properties.root_disk
+    keys = volume(wanted.type, wanted.iops, wanted.throughput, encrypted=settings.encrypted, kms_key=settings.kms_key_arn)
+    size = gib_from_mib(MiB(wanted.size)) if wanted.size else root.size_gib
+    if properties.ephemeral_disk.use_root_disk and not wanted.size:
         size = (size or 0) + gib_from_mib(MiB(properties.ephemeral_disk.size or _EPHEMERAL_SIZE))
     if size:
         keys["VolumeSize"] = max(size, root.size_gib or 0)
     return {"DeviceName": root.device, "Ebs": {**keys, "DeleteOnTermination": True}}
 
 
-def _ephemeral(wish: EphemeralDisk, kind: VmType, settings: AwsSettings) -> dict[str, Any]:
-    encrypted = settings.encrypted if wish.encrypted is None else wish.encrypted
-    keys = volume(wish.type, wish.iops, wish.throughput, encrypted=encrypted, kms_key=wish.kms_key_arn or settings.kms_key_arn)
-    size = MiB(wish.size) if wish.size else kind.store_size or _EPHEMERAL_SIZE
+def _ephemeral(wanted: EphemeralDisk, kind: VmType, settings: AwsSettings) -> dict[str, Any]:
+    encrypted = settings.encrypted if wanted.encrypted is None else wanted.encrypted
+    keys = volume(
+        wanted.type, wanted.iops, wanted.throughput, encrypted=encrypted, kms_key=wanted.kms_key_arn or settings.kms_key_arn
+    )
+    size = MiB(wanted.size) if wanted.size else kind.store_size or _EPHEMERAL_SIZE
     return {"DeviceName": EPHEMERAL, "Ebs": {**keys, "VolumeSize": gib_from_mib(size), "DeleteOnTermination": True}}
 
 

@@ -35,5 +35,7 @@ def _zones_of_disks(account: Account, disk_cids: Sequence[DiskCid]) -> dict[str,
 
 def _contradiction(fixed: dict[str, str], named: Sequence[str | None]) -> str:
     places = [f"  {what} is in {zone}" for what, zone in fixed.items()]
-    wishes = [f"  the VM's properties name {', '.join(map(str, named))}"] if named else []
-    return "no availability zone suits the VM; a disk can be attached inside its own zone only:\n" + "\n".join([*places, *wishes])
+    requests = [f"  the VM's properties name {', '.join(map(str, named))}"] if named else []
+    return "no availability zone suits the VM; a disk can be attached inside its own zone only:\n" + "\n".join(
+        [*places, *requests]
+    )

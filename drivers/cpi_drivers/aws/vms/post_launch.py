@@ -11,7 +11,7 @@ from cpi_drivers.aws.api.account import Account
 from cpi_drivers.aws.properties import Route
 from cpi_drivers.aws.vms import balancing
 from cpi_drivers.aws.vms.interfaces import keep_with_vm
-from cpi_drivers.aws.vms.request import Wish
+from cpi_drivers.aws.vms.request import WantedVm
 
 Item = dict[str, Any]
 
@@ -19,15 +19,15 @@ Item = dict[str, Any]
 class PostLaunch:
     """What was looked up before the VM was made: a missing address or target group is no reason to make and remove a VM."""
 
-    def __init__(self, account: Account, wish: Wish) -> None:
+    def __init__(self, account: Account, wanted: WantedVm) -> None:
         self._account = account
-        self._wish = wish
-        self._address = _allocation(account, wish.plan.vip) if wish.plan.vip else None
-        self._groups = balancing.target_groups(account, wish.properties.lb_target_groups)
+        self._wanted = wanted
+        self._address = _allocation(account, wanted.plan.vip) if wanted.plan.vip else None
+        self._groups = balancing.target_groups(account, wanted.properties.lb_target_groups)
 
     def connect(self, vm: Item, undo: Undo) -> None:
         """Everything may be repeated."""
-        vm_cid, properties = VmCid(vm["InstanceId"]), self._wish.properties
+        vm_cid, properties = VmCid(vm["InstanceId"]), self._wanted.properties
         nics = sorted(vm.get("NetworkInterfaces", []), key=lambda nic: nic.get("Attachment", {}).get("DeviceIndex", 0))
         keep_with_vm(self._account, vm)
         if not properties.source_dest_check:
@@ -37,7 +37,7 @@ class PostLaunch:
                     "ModifyNetworkInterfaceAttribute", NetworkInterfaceId=nic["NetworkInterfaceId"], SourceDestCheck=wanted
                 )
         if self._address:
-            nic = nics[self._wish.plan.vip_interface]["NetworkInterfaceId"]
+            nic = nics[self._wanted.plan.vip_interface]["NetworkInterfaceId"]
             self._account.client.call(
                 "AssociateAddress", AllocationId=self._address, NetworkInterfaceId=nic, AllowReassociation=True
             )

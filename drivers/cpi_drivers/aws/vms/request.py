@@ -25,7 +25,7 @@ from cpi_drivers.aws.vms.launch_disks import launch_disks_of
 
 
 class Candidate(NamedTuple):
-    """One way to meet the wish."""
+    """One way to meet the request."""
 
     vm_type: str
     zone: str | None
@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class WantedVm:
     """The arguments of create_vm."""
 
     agent_id: AgentId
@@ -75,7 +75,7 @@ class Wish:
         return user_data(self.agent_id, self.networks, macs, self.env, account.config.agent, disks, root.device)
 
 
-def read_wish(
+def read_request(
     account: Account,
     agent_id: AgentId,
     stemcell_cid: StemcellCid,
@@ -84,35 +84,37 @@ def read_wish(
     disk_cids: Sequence[DiskCid],
     env: Env | None,
     token: str | None,
-) -> Wish:
+) -> WantedVm:
     """Raises CpiError for everything that can be known without a call."""
     strict = account.config.strict_properties
     properties = read_cloud_properties(VmProperties, cloud_properties, strict=strict)
     plan = interfaces.plan(networks, strict=strict)
-    wish = Wish(agent_id, stemcell_cid, properties, networks, plan, disk_cids, env or {}, token, token or uuid.uuid4().hex)
-    if not wish.properties.vm_types:
+    wanted = WantedVm(agent_id, stemcell_cid, properties, networks, plan, disk_cids, env or {}, token, token or uuid.uuid4().hex)
+    if not wanted.properties.vm_types:
         raise errors.CpiError("cloud properties have faults:\n  cloud_properties.instance_type: is missing (or instance_types)")
     if properties.auto_assign_public_ip and not plan.made_at_launch:
         raise errors.CpiError("auto_assign_public_ip: EC2 gives a public address to VMs with one network only; use a vip network")
-    _check_tags(account, wish)
-    _check_user_data(account, wish)
-    return wish
+    _check_tags(account, wanted)
+    _check_user_data(account, wanted)
+    return wanted
 
 
-def candidates(account: Account, wish: Wish) -> list[Candidate]:
+def candidates(account: Account, wanted: WantedVm) -> list[Candidate]:
     """Every combination in the order of the manifest; spot before its fallback."""
-    zones = placement.zones_to_try(account, wish.properties, wish.plan.subnets, wish.disk_cids)
+    zones = placement.zones_to_try(account, wanted.properties, wanted.plan.subnets, wanted.disk_cids)
     markets = [False]
-    if wish.properties.spot_bid_price:
-        markets = [True, False] if wish.properties.spot_ondemand_fallback else [True]
-    return [Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wish.properties.vm_types, zones)]
+    if wanted.properties.spot_bid_price:
+        markets = [True, False] if wanted.properties.spot_ondemand_fallback else [True]
+    return [
+        Candidate(vm_type, zone, spot) for spot, vm_type, zone in itertools.product(markets, wanted.properties.vm_types, zones)
+    ]
 
 
-def _check_tags(account: Account, wish: Wish) -> None:
+def _check_tags(account: Account, wanted: WantedVm) -> None:
     """Before anything is made."""
-    if wish.metadata_options(account.settings).get("instance_metadata_tags") != "enabled":
+    if wanted.metadata_options(account.settings).get("instance_metadata_tags") != "enabled":
         return
-    refused = [key for key in wish.given_tags() if not re.fullmatch(r"[\w+\-=.,:@]+", str(key))]
+    refused = [key for key in wanted.given_tags() if not re.fullmatch(r"[\w+\-=.,:@]+", str(key))]
     if refused:
         raise errors.CpiError(
             f"tags {', '.join(map(repr, refused))}: with metadata_options.instance_metadata_tags EC2 takes keys of letters,"
@@ -120,12 +122,12 @@ def _check_tags(account: Account, wish: Wish) -> None:
         )
 
 
-def _check_user_data(account: Account, wish: Wish) -> None:
+def _check_user_data(account: Account, wanted: WantedVm) -> None:
     """Before any call, with a root disk and MAC addresses as they usually are."""
     from cpi_drivers.aws.api import vm_types
 
-    macs = {} if wish.plan.made_at_launch else dict.fromkeys(wish.networks, "02:00:00:00:00:00")
+    macs = {} if wanted.plan.made_at_launch else dict.fromkeys(wanted.networks, "02:00:00:00:00:00")
     root = RootDisk("/dev/xvda", None)
-    kind = vm_types.shipped(wish.properties.vm_types[0]) or vm_types.guessed(wish.properties.vm_types[0])
-    disks = launch_disks_of(wish.properties, root, kind, account.settings)
-    user_data(wish.agent_id, wish.networks, macs, wish.env, account.config.agent, disks, root.device)
+    kind = vm_types.shipped(wanted.properties.vm_types[0]) or vm_types.guessed(wanted.properties.vm_types[0])
+    disks = launch_disks_of(wanted.properties, root, kind, account.settings)
+    user_data(wanted.agent_id, wanted.networks, macs, wanted.env, account.config.agent, disks, root.device)

@@ -1,4 +1,4 @@
-"""Offerings: what sizes VMs and disks may have, and which one a wish means."""
+"""Offerings: what sizes VMs and disks may have, and which one a request means."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,24 +20,24 @@ class Offerings:
         self._settings = settings
         self._inventory = inventory
 
-    def compute(self, wish: VmProperties) -> dict[str, Any]:
+    def compute(self, wanted: VmProperties) -> dict[str, Any]:
         """The parameters by which a VM gets its cores and memory."""
-        found = self._inventory.named("listServiceOfferings", "serviceoffering", wish.compute_offering, "compute offering")
+        found = self._inventory.named("listServiceOfferings", "serviceoffering", wanted.compute_offering, "compute offering")
         given = {"serviceofferingid": found["id"]}
         if not found.get("iscustomized"):
-            if wish.cpu or wish.ram:
+            if wanted.cpu or wanted.ram:
                 raise errors.CpiError(f"cpu and ram: the compute offering {found['name']!r} is not a customised one")
             return given
-        if not (wish.cpu and wish.ram):
+        if not (wanted.cpu and wanted.ram):
             raise errors.CpiError(f"cpu and ram: the compute offering {found['name']!r} is a customised one and needs them")
-        return {**given, "details": [{"cpuNumber": wish.cpu, "memory": wish.ram, "cpuSpeed": wish.cpu_speed}]}
+        return {**given, "details": [{"cpuNumber": wanted.cpu, "memory": wanted.ram, "cpuSpeed": wanted.cpu_speed}]}
 
-    def ephemeral(self, wish: VmProperties) -> dict[str, Any]:
+    def ephemeral(self, wanted: VmProperties) -> dict[str, Any]:
         """The parameters by which a VM gets its ephemeral disk; none if it has none."""
-        if not (wish.disk or wish.ephemeral_disk_offering):
+        if not (wanted.disk or wanted.ephemeral_disk_offering):
             return {}
         offer = self._settings.default_offer
-        return self._sized(wish.ephemeral_disk_offering or offer.ephemeral_disk or offer.custom_disk, MiB(wish.disk or 1))
+        return self._sized(wanted.ephemeral_disk_offering or offer.ephemeral_disk or offer.custom_disk, MiB(wanted.disk or 1))
 
     def persistent(self, name: str | None, size: MiB) -> dict[str, Any]:
         """The parameters by which a disk gets its size."""

@@ -65,13 +65,13 @@ class DiskChanges:
         self._change("resizeVolume", volume, {"size": gib, "diskofferingid": custom["id"]})
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
-        """Of the wished size and offering when this returns, on other storage if the offering asks for it; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        """Of the requested size and offering when this returns, on other storage if the offering asks for it; the same disk."""
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         volume = self._free(disk_cid, size, "update")
-        if wish.disk_offering is None or wish.disk_offering in {volume.get("diskofferingid"), volume.get("diskofferingname")}:
+        if wanted.disk_offering is None or wanted.disk_offering in {volume.get("diskofferingid"), volume.get("diskofferingname")}:
             self.resize(disk_cid, size)
             return disk_cid
-        offering = self._offerings.disk(wish.disk_offering)
+        offering = self._offerings.disk(wanted.disk_offering)
         gib = max(gib_from_mib(size), gib_from_mib(mib_from_bytes(volume["size"])))
         if not offering.get("iscustomized") and offering["disksize"] < gib:
             said = f"the offering {offering['name']!r} has {offering['disksize']} GiB"
@@ -80,21 +80,21 @@ class DiskChanges:
         self._change("changeOfferingForVolume", volume, {"diskofferingid": offering["id"], "automigrate": True, **more})
         return disk_cid
 
-    def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Document:
+    def _free(self, disk_cid: DiskCid, size: MiB, wanted: str) -> Document:
         volume = self._inventory.existing_disk(disk_cid)
         if volume.get("virtualmachineid"):
-            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to {wish} it")
+            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {volume.get('vmname')}: detach it to {wanted} it")
         _refuse_shrinking(volume, size)
         return volume
 
-    def _change(self, command: str, volume: Document, wish: dict[str, Any]) -> None:
+    def _change(self, command: str, volume: Document, wanted: dict[str, Any]) -> None:
         what = f"{command} of the disk {volume['name']}"
         try:
-            self._client.run(command, what, "resize_volume", id=volume["id"], **wish)
+            self._client.run(command, what, "resize_volume", id=volume["id"], **wanted)
         except AnswerLost:
             name = DiskCid(volume["name"])
-            late(lambda: _fulfils(volume, wish, self._inventory.existing_disk(name)))
-            if not _fulfils(volume, wish, self._inventory.disk_at_rest(what, "resize_volume", name)):
+            late(lambda: _fulfils(volume, wanted, self._inventory.existing_disk(name)))
+            if not _fulfils(volume, wanted, self._inventory.disk_at_rest(what, "resize_volume", name)):
                 raise
         except QuotaReached as error:
             raise errors.NoDiskSpace(f"{what}: the account's limit: {error.said}") from error
@@ -112,6 +112,6 @@ def _holds(volume: Document, size: MiB) -> bool:
     return bool(volume["size"] >= bytes_from_mib(size))
 
 
-def _fulfils(before: Document, wish: dict[str, Any], now: Document) -> bool:
-    offering = wish.get("diskofferingid", before.get("diskofferingid"))
-    return bool(now.get("diskofferingid") == offering and gib_from_mib(mib_from_bytes(now["size"])) >= wish.get("size", 0))
+def _fulfils(before: Document, wanted: dict[str, Any], now: Document) -> bool:
+    offering = wanted.get("diskofferingid", before.get("diskofferingid"))
+    return bool(now.get("diskofferingid") == offering and gib_from_mib(mib_from_bytes(now["size"])) >= wanted.get("size", 0))

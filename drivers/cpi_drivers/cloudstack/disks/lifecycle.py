@@ -36,15 +36,15 @@ class Disks:
         self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None, context: CallContext
     ) -> DiskCid:
         """A disk; CloudStack gives it storage when it is attached first."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", token):
             found = self._inventory.disk(name) if token else None
             if found is not None:
                 tags.add(self._client, "Volume", found, naming.initial_tags(context, token))
                 return DiskCid(name)
-            zone_id = self._zone_id(wish, vm_cid)
-            body = {"name": name, "zoneid": zone_id, **self._offerings.persistent(wish.disk_offering, size)}
+            zone_id = self._zone_id(wanted, vm_cid)
+            body = {"name": name, "zoneid": zone_id, **self._offerings.persistent(wanted.disk_offering, size)}
             with Undo() as undo:
                 undo.push(f"disk {name}", lambda: self.delete(DiskCid(name)))
                 volume = self._make(body)
@@ -76,10 +76,10 @@ class Disks:
         """What is there."""
         return tags.of(self._inventory.existing_disk(disk_cid))
 
-    def _zone_id(self, wish: DiskProperties, vm_cid: VmCid | None) -> str:
+    def _zone_id(self, wanted: DiskProperties, vm_cid: VmCid | None) -> str:
         if vm_cid:
             return str(self._inventory.existing_vm(vm_cid)["zoneid"])
-        return self._inventory.zone_id(wish.zone or self._settings.default_zone)
+        return self._inventory.zone_id(wanted.zone or self._settings.default_zone)
 
     def _make(self, body: dict[str, Any]) -> Document:
         name = str(body["name"])

@@ -29,11 +29,11 @@ class Snapshots:
                 f"the disk {disk_cid} was never attached: CloudStack has given it no storage to take a snapshot of"
             )
         name, what = naming.name_of("snapshot", None), f"snapshot_disk: disk {disk_cid}"
-        wish = {"volumeid": volume["id"], "name": name, "tags": tags.as_parameter(naming.initial_tags(context, None, metadata))}
+        wanted = {"volumeid": volume["id"], "name": name, "tags": tags.as_parameter(naming.initial_tags(context, None, metadata))}
         with Undo() as undo:
             undo.push(f"snapshot {name}", lambda: self._remove_named(name))
             try:
-                made = self._client.run("createSnapshot", what, "snapshot_volume", **wish)["snapshot"]
+                made = self._client.run("createSnapshot", what, "snapshot_volume", **wanted)["snapshot"]
             except AnswerLost:
                 if late(lambda: self._found(name=name)) is None:
                     raise

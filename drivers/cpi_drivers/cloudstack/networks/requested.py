@@ -78,17 +78,17 @@ def as_parameters(client: Client, inventory: Inventory, wired: Wiring, zone_id: 
 
 
 def _network(client: Client, inventory: Inventory, nic: Nic, zone_id: str) -> Document:
-    wished = nic.properties.name
-    if not wished:
+    requested = nic.properties.name
+    if not requested:
         raise errors.CpiError(f"networks.{nic.name}.cloud_properties.name: is missing")
-    if naming.is_id(wished):
-        return inventory.named("listNetworks", "network", wished, "network", zoneid=zone_id, **inventory.scope)
+    if naming.is_id(requested):
+        return inventory.named("listNetworks", "network", requested, "network", zoneid=zone_id, **inventory.scope)
     # There is no search by name: a keyword finds the names that it is part of.
-    found = client.pages("listNetworks", "network", keyword=wished, zoneid=zone_id, **inventory.scope)
-    fitting = [one for one in found if one["name"] == wished]
+    found = client.pages("listNetworks", "network", keyword=requested, zoneid=zone_id, **inventory.scope)
+    fitting = [one for one in found if one["name"] == requested]
     if len(fitting) != 1:
         said = "there is no network" if not fitting else f"{len(fitting)} networks in the zone are called"
-        raise errors.CloudError(f"networks.{nic.name}: {said} {wished!r}")
+        raise errors.CloudError(f"networks.{nic.name}: {said} {requested!r}")
     return fitting[0]
 
 
@@ -104,14 +104,14 @@ def _in_order(wired: Wiring, vm: Document) -> Sequence[Mapping[str, Any]]:
     """CloudStack tells the default NIC apart, and the others by their addresses or networks."""
     left = sorted(vm.get("nic", ()), key=lambda nic: not nic.get("isdefault"))
     ordered = []
-    for wish in wired.nics:
-        wanted = {wish.properties.name, wish.ip}
+    for asked in wired.nics:
+        wanted = {asked.properties.name, asked.ip}
         one = next(
             (nic for nic in left if {nic.get("networkid"), nic.get("networkname"), nic["ipaddress"]} & wanted - {None}), None
         )
         one = one or next(iter(left), None)
         if one is None:
-            raise errors.CloudError(f"the VM {vm['name']} has no NIC for {wish.name}")
+            raise errors.CloudError(f"the VM {vm['name']} has no NIC for {asked.name}")
         left.remove(one)
         ordered.append(one)
     return ordered

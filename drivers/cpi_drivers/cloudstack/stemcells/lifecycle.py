@@ -43,17 +43,17 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, given: Metadata, context: CallContext) -> StemcellCid:
         """Ready to be booted from."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
-        if wish.light_template:
-            return self._light(wish)
-        body = self._body(wish)
-        file = "" if wish.source_url else file_name(Path(image_path), body["format"])
-        zone = wish.zone or self._settings.default_zone
-        body |= {"zoneid": self._inventory.zone_id(zone), "ostypeid": self._os_type_id(wish)}
+        asked = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
+        if asked.light_template:
+            return self._light(asked)
+        body = self._body(asked)
+        file = "" if asked.source_url else file_name(Path(image_path), body["format"])
+        zone = asked.zone or self._settings.default_zone
+        body |= {"zoneid": self._inventory.zone_id(zone), "ostypeid": self._os_type_id(asked)}
         with Undo() as undo:
             undo.push(f"template {body['name']}", lambda: self.delete(StemcellCid(body["name"])))
-            if wish.source_url:
-                self._register(wish.source_url, body)
+            if asked.source_url:
+                self._register(asked.source_url, body)
             else:
                 self._upload(Path(image_path), file, body)
             template = self._ready(body["name"], zone)
@@ -77,28 +77,28 @@ class Stemcells:
             except Refused as error:
                 raise errors.CloudError(f"the stemcell {stemcell_cid} cannot be deleted: {error.said}") from error
 
-    def _light(self, wish: StemcellProperties) -> StemcellCid:
-        name = str(wish.light_template)
+    def _light(self, asked: StemcellProperties) -> StemcellCid:
+        name = str(asked.light_template)
         found = {str(row["id"]) for row in rows(self._client, self._inventory, name, "executable")}
         if len(found) != 1:
             said = f"{len(found)} templates are called so: say the id" if found else "does not exist, or is not ready"
             raise errors.CloudError(f"the light stemcell's template {name!r}: {said}")
         return StemcellCid(f"{found.pop()}{LIGHT}")
 
-    def _body(self, wish: StemcellProperties) -> dict[str, Any]:
-        hypervisor = _HYPERVISORS[wish.hypervisor.lower()]
+    def _body(self, asked: StemcellProperties) -> dict[str, Any]:
+        hypervisor = _HYPERVISORS[asked.hypervisor.lower()]
         return {
             "name": naming.template_name(),
-            "displaytext": f"{wish.name}/{wish.version}".rstrip("/"),
+            "displaytext": f"{asked.name}/{asked.version}".rstrip("/"),
             "hypervisor": hypervisor,
-            "format": (wish.disk_format or _FORMATS[hypervisor]).upper(),
+            "format": (asked.disk_format or _FORMATS[hypervisor]).upper(),
             "ispublic": self._settings.is_public,
             "requireshvm": self._settings.stemcell.requires_hvm,
             **self._inventory.scope,
         }
 
-    def _os_type_id(self, wish: StemcellProperties) -> str:
-        wanted = self._settings.stemcell.os_type if (wish.os_type or "linux") == "linux" else str(wish.os_type)
+    def _os_type_id(self, asked: StemcellProperties) -> str:
+        wanted = self._settings.stemcell.os_type if (asked.os_type or "linux") == "linux" else str(asked.os_type)
         found = [one for one in self._client.pages("listOsTypes", "ostype", description=wanted) if one["description"] == wanted]
         if not found:
             raise errors.CpiError(f"os_type: the cloud knows no guest OS type {wanted!r}")
@@ -141,8 +141,8 @@ class Stemcells:
             if here == there:
                 continue
             what = f"create_stemcell: the copy of {template['name']} from {zone} to {other}"
-            wish = {"id": template["id"], "sourcezoneid": here, "destzoneid": there}
-            self._client.run("copyTemplate", what, "poll_template", idempotent=True, **wish)
+            asked = {"id": template["id"], "sourcezoneid": here, "destzoneid": there}
+            self._client.run("copyTemplate", what, "poll_template", idempotent=True, **asked)
 
     def _rows(self, cid: str) -> list[Document]:
         """Of a template of the account's own, ready or not: one for each zone that it is in."""

@@ -1,4 +1,4 @@
-"""Affinity groups: wished for by a VM type, or one for each instance group; made when they are missing."""
+"""Affinity groups: requested by a VM type, or one for each instance group; made when they are missing."""
 
 import logging
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ class AffinityGroups:
         self._inventory = inventory
         self._context = context
 
-    def of(self, wish: VmProperties, env: Mapping[str, Any] | None) -> str | None:
+    def of(self, wanted: VmProperties, env: Mapping[str, Any] | None) -> str | None:
         """The name of the group that a VM shall be in; it is there when this returns."""
-        if wish.affinity_group:
-            self._ensure(wish.affinity_group, wish.affinity_group_type)
-            return wish.affinity_group
+        if wanted.affinity_group:
+            self._ensure(wanted.affinity_group, wanted.affinity_group_type)
+            return wanted.affinity_group
         group = ((env or {}).get("bosh") or {}).get("group")
         if not self._settings.enable_auto_anti_affinity or not isinstance(group, str) or not group:
             return None

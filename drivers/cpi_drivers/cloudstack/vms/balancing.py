@@ -137,8 +137,8 @@ class Balancing:
         if address.get("isstaticnat"):
             self._release(str(address["id"]), ip)
         network = address.get("associatednetworkid") or vm["nic"][0]["networkid"]
-        wish = {"ipaddressid": address["id"], "virtualmachineid": vm["id"], "networkid": network}
-        self._client.call("enableStaticNat", idempotent=True, **wish)
+        wanted = {"ipaddressid": address["id"], "virtualmachineid": vm["id"], "networkid": network}
+        self._client.call("enableStaticNat", idempotent=True, **wanted)
 
     def lead_nowhere(self, vm: Document) -> None:
         """The address that leads to the VM is free; it stays the account's."""

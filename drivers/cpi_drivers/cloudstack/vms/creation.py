@@ -37,7 +37,7 @@ _USABLE: Final = frozenset({"Running", "Starting"})
 _log = logging.getLogger(__name__)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class WantedVm(msgspec.Struct, frozen=True):
     """A request, read."""
 
     request: VmRequest
@@ -74,89 +74,89 @@ class VmCreation:
 
     def create(self, request: VmRequest) -> Vm:
         """The VM, running, with its addresses."""
-        wish = Wish(
+        wanted = WantedVm(
             request,
             naming.name_of("vm", request.token),
             read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict),
             wiring(request.networks, strict=self._strict),
         )
-        for network in wish.properties.routes:
+        for network in wanted.properties.routes:
             if network not in request.networks:
                 raise errors.CpiError(f"routes: the VM has no network {network!r}")
-        self._user_data(wish, "", request.networks)  # too much of it is told before anything is asked
+        self._user_data(wanted, "", request.networks)  # too much of it is told before anything is asked
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", request.token):
-            return self._found(wish) or self._made(wish)
+            return self._found(wanted) or self._made(wanted)
 
-    def _found(self, wish: Wish) -> Vm | None:
+    def _found(self, wanted: WantedVm) -> Vm | None:
         """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
-        vm = self._inventory.vm(wish.name) if wish.request.token else None
+        vm = self._inventory.vm(wanted.name) if wanted.request.token else None
         if vm is None:
             return None
         if EPHEMERAL in tags.of(vm):
             if vm["state"] == "Stopped":
-                self._vms.reboot(VmCid(wish.name))
+                self._vms.reboot(VmCid(wanted.name))
             kept = Undo()  # never rolled back: what was finished stays, rules that were joined too
-            return self._finished(wish, self._launching.running(wish.name), kept, has_ephemeral_disk=True)
+            return self._finished(wanted, self._launching.running(wanted.name), kept, has_ephemeral_disk=True)
         if vm["state"] in _USABLE:
             try:
                 with Undo() as undo:
-                    return self._finished(wish, self._launching.running(wish.name), undo, has_ephemeral_disk=True)
+                    return self._finished(wanted, self._launching.running(wanted.name), undo, has_ephemeral_disk=True)
             except errors.CloudError as error:
-                _log.warning("the VM %s cannot be finished: %s", wish.name, error)
-        _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
-        self._vms.delete(wish.name)
+                _log.warning("the VM %s cannot be finished: %s", wanted.name, error)
+        _log.warning("the VM %s of an earlier call with this token is removed", wanted.name)
+        self._vms.delete(wanted.name)
         return None
 
-    def _made(self, wish: Wish) -> Vm:
-        undo, stemcell = Undo(), wish.request.stemcell_cid
+    def _made(self, wanted: WantedVm) -> Vm:
+        undo, stemcell = Undo(), wanted.request.stemcell_cid
         group: str | None = None
         try:
             with undo:
-                parameters = self._parameters(wish)
+                parameters = self._parameters(wanted)
                 group = parameters.get("affinitygroupnames")
-                return self._make(wish, parameters, undo)
+                return self._make(wanted, parameters, undo)
         except (NoCapacity, Failed) as error:
             told = refused(group, error) if isinstance(error, NoCapacity) else error.message
             raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {told}", ok_to_retry=undo.clean) from error
         except (AddressTaken, QuotaReached, AnswerLost, Overdue) as error:
             raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {error.message}") from error
 
-    def _make(self, wish: Wish, parameters: dict[str, Any], undo: Undo) -> Vm:
-        undo.push(f"VM {wish.name}", lambda: self._vms.delete(wish.name))
-        vm = self._launching.launch(wish.name, parameters)
-        if len(wish.wired.nics) > 1:
+    def _make(self, wanted: WantedVm, parameters: dict[str, Any], undo: Undo) -> Vm:
+        undo.push(f"VM {wanted.name}", lambda: self._vms.delete(wanted.name))
+        vm = self._launching.launch(wanted.name, parameters)
+        if len(wanted.wired.nics) > 1:
             # The agent tells NICs apart by their MACs, which are known only now.
-            told = self._user_data(wish, str(vm["hypervisor"]), resolved_networks(wish.request.networks, wish.wired, vm))
+            told = self._user_data(wanted, str(vm["hypervisor"]), resolved_networks(wanted.request.networks, wanted.wired, vm))
             self._client.call("updateVirtualMachine", idempotent=True, id=vm["id"], userdata=told)
-            self._vms.start(vm, f"create_vm: VM {wish.name}", "create_vm")
-        return self._finished(wish, vm, undo, has_ephemeral_disk="diskofferingid" in parameters)
+            self._vms.start(vm, f"create_vm: VM {wanted.name}", "create_vm")
+        return self._finished(wanted, vm, undo, has_ephemeral_disk="diskofferingid" in parameters)
 
-    def _finished(self, wish: Wish, vm: Document, undo: Undo, *, has_ephemeral_disk: bool) -> Vm:
+    def _finished(self, wanted: WantedVm, vm: Document, undo: Undo, *, has_ephemeral_disk: bool) -> Vm:
         """What a running VM still lacks: tags, rules, an address."""
-        told = dict(self._balancing.join(wish.properties.lbs, vm, undo))
-        if wish.wired.vip:
-            self._balancing.lead_here(wish.wired.vip, vm)
+        told = dict(self._balancing.join(wanted.properties.lbs, vm, undo))
+        if wanted.wired.vip:
+            self._balancing.lead_here(wanted.wired.vip, vm)
         if EPHEMERAL not in tags.of(vm):
             told[EPHEMERAL] = " ".join(self._born_with(vm) if has_ephemeral_disk else ()) or "none"
-        bosh = ((wish.request.env or {}).get("bosh") or {}).get("tags")
+        bosh = ((wanted.request.env or {}).get("bosh") or {}).get("tags")
         given = bosh if isinstance(bosh, Mapping) else {}
-        tags.add(self._client, "UserVm", vm, naming.initial_tags(self._context, wish.request.token, {**given, **told}))
-        return Vm(VmCid(wish.name), resolved_networks(wish.request.networks, wish.wired, vm))
+        tags.add(self._client, "UserVm", vm, naming.initial_tags(self._context, wanted.request.token, {**given, **told}))
+        return Vm(VmCid(wanted.name), resolved_networks(wanted.request.networks, wanted.wired, vm))
 
     def _born_with(self, vm: Document) -> list[str]:
         return [str(disk["id"]) for disk in self._inventory.data_disks(vm) if naming.is_ephemeral(str(disk["name"]))]
 
-    def _parameters(self, wish: Wish) -> dict[str, Any]:
-        properties, settings = wish.properties, self._settings
+    def _parameters(self, wanted: WantedVm) -> dict[str, Any]:
+        properties, settings = wanted.properties, self._settings
         zone = properties.zone or settings.default_zone
         zone_id, basic = self._inventory.zone_id(zone), self._inventory.is_basic(zone)
-        self._check_disks(wish.request.disk_cids, zone_id, zone)
-        template = template_of(self._client, self._inventory, wish.request.stemcell_cid, zone_id, zone)
-        placed = as_parameters(self._client, self._inventory, wish.wired, zone_id, basic=basic)
+        self._check_disks(wanted.request.disk_cids, zone_id, zone)
+        template = template_of(self._client, self._inventory, wanted.request.stemcell_cid, zone_id, zone)
+        placed = as_parameters(self._client, self._inventory, wanted.wired, zone_id, basic=basic)
         ephemeral = self._offerings.ephemeral(properties)
-        groups = properties.security_groups or wish.wired.security_groups or settings.default_security_groups
+        groups = properties.security_groups or wanted.wired.security_groups or settings.default_security_groups
         return {
-            "name": wish.name,
+            "name": wanted.name,
             "zoneid": zone_id,
             "templateid": template["id"],
             **self._offerings.compute(properties),
@@ -165,22 +165,22 @@ class VmCreation:
             "rootdisksize": gib_from_mib(MiB(properties.root_disk_size)) if properties.root_disk_size else None,
             "keypair": properties.key_name or settings.default_key_name,
             "securitygroupnames": list(groups) if basic else None,
-            "affinitygroupnames": self._groups.of(properties, wish.request.env),
-            "startvm": None if len(wish.wired.nics) == 1 else False,
-            "userdata": self._user_data(wish, str(template["hypervisor"]), wish.request.networks),
+            "affinitygroupnames": self._groups.of(properties, wanted.request.env),
+            "startvm": None if len(wanted.wired.nics) == 1 else False,
+            "userdata": self._user_data(wanted, str(template["hypervisor"]), wanted.request.networks),
             **self._inventory.scope,
         }
 
-    def _user_data(self, wish: Wish, hypervisor: str, networks: Networks) -> str:
+    def _user_data(self, wanted: WantedVm, hypervisor: str, networks: Networks) -> str:
         settings = agent_settings.document(
-            wish.request.agent_id,
-            wish.name,
+            wanted.request.agent_id,
+            wanted.name,
             networks,
-            wish.request.env,
+            wanted.request.env,
             self._defaults,
             hypervisor=hypervisor,
-            has_ephemeral_disk=bool(wish.properties.disk or wish.properties.ephemeral_disk_offering),
-            routes=wish.properties.routes,
+            has_ephemeral_disk=bool(wanted.properties.disk or wanted.properties.ephemeral_disk_offering),
+            routes=wanted.properties.routes,
         )
         return agent_settings.encoded(settings)
 

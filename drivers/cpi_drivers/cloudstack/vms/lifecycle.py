@@ -111,9 +111,9 @@ class Vms:
                 raise
 
     def _destroy(self, vm: Document, own: Sequence[str]) -> None:
-        what, wish = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunges, "volumeids": own}
+        what, wanted = f"delete_vm: VM {vm['name']}", {"id": vm["id"], "expunge": self._settings.expunges, "volumeids": own}
         try:
-            self._client.run("destroyVirtualMachine", what, "delete_vm", idempotent=True, **wish)
+            self._client.run("destroyVirtualMachine", what, "delete_vm", idempotent=True, **wanted)
         except Refused as error:
             if self._inventory.vm(str(vm["id"])) is not None:
                 advice = _ON_EXPUNGING if self._settings.expunges and "expunge" in error.said.lower() else ""

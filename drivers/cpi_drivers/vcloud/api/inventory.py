@@ -91,9 +91,9 @@ class Inventory:
         """The reference to a storage profile of the vDC."""
         return self._of_vdc(vdc, "VdcStorageProfiles/VdcStorageProfile", "storage profile", name)
 
-    def wished_profile(self, wished: str | None, default: str) -> Element | None:
+    def requested_profile(self, requested: str | None, default: str) -> Element | None:
         """The reference to a storage profile; None if the cloud chooses."""
-        name = wished or default
+        name = requested or default
         return None if name == ANY else self.storage_profile(self.vdc(), name)
 
     def compute_policies(self) -> list[Element]:

@@ -38,12 +38,12 @@ class DiskChanges:
             self._change(disk, size, None, f"resize_disk: disk {disk_cid}")
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
-        """Of the wished size and storage profile when this returns; the same disk."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        """Of the requested size and storage profile when this returns; the same disk."""
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         disk = self._free(disk_cid, size, "update")
         present = documents.one(disk, "StorageProfile")
-        other = wish.storage_profile is not None and (present is None or present.get("name") != wish.storage_profile)
-        profile = self._inventory.storage_profile(self._inventory.vdc(), str(wish.storage_profile)) if other else None
+        other = wanted.storage_profile is not None and (present is None or present.get("name") != wanted.storage_profile)
+        profile = self._inventory.storage_profile(self._inventory.vdc(), str(wanted.storage_profile)) if other else None
         if profile is not None or _size(disk) < size:
             self._change(disk, max(size, _size(disk)), profile, f"update_disk: disk {disk_cid}")
         return disk_cid
@@ -71,17 +71,17 @@ class DiskChanges:
         with _named_refusals(what, "while a VM uses it"):
             self._client.run(f"{vm.get('href')}/action/reconfigureVm", what, body, _VM, idempotent=True)
 
-    def _free(self, disk_cid: DiskCid, size: MiB, wish: str) -> Element:
+    def _free(self, disk_cid: DiskCid, size: MiB, wanted: str) -> Element:
         disk = self._inventory.existing_disk(disk_cid)
         if size < _size(disk):
             raise failures.cannot_shrink(disk_cid, _size(disk), size)
         holder = self._inventory.holder(disk)
         if holder is not None:
-            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}: detach it to {wish} it")
+            raise errors.CloudError(f"the disk {disk_cid} is attached to the VM {holder.get('name')}: detach it to {wanted} it")
         return disk
 
     def _change(self, disk: Element, size: MiB, profile: Element | None, what: str) -> None:
-        """Everything is said again: what is left out may be taken for a wish to change it."""
+        """Everything is said again: what is left out may be taken for a request to change it."""
         present = documents.one(disk, "StorageProfile")
         chosen = present if profile is None else documents.reference("StorageProfile", str(profile.get("href")))
         body = make(

@@ -39,12 +39,12 @@ class Disks:
 
     def create(self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
         """A disk, near a VM if one is named."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         name = naming.name_of("disk", token)
         with private_files.one_at_a_time(self._client.folder, "vcloud-call", token):
             href = self._found(name) if token else None
             if href is None:
-                return self._made(name, size, wish, vm_cid, token)
+                return self._made(name, size, wanted, vm_cid, token)
             self._tag(href, name, token)
             return _cid(href)
 
@@ -84,23 +84,23 @@ class Disks:
 
     # ------------------------------------------------------------------
 
-    def _made(self, name: str, size: MiB, wish: DiskProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
+    def _made(self, name: str, size: MiB, wanted: DiskProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
         near = self._inventory.existing_vm(vm_cid) if vm_cid else None
-        profile = self._inventory.wished_profile(wish.storage_profile, self._entities.disk_storage_profile)
-        body = self._params(name, size, wish, near, profile)
+        profile = self._inventory.requested_profile(wanted.storage_profile, self._entities.disk_storage_profile)
+        body = self._params(name, size, wanted, near, profile)
         with Undo() as undo:
             undo.push(f"disk {name}", lambda: self._delete_named(name))
             href = self._make(name, size, body)
             self._tag(href, name, token)
         return _cid(href)
 
-    def _params(self, name: str, size: MiB, wish: DiskProperties, near: Element | None, profile: Element | None) -> Element:
+    def _params(self, name: str, size: MiB, wanted: DiskProperties, near: Element | None, profile: Element | None) -> Element:
         disk = make(
             "Disk",
             make("Description", self._entities.description),
             name=name,
             busType=_SCSI,
-            busSubType=BUSES[wish.bus_type],
+            busSubType=BUSES[wanted.bus_type],
         )
         set_size(self._client, disk, size)
         if profile is not None:

@@ -45,11 +45,11 @@ class Stemcells:
 
     def create(self, image_path: str, cloud_properties: CloudProperties, tags: Metadata) -> StemcellCid:
         """Usable when this returns."""
-        wish = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
-        if wish.vapp_template is not None:
-            return StemcellCid(self._item_there(wish.vapp_template, wish.catalog) + naming.LIGHT)
+        wanted = read_cloud_properties(StemcellProperties, cloud_properties, strict=self._strict, ignored_keys=STEMCELL_KEYS)
+        if wanted.vapp_template is not None:
+            return StemcellCid(self._item_there(wanted.vapp_template, wanted.catalog) + naming.LIGHT)
         with ovf_image.opened(image_path) as image:
-            return self._uploaded(image, wish, tags)
+            return self._uploaded(image, wanted, tags)
 
     def delete(self, stemcell_cid: StemcellCid) -> None:
         """Gone when this returns; what was not there is gone. A light one's template is not ours."""
@@ -73,34 +73,34 @@ class Stemcells:
 
     # ------------------------------------------------------------------
 
-    def _item_there(self, wished: str, catalog: str | None) -> str:
-        if naming.path_of(wished, "catalogitem") is not None:
-            if self._inventory.entity(wished, "catalogitem") is None:
-                raise errors.CloudError(f"vapp_template: there is no catalog item {wished}")
-            return wished
+    def _item_there(self, requested: str, catalog: str | None) -> str:
+        if naming.path_of(requested, "catalogitem") is not None:
+            if self._inventory.entity(requested, "catalogitem") is None:
+                raise errors.CloudError(f"vapp_template: there is no catalog item {requested}")
+            return requested
         where = catalog or self._entities.vapp_catalog
-        found = next(self._client.records("catalogItem", *equal(name=wished, catalogName=where)), None)
+        found = next(self._client.records("catalogItem", *equal(name=requested, catalogName=where)), None)
         if found is None:
-            raise errors.CloudError(f"vapp_template: the catalog {where!r} has no item {wished!r} that this user may see")
+            raise errors.CloudError(f"vapp_template: the catalog {where!r} has no item {requested!r} that this user may see")
         return naming.urn_of(found["href"], "catalogitem")
 
-    def _uploaded(self, image: OvfImage, wish: StemcellProperties, tags: Metadata) -> StemcellCid:
+    def _uploaded(self, image: OvfImage, wanted: StemcellProperties, tags: Metadata) -> StemcellCid:
         files = files_of(image)
         name = naming.name_of("sc", None)
         what = f"create_stemcell: {name}"
         catalog = self._inventory.catalog_href(self._entities.vapp_catalog)
         with Undo() as undo:
             undo.push(f"stemcell {name}", lambda: self._withdraw(name))
-            item = self._announced(catalog, name, self._params(name, wish), what)
+            item = self._announced(catalog, name, self._params(name, wanted), what)
             template = str(self._entity_of(item, what).get("href"))
             self._send(image, files, template, what)
             self._client.until(f"{what} is not ready", lambda: documents.arrived(self._client.get(template), what))
             metadata.add(self._client, template, naming.initial_tags(self._context, None, tags), f"{what}: metadata")
         return StemcellCid(naming.urn_of(str(item.get("href")), "catalogitem"))
 
-    def _params(self, name: str, wish: StemcellProperties) -> Element:
-        profile = self._inventory.wished_profile(wish.storage_profile, self._entities.media_storage_profile)
-        told = make("Description", f"{wish.name} {wish.version}".strip())
+    def _params(self, name: str, wanted: StemcellProperties) -> Element:
+        profile = self._inventory.requested_profile(wanted.storage_profile, self._entities.media_storage_profile)
+        told = make("Description", f"{wanted.name} {wanted.version}".strip())
         place = documents.reference("VdcStorageProfile", str(profile.get("href"))) if profile is not None else None
         return make("UploadVAppTemplateParams", told, place, name=name)
 

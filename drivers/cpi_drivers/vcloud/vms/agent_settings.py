@@ -82,12 +82,12 @@ class Discs:
         """The CD is in the VM's drive."""
         name, content = disc_name(str(vm.get("id"))), iso(settings)
         what = f"create_vm: the CD {name}"
-        profile = self._inventory.wished_profile(None, self._entities.media_storage_profile)
-        wish = make("Media", make("Description", self._entities.description), name=name, imageType="iso", size=len(content))
+        profile = self._inventory.requested_profile(None, self._entities.media_storage_profile)
+        wanted = make("Media", make("Description", self._entities.description), name=name, imageType="iso", size=len(content))
         if profile is not None:
-            wish.append(documents.reference("VdcStorageProfile", str(profile.get("href"))))
+            wanted.append(documents.reference("VdcStorageProfile", str(profile.get("href"))))
         catalog = self._inventory.catalog_href(self._entities.media_catalog)
-        href = self._announced(catalog, name, wish, what)
+        href = self._announced(catalog, name, wanted, what)
         self._send(href, content, what)
         body = make(
             "MediaInsertOrEjectParams", documents.reference("Media", href, type="application/vnd.vmware.vcloud.media+xml")
@@ -111,10 +111,10 @@ class Discs:
             except Missing:
                 continue
 
-    def _announced(self, catalog: str, name: str, wish: Element, what: str) -> str:
+    def _announced(self, catalog: str, name: str, wanted: Element, what: str) -> str:
         """Where the cloud waits for it."""
         try:
-            item = self._client.made(f"{catalog}/action/upload", wish, "vcloud.media")
+            item = self._client.made(f"{catalog}/action/upload", wanted, "vcloud.media")
             return documents.address_of(documents.one(item, "Entity"), what)
         except AnswerLost:
             found = late(lambda: next(self._client.records("media", *equal(name=name)), None))

@@ -37,7 +37,7 @@ _PRODUCTS: Final = "vcloud.productSections"
 _log = logging.getLogger(__name__)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class WantedVm(msgspec.Struct, frozen=True):
     """A request, read."""
 
     request: VmRequest
@@ -77,30 +77,30 @@ class VmCreation:
         name = naming.name_of("vm", request.token) if request.token else str(request.agent_id)
         properties = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
         shared = (request.env or {}).get("vapp") or properties.vapp
-        wish = Wish(request, name, str(shared or name), properties, wiring(request.networks, strict=self._strict))
+        wanted = WantedVm(request, name, str(shared or name), properties, wiring(request.networks, strict=self._strict))
         with private_files.one_at_a_time(self._client.folder, "vcloud-call", request.token):
-            return self._found(wish) or self._made(wish)
+            return self._found(wanted) or self._made(wanted)
 
-    def _found(self, wish: Wish) -> Vm | None:
+    def _found(self, wanted: WantedVm) -> Vm | None:
         """What a call with the same token has made. What it could not finish is removed; what it finished never is."""
-        vapp = self._inventory.vapp(wish.vapp) if wish.request.token else None
+        vapp = self._inventory.vapp(wanted.vapp) if wanted.request.token else None
         if vapp is None:
             return None
-        vm = launch.child(vapp, wish.name)
+        vm = launch.child(vapp, wanted.name)
         if vm is not None:
             is_on = vm.get("status") == hardware.POWERED_ON
-            if is_on or tags.of(self._client, str(vm.get("href"))).get(TOKEN) == wish.request.token:
-                return self._started(wish, vm, is_on=is_on)
-        if vm is not None or wish.vapp == wish.name:
-            _log.warning("the VM %s of an earlier call with this token is removed", wish.name)
-            self._vms.delete_made(wish.vapp, wish.name)
+            if is_on or tags.of(self._client, str(vm.get("href"))).get(TOKEN) == wanted.request.token:
+                return self._started(wanted, vm, is_on=is_on)
+        if vm is not None or wanted.vapp == wanted.name:
+            _log.warning("the VM %s of an earlier call with this token is removed", wanted.name)
+            self._vms.delete_made(wanted.vapp, wanted.name)
         return None
 
-    def _made(self, wish: Wish) -> Vm:
-        undo, stemcell = Undo(), wish.request.stemcell_cid
+    def _made(self, wanted: WantedVm) -> Vm:
+        undo, stemcell = Undo(), wanted.request.stemcell_cid
         try:
             with undo:
-                return self._make(wish, undo)
+                return self._make(wanted, undo)
         except (NoCapacity, Failed) as error:
             raise errors.VMCreationFailed(
                 f"no VM from the stemcell {stemcell}: {error.message}", ok_to_retry=undo.clean
@@ -108,18 +108,18 @@ class VmCreation:
         except (AddressTaken, QuotaReached, AnswerLost, Overdue) as error:
             raise errors.VMCreationFailed(f"no VM from the stemcell {stemcell}: {error.message}") from error
 
-    def _make(self, wish: Wish, undo: Undo) -> Vm:
-        place = self._place(wish)
-        source = self._stemcells.source(wish.request.stemcell_cid)
-        vapp = self._composed(wish, source, place, undo)
-        vm = launch.child(vapp, wish.name)
+    def _make(self, wanted: WantedVm, undo: Undo) -> Vm:
+        place = self._place(wanted)
+        source = self._stemcells.source(wanted.request.stemcell_cid)
+        vapp = self._composed(wanted, source, place, undo)
+        vm = launch.child(vapp, wanted.name)
         if vm is None:
-            raise errors.CloudError(f"create_vm: the vApp {wish.vapp} was made and has no VM {wish.name}")
-        units = self._size(wish, vm)
-        networks = resolved_networks(wish.request.networks, wish.nics, vm)
-        request = wish.request
+            raise errors.CloudError(f"create_vm: the vApp {wanted.vapp} was made and has no VM {wanted.name}")
+        units = self._size(wanted, vm)
+        networks = resolved_networks(wanted.request.networks, wanted.nics, vm)
+        request = wanted.request
         settings = agent_settings.document(request.agent_id, vm, networks, request.env, self._defaults, units)
-        href, what = str(vm.get("href")), f"create_vm: VM {wish.name}"
+        href, what = str(vm.get("href")), f"create_vm: VM {wanted.name}"
         self._client.put(
             f"{href}/productSections", f"{what}: guest properties", agent_settings.with_property(vm, settings), _PRODUCTS
         )
@@ -127,69 +127,69 @@ class VmCreation:
         tags.add(
             self._client, href, naming.initial_tags(self._context, request.token, self._tags(request.env)), f"{what}: metadata"
         )
-        return self._started(wish, vm, is_on=False)
+        return self._started(wanted, vm, is_on=False)
 
-    def _started(self, wish: Wish, vm: Element, *, is_on: bool) -> Vm:
+    def _started(self, wanted: WantedVm, vm: Element, *, is_on: bool) -> Vm:
         cid = VmCid(vm.get("id"))
         if not is_on:
-            self._vms.switch_on(str(vm.get("href")), cid, f"create_vm: VM {wish.name}")
-        if any(nic.mode == "DHCP" for nic in wish.nics):
+            self._vms.switch_on(str(vm.get("href")), cid, f"create_vm: VM {wanted.name}")
+        if any(nic.mode == "DHCP" for nic in wanted.nics):
             vm = self._client.get(str(vm.get("href")))
-        return Vm(cid, resolved_networks(wish.request.networks, wish.nics, vm))
+        return Vm(cid, resolved_networks(wanted.request.networks, wanted.nics, vm))
 
     # ------------------------------------------------------------------
 
-    def _composed(self, wish: Wish, source: Element, place: Place, undo: Undo) -> Element:
+    def _composed(self, wanted: WantedVm, source: Element, place: Place, undo: Undo) -> Element:
         """The vApp once the VM is in it."""
-        request = wish.request
-        item = launch.item(source, wish.name, wish.nics, wish.properties, place, self._entities.description)
-        shared = self._inventory.vapp(wish.vapp) if wish.vapp != wish.name else None
-        if wish.vapp != wish.name and shared is None:
-            raise errors.CloudError(f"the vApp {wish.vapp!r} is not in the vDC: it has to be there before VMs share it")
-        body = launch.params(wish.vapp, item, place, shared, self._entities.description)
-        ours = {wish.name}
-        undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, ours))
+        request = wanted.request
+        item = launch.item(source, wanted.name, wanted.nics, wanted.properties, place, self._entities.description)
+        shared = self._inventory.vapp(wanted.vapp) if wanted.vapp != wanted.name else None
+        if wanted.vapp != wanted.name and shared is None:
+            raise errors.CloudError(f"the vApp {wanted.vapp!r} is not in the vDC: it has to be there before VMs share it")
+        body = launch.params(wanted.vapp, item, place, shared, self._entities.description)
+        ours = {wanted.name}
+        undo.push(f"VM {wanted.name}", lambda: self._withdraw(wanted, ours))
         where = (
             f"{shared.get('href')}/action/recomposeVApp"
             if shared is not None
             else f"{self._inventory.vdc_href}/action/composeVApp"
         )
-        what = f"create_vm: VM {wish.name} from the stemcell {request.stemcell_cid}"
+        what = f"create_vm: VM {wanted.name} from the stemcell {request.stemcell_cid}"
         try:
             made = self._client.made(where, body, launch.kind(shared))
             self._client.finished(made, what)
         except AnswerLost:
-            return self._settled(wish, what)
+            return self._settled(wanted, what)
         except NameTaken:
             ours.clear()  # what has the name is somebody else's
             raise
         return self._client.get(str((made if shared is None else shared).get("href")))
 
-    def _withdraw(self, wish: Wish, ours: set[str]) -> None:
-        if wish.name in ours:
-            self._vms.delete_made(wish.vapp, wish.name)
+    def _withdraw(self, wanted: WantedVm, ours: set[str]) -> None:
+        if wanted.name in ours:
+            self._vms.delete_made(wanted.vapp, wanted.name)
 
-    def _settled(self, wish: Wish, what: str) -> Element:
+    def _settled(self, wanted: WantedVm, what: str) -> Element:
         """The vApp in which a call without an answer made the VM; AnswerLost once more if it made none."""
-        vapp = late(lambda: self._begun(wish))
+        vapp = late(lambda: self._begun(wanted))
         if vapp is None:
-            raise AnswerLost(f"{what}: no answer came, and the vApp {wish.vapp} has no VM of that name")
+            raise AnswerLost(f"{what}: no answer came, and the vApp {wanted.vapp} has no VM of that name")
         self._client.finished(vapp, what)
         return self._client.get(str(vapp.get("href")))
 
-    def _begun(self, wish: Wish) -> Element | None:
+    def _begun(self, wanted: WantedVm) -> Element | None:
         """The VM's own vApp; a shared one once something is done to it."""
-        vapp = self._inventory.vapp(wish.vapp)
-        if vapp is None or wish.vapp == wish.name:
+        vapp = self._inventory.vapp(wanted.vapp)
+        if vapp is None or wanted.vapp == wanted.name:
             return vapp
-        is_begun = launch.child(vapp, wish.name) is not None or documents.one(vapp, "Tasks/Task") is not None
+        is_begun = launch.child(vapp, wanted.name) is not None or documents.one(vapp, "Tasks/Task") is not None
         return vapp if is_begun else None
 
-    def _place(self, wish: Wish) -> Place:
-        """What the cloud has of what is wished for. Raises CloudError for what it has not."""
-        properties, vdc = wish.properties, self._inventory.vdc()
-        parents = [self._inventory.network(vdc, nic.network) for nic in wish.nics]
-        disks = [self._inventory.existing_disk(cid) for cid in wish.request.disk_cids]
+    def _place(self, wanted: WantedVm) -> Place:
+        """What the cloud has of what is requested. Raises CloudError for what it has not."""
+        properties, vdc = wanted.properties, self._inventory.vdc()
+        parents = [self._inventory.network(vdc, nic.network) for nic in wanted.nics]
+        disks = [self._inventory.existing_disk(cid) for cid in wanted.request.disk_cids]
         profile = properties.storage_profile or self._entities.vapp_storage_profile
         return Place(
             parents=parents,
@@ -209,13 +209,13 @@ class VmCreation:
             raise errors.CloudError(f"{key}: the vDC has no policy {name!r}; known: {known}")
         return found
 
-    def _size(self, wish: Wish, vm: Element) -> tuple[str, str]:
+    def _size(self, wanted: WantedVm, vm: Element) -> tuple[str, str]:
         """CPUs, memory and the ephemeral disk; and nobody but the agent configures the guest. Answers the units of its disks."""
-        properties = wish.properties
+        properties = wanted.properties
         section, unit = hardware.resized(vm, properties.cpu, properties.cores_per_socket, properties.ram, properties.disk)
         quiet = make("GuestCustomizationSection", ovf("Info", "the agent does it"), make("Enabled", "false"))
-        body = make("Vm", section, quiet, name=wish.name)
-        what, href = f"create_vm: the hardware of the VM {wish.name}", str(vm.get("href"))
+        body = make("Vm", section, quiet, name=wanted.name)
+        what, href = f"create_vm: the hardware of the VM {wanted.name}", str(vm.get("href"))
         self._client.run_unless(
             f"{href}/action/reconfigureVm",
             what,

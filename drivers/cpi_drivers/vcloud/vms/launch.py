@@ -9,7 +9,7 @@ from cpi_drivers.vcloud.properties import VmProperties
 
 
 class Place(msgspec.Struct, frozen=True):
-    """References to what the cloud has of what is wished for."""
+    """References to what the cloud has of what is requested."""
 
     parents: list[Element]
     """The networks, one for each NIC."""

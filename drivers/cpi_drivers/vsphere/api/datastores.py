@@ -139,7 +139,7 @@ class Choice(msgspec.Struct, frozen=True):
         return " or ".join([*said, *(f"cluster is {name!r}" for name in self.clusters)])
 
 
-def wished(datastores: Datastores) -> Choice:
+def requested(datastores: Datastores) -> Choice:
     """Datastores as a manifest names them: by their names, or by those of their clusters."""
     names = [one for one in datastores if isinstance(one, str)]
     clusters = tuple(name for one in datastores if not isinstance(one, str) for name in one.names)
@@ -151,7 +151,7 @@ def names_of(datastores: Datastores, stores: Callable[[], Iterable[Store]]) -> l
     names = [one for one in datastores if isinstance(one, str)]
     if len(names) == len(datastores):
         return names
-    known, choice = list(stores()), wished(datastores)
+    known, choice = list(stores()), requested(datastores)
     choice.of(known)  # an ambiguous name is refused
     return [store.name for store in known if choice.fits(store)]
 

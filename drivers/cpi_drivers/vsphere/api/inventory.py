@@ -135,13 +135,13 @@ class Inventory(msgspec.Struct, frozen=True):
 
     def net(self, name: str) -> Net:
         """By its name, as `switch/port group`, or by its path; standard ones before distributed ones. Raises CloudError."""
-        wished = [net for net in self.nets if net.name == name] or self._at(name)
-        if not wished:
+        requested = [net for net in self.nets if net.name == name] or self._at(name)
+        if not requested:
             known = ", ".join(sorted({net.name for net in self.nets}))
             raise errors.NetworkNotFound(f"there is no network {name!r}; known: {known}")
-        standard = [net for net in wished if net.switch is None and net.opaque is None]
-        first, *others = standard or wished
-        segments = {net.logical_switch or (net.opaque and net.opaque[0]) for net in wished}
+        standard = [net for net in requested if net.switch is None and net.opaque is None]
+        first, *others = standard or requested
+        segments = {net.logical_switch or (net.opaque and net.opaque[0]) for net in requested}
         if others and (standard or len(segments) > 1 or None in segments):
             candidates = ", ".join(sorted(net.paths[-1] if net.paths else net.name for net in (first, *others)))
             raise errors.CloudError(f"{name!r} means several networks: {candidates}: say the path of one")

@@ -10,13 +10,13 @@ T = TypeVar("T")
 _ESCAPES: Final = {"%2f": "/", "%2F": "/", "%5c": "\\", "%5C": "\\", "%25": "%"}
 
 
-def meant(wished: str, things: Mapping[str, T], called: str) -> T | None:
+def meant(requested: str, things: Mapping[str, T], called: str) -> T | None:
     """The thing that a name or a path means; things are by their paths, of which the parts are as the vCenter has them.
 
     A whole path goes before the end of one (its name, say), and that before a path that begins further above. `/` in a name may
     be written as it is or as `%2f`. None if nothing fits; raises CloudError naming the candidates if several do.
     """
-    plain = _plain(wished).strip("/")
+    plain = _plain(requested).strip("/")
     paths = {path: _plain(path) for path in things}
     ways = (
         lambda path: path == plain,
@@ -28,18 +28,18 @@ def meant(wished: str, things: Mapping[str, T], called: str) -> T | None:
         if fits is ways[2]:
             found = [path for path in found if len(path) == max(map(len, found))]
         if len(found) > 1:
-            raise errors.CloudError(f"{wished!r} means several {called}: {', '.join(found)}: say the path of one")
+            raise errors.CloudError(f"{requested!r} means several {called}: {', '.join(found)}: say the path of one")
         if found:
             return things[found[0]]
     return None
 
 
-def is_end_of(wished: str, path: str, folder: str) -> bool:
+def is_end_of(requested: str, path: str, folder: str) -> bool:
     """Whether a name or a path, as people write them, is the end of a path below a datacenter's folder, or the whole of it.
 
     With the folder in it (`DC0/datastore/gold`) it is the whole.
     """
-    plain, known = f"/{_plain(wished).strip('/')}", f"/{_plain(path)}"
+    plain, known = f"/{_plain(requested).strip('/')}", f"/{_plain(path)}"
     above, _, whole = plain.partition(f"/{folder}/")
     return known == f"/{whole}" if whole else known.endswith(above)
 

@@ -43,11 +43,11 @@ class Place(msgspec.Struct, frozen=True):
     options: ClusterOptions = ClusterOptions()
 
 
-def places(inventory: Inventory, wished: Mapping[str, ClusterOptions], choice: Choice, need: Need) -> list[Place]:
+def places(inventory: Inventory, requested: Mapping[str, ClusterOptions], choice: Choice, need: Need) -> list[Place]:
     """One for each cluster and datastore, the best first. Raises CloudError that says of each cluster why it is none."""
     reasons: list[str] = []
     found: list[tuple[tuple[float, ...], Place]] = []
-    for name, options in wished.items():
+    for name, options in requested.items():
         cluster = inventory.cluster(name)
         if cluster is None:
             reasons.append(f"there is no cluster {name!r}; known: {', '.join(sorted(inventory.clusters))}")

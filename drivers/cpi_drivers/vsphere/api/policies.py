@@ -26,8 +26,8 @@ def fitting(client: Client, policy: str | None, stores: Sequence[Store]) -> list
         return list(stores)
     solver = client.pbm().placementSolver
     hubs = [pbm.placement.PlacementHub(hubType="Datastore", hubId=store.id) for store in stores]
-    wish = pbm.placement.CapabilityProfileRequirement(profileId=pbm.profile.ProfileId(uniqueId=policy))
-    arguments = {"hubsToSearch": hubs, "placementSubjectRequirement": [wish]}
+    wanted = pbm.placement.CapabilityProfileRequirement(profileId=pbm.profile.ProfileId(uniqueId=policy))
+    arguments = {"hubsToSearch": hubs, "placementSubjectRequirement": [wanted]}
     results = client.pbm_call(solver, "PbmCheckRequirements", **arguments)
     fit = {result.hub.hubId for result in results if not result.error}
     return [store for store in stores if store.id in fit]

@@ -137,11 +137,11 @@ def managers(content: Any) -> dict[str, tuple[str, str]]:
 
 def newest_known(api_version: str) -> str:
     """The newest version of the API that both sides know."""
-    wished = _numbers(api_version)
+    requested = _numbers(api_version)
     known = {
         _numbers(name.removeprefix("vim.version.v")): name for name in VmomiSupport.nsMap if re.match(r"vim\.version\.v\d", name)
     }
-    fitting = [numbers for numbers in known if numbers <= wished]
+    fitting = [numbers for numbers in known if numbers <= requested]
     return known[max(fitting)] if fitting else OLDEST
 
 

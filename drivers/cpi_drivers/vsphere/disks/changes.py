@@ -10,7 +10,7 @@ from cpi.kit import failures
 from cpi.kit.settings import DISK_KEYS, read_cloud_properties
 from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import policies
-from cpi_drivers.vsphere.api.datastores import names_of, roomiest, wished
+from cpi_drivers.vsphere.api.datastores import names_of, requested, roomiest
 from cpi_drivers.vsphere.api.errors import Refused
 from cpi_drivers.vsphere.disks.first_class import FirstClass
 from cpi_drivers.vsphere.disks.lifecycle import Disks
@@ -36,32 +36,32 @@ class DiskChanges:
         self._grow(vmdks, vmdk, size)
 
     def update(self, disk_cid: DiskCid, size: MiB, cloud_properties: CloudProperties) -> DiskCid:
-        """Of the wished size, type and place when this returns; the CID changes with the place that it remembers."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        """Of the requested size, type and place when this returns; the CID changes with the place that it remembers."""
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         if naming.fcd_id(disk_cid):
-            return self._first_class.update(disk_cid, size, wish)
+            return self._first_class.update(disk_cid, size, wanted)
         vmdks, vmdk = self._disks.existing(disk_cid)
         record = vmdks.refuse_attached(vmdk, "update it")
-        if wish.fcd:
+        if wanted.fcd:
             raise errors.NotSupported(f"the disk {disk_cid} cannot become a First Class Disk here: copy the data to a new disk")
-        kind = wish.type or vmdks.site.vcenter.default_disk_type
+        kind = wanted.type or vmdks.site.vcenter.default_disk_type
         present = record.kind or ("thin" if vmdk.is_thin else "preallocated")
         if kind == "thin" and present != "thin":
             raise errors.NotSupported(
                 f"the disk {disk_cid} is {present} and cannot become thin in place: copy the data to a new disk"
             )
         _refuse_shrinking(vmdk, size)
-        policy = policies.find(vmdks.site.client, wish.storage_policy.name) if wish.storage_policy else None
-        vmdk = self._placed(vmdks, vmdk, wish, policy)
+        policy = policies.find(vmdks.site.client, wanted.storage_policy.name) if wanted.storage_policy else None
+        vmdk = self._placed(vmdks, vmdk, wanted, policy)
         self._grow(vmdks, vmdk, size)
         if kind != present:
             self._convert(vmdks, vmdk, present, kind)
         if (kind, policy) != (present, record.policy):
             vmdks.keep(vmdk.store.name, vmdk.name, msgspec.structs.replace(record, kind=kind, policy=policy))
-        return DiskCid(naming.disk_cid(vmdk.name, names_of(wish.datastores, vmdks.stores)))
+        return DiskCid(naming.disk_cid(vmdk.name, names_of(wanted.datastores, vmdks.stores)))
 
-    def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wish: DiskProperties, policy: str | None) -> Vmdk:
-        choice, client = wished(wish.datastores) if wish.datastores else vmdks.site.disk_stores, vmdks.site.client
+    def _placed(self, vmdks: Vmdks, vmdk: Vmdk, wanted: DiskProperties, policy: str | None) -> Vmdk:
+        choice, client = requested(wanted.datastores) if wanted.datastores else vmdks.site.disk_stores, vmdks.site.client
         if choice.fits(vmdk.store) and policies.fitting(client, policy, [vmdk.store]):
             return vmdk
         what = f"the disk {vmdk.name} on {vmdk.store.name} must move"

@@ -22,7 +22,7 @@ from cpi_drivers.vsphere.api.errors import AnswerLost, Refused
 _log = logging.getLogger(__name__)
 
 STORES: Final = "multicpi-datastores"
-"""The key of a disk's metadata under which the datastores are, by a pattern, that were wished for it."""
+"""The key of a disk's metadata under which the datastores are, by a pattern, that were requested for it."""
 
 POLICY: Final = "multicpi-policy"
 """The key under which the id of its storage policy is."""
@@ -100,11 +100,11 @@ class Fcds:
                 raise
             return None
 
-    def refuse_attached(self, fcd: Fcd, wish: str) -> None:
+    def refuse_attached(self, fcd: Fcd, wanted: str) -> None:
         """Raises CloudError, naming the VM that has it."""
         if fcd.is_attached:
             told = f"the disk {naming.fcd_cid(fcd.id)} is attached to the VM {self._holder(fcd)}"
-            raise errors.CloudError(f"{told}: detach it to {wish}")
+            raise errors.CloudError(f"{told}: detach it to {wanted}")
 
     def _holder(self, fcd: Fcd) -> str:
         asked = vim.vslm.vcenter.RetrieveVStorageObjSpec(**fcd.reference)

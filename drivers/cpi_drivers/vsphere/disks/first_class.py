@@ -14,7 +14,7 @@ from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import datastores, policies
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datacenters import Sites
-from cpi_drivers.vsphere.api.datastores import Choice, Store, names_of, roomiest, wished
+from cpi_drivers.vsphere.api.datastores import Choice, Store, names_of, requested, roomiest
 from cpi_drivers.vsphere.api.errors import Refused
 from cpi_drivers.vsphere.disks.fcds import POLICY, STORES, Fcd, Fcds
 from cpi_drivers.vsphere.properties import DiskProperties
@@ -97,28 +97,28 @@ class FirstClass:
         _refuse_shrinking(fcd, size)
         self._grow(fcds, fcd, size)
 
-    def update(self, disk_cid: DiskCid, size: MiB, wish: DiskProperties) -> DiskCid:
-        """Of the wished size, type, place and policy when this returns; its CID stays."""
+    def update(self, disk_cid: DiskCid, size: MiB, wanted: DiskProperties) -> DiskCid:
+        """Of the requested size, type, place and policy when this returns; its CID stays."""
         fcds, fcd = self.existing(disk_cid)
         fcds.refuse_attached(fcd, "update it")
         vcenter = fcds.site.vcenter
-        if wish.fcd is False:
+        if wanted.fcd is False:
             raise errors.NotSupported(f"the disk {disk_cid} cannot become a plain VMDK in place: copy the data to a new disk")
-        kind = wish.type or vcenter.default_disk_type
+        kind = wanted.type or vcenter.default_disk_type
         _refuse_shrinking(fcd, size)
         _refuse_type(fcd, kind)
-        policy = policies.find(fcds.site.client, wish.storage_policy.name) if wish.storage_policy else None
-        fcd = self._placed(fcds, fcd, wish, policy)
+        policy = policies.find(fcds.site.client, wanted.storage_policy.name) if wanted.storage_policy else None
+        fcd = self._placed(fcds, fcd, wanted, policy)
         if policy != fcd.metadata.get(POLICY):
             fcds.set_policy(fcd, policy)
         self._grow(fcds, fcd, size)
         if fcd.kind == "thin" and kind != "thin":
             fcds.fill(fcd)
-        describe(fcds, fcd, wish, policy)
+        describe(fcds, fcd, wanted, policy)
         return disk_cid
 
-    def _placed(self, fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> Fcd:
-        choice = wished(wish.datastores) if wish.datastores else fcds.site.disk_stores
+    def _placed(self, fcds: Fcds, fcd: Fcd, wanted: DiskProperties, policy: str | None) -> Fcd:
+        choice = requested(wanted.datastores) if wanted.datastores else fcds.site.disk_stores
         if choice.fits(fcd.store) and policies.fitting(fcds.site.client, policy, [fcd.store]):
             return fcd
         known = choice.of(datastores.all_of(fcds.site.client, fcds.site.reference))
@@ -152,8 +152,8 @@ class FirstClass:
         except Refused as error:
             if error.fault != "InvalidState":
                 raise
-            wish = "its datastore or the VM that has it does not allow one now; detach the disk, or stop the VM"
-            raise errors.CloudError(f"no snapshot of {disk_cid}: {wish}: {error.message}") from error
+            wanted = "its datastore or the VM that has it does not allow one now; detach the disk, or stop the VM"
+            raise errors.CloudError(f"no snapshot of {disk_cid}: {wanted}: {error.message}") from error
         return SnapshotCid(naming.fcd_snapshot_cid(identity, fcd.id))
 
     def delete_snapshot(self, identity: str, disk: str) -> None:
@@ -170,9 +170,9 @@ def best(fcds: Fcds, fcd: Fcd, known: list[Store], choice: Choice, policy: str |
     return roomiest(fitting, fcd.size, f"the disk {naming.fcd_cid(fcd.id)} on {fcd.store.name} must move", choice)
 
 
-def describe(fcds: Fcds, fcd: Fcd, wish: DiskProperties, policy: str | None) -> None:
-    """Remember with the disk what was wished for it, where that is not remembered yet."""
-    names = names_of(wish.datastores, lambda: datastores.all_of(fcds.site.client, fcds.site.reference))
+def describe(fcds: Fcds, fcd: Fcd, wanted: DiskProperties, policy: str | None) -> None:
+    """Remember with the disk what was requested for it, where that is not remembered yet."""
+    names = names_of(wanted.datastores, lambda: datastores.all_of(fcds.site.client, fcds.site.reference))
     memory = {STORES: naming.pattern_of(names) if names else None, POLICY: policy}
     now = {key: value for key, value in memory.items() if value}
     gone = [key for key in memory if key not in now and key in fcd.metadata]

@@ -16,7 +16,7 @@ from cpi_drivers.vsphere import naming
 from cpi_drivers.vsphere.api import policies
 from cpi_drivers.vsphere.api.client import Step, vim
 from cpi_drivers.vsphere.api.datacenters import Sites
-from cpi_drivers.vsphere.api.datastores import CLUSTER_STEP, WANTED, Store, names_of, roomiest, stores_in, wished
+from cpi_drivers.vsphere.api.datastores import CLUSTER_STEP, WANTED, Store, names_of, requested, roomiest, stores_in
 from cpi_drivers.vsphere.api.errors import Refused
 from cpi_drivers.vsphere.disks.fcds import Fcds
 from cpi_drivers.vsphere.disks.first_class import FirstClass, describe
@@ -56,23 +56,23 @@ class Disks:
 
     def create(self, size: MiB, cloud_properties: CloudProperties, vm_cid: VmCid | None, token: str | None) -> DiskCid:
         """An empty disk on the roomiest datastore that is meant."""
-        wish = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
+        wanted = read_cloud_properties(DiskProperties, cloud_properties, strict=self._strict, ignored_keys=DISK_KEYS)
         vmdks, stores = self._near(vm_cid)
         vcenter, client = vmdks.site.vcenter, vmdks.site.client
-        is_first_class = not wish.name and (vcenter.fcd if wish.fcd is None else wish.fcd)
-        name = wish.name or naming.name_of(naming.FCD_FILE if is_first_class else "disk", token)
-        choice = wished(wish.datastores) if wish.datastores else vmdks.site.disk_stores
-        policy = policies.find(client, wish.storage_policy.name) if wish.storage_policy else None
-        order = Order(name, size, wish.type or vcenter.default_disk_type, policy, token)
+        is_first_class = not wanted.name and (vcenter.fcd if wanted.fcd is None else wanted.fcd)
+        name = wanted.name or naming.name_of(naming.FCD_FILE if is_first_class else "disk", token)
+        choice = requested(wanted.datastores) if wanted.datastores else vmdks.site.disk_stores
+        policy = policies.find(client, wanted.storage_policy.name) if wanted.storage_policy else None
+        order = Order(name, size, wanted.type or vcenter.default_disk_type, policy, token)
         with private_files.one_at_a_time(client.folder, "vsphere-token", token):
             meant = choice.of(stores)
-            store, is_new = self._where(vmdks, name, meant) if token or wish.name else None, False
+            store, is_new = self._where(vmdks, name, meant) if token or wanted.name else None, False
             if store is None:
                 store = roomiest(policies.fitting(client, policy, meant), bytes_from_mib(size), f"no disk of {size} MiB", choice)
                 is_new = self._make(vmdks, store, order)
             if is_first_class:
-                return self._registered(vmdks, store, order, wish, is_new=is_new)
-        return DiskCid(naming.disk_cid(name, names_of(wish.datastores, lambda: stores)))
+                return self._registered(vmdks, store, order, wanted, is_new=is_new)
+        return DiskCid(naming.disk_cid(name, names_of(wanted.datastores, lambda: stores)))
 
     def delete(self, disk_cid: DiskCid) -> None:
         """Gone when this returns; what was not there is gone."""
@@ -161,7 +161,7 @@ class Disks:
                 vmdks.keep(store.name, order.name, record)
         return True
 
-    def _registered(self, vmdks: Vmdks, store: Store, order: Order, wish: DiskProperties, *, is_new: bool) -> DiskCid:
+    def _registered(self, vmdks: Vmdks, store: Store, order: Order, wanted: DiskProperties, *, is_new: bool) -> DiskCid:
         """A First Class Disk of a VMDK: a datastore takes its name once, so that a repeat ends with the same disk."""
         fcds = Fcds(vmdks.site)
         with Undo() as undo:
@@ -170,7 +170,7 @@ class Disks:
             fcd = fcds.register(store, vmdks.folder, order.name)
             if is_new:
                 undo.push(f"disk {fcd.id}", lambda: fcds.remove(fcd))
-            describe(fcds, fcd, wish, order.policy)
+            describe(fcds, fcd, wanted, order.policy)
         return DiskCid(naming.fcd_cid(fcd.id))
 
     def _remove(self, vmdks: Vmdks, name: str, store: Store) -> None:

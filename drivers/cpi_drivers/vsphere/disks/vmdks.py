@@ -171,12 +171,12 @@ class Vmdks:
                 return name
         return None
 
-    def refuse_attached(self, vmdk: Vmdk, wish: str) -> Record:
+    def refuse_attached(self, vmdk: Vmdk, wanted: str) -> Record:
         """Raises CloudError, naming the VM that has it; the record if none has."""
         record = self.record_of(vmdk)
         holder = self.holder(vmdk, record)
         if holder is not None:
-            raise errors.CloudError(f"the disk {vmdk.name} is attached to the VM {holder}: detach it to {wish}")
+            raise errors.CloudError(f"the disk {vmdk.name} is attached to the VM {holder}: detach it to {wanted}")
         return record
 
     # ------------------------------------------------------------------ changing

@@ -31,9 +31,9 @@ def examine(sites: Sites) -> Iterator[Finding]:
 
 def examine_vm_type(sites: Sites, vm_type: CloudProperties) -> Iterator[Finding]:
     """Whether there is what it names."""
-    wished: Any = vm_type.get("nsxt") or {}
+    requested: Any = vm_type.get("nsxt") or {}
     try:
-        asked = read_cloud_properties(VmNsxt, wished, "cloud_properties.nsxt")
+        asked = read_cloud_properties(VmNsxt, requested, "cloud_properties.nsxt")
     except errors.CpiError as error:
         yield Finding("nsxt", "fault", error.message)
         return

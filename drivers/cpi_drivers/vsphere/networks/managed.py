@@ -48,14 +48,14 @@ class ManagedNetworks:
     def create(self, definition: NetworkDefinition) -> CreatedNetwork:
         """There when the vCenter shows it. Whatever fails, what was made is removed."""
         properties = read_cloud_properties(ManagedNetwork, definition.cloud_properties, strict=self._strict)
-        wished = _wished(definition)
-        if wished is None and properties.ip_block_id is None:
+        requested = _requested(definition)
+        if requested is None and properties.ip_block_id is None:
             raise errors.CpiError("a network without a range needs ip_block_id: an IP block to take the range from")
         site, nsx = self._first
         cid = f"{_CID}{uuid.uuid4()}"
         name = properties.switch_name or cid
         with Undo() as undo:
-            subnet = wished or self._taken(nsx, cid, properties, definition.netmask_bits or _BITS, undo)
+            subnet = requested or self._taken(nsx, cid, properties, definition.netmask_bits or _BITS, undo)
             self._make(nsx, cid, properties, subnet, undo)
             self._await(site, name, nsx.settings.realization_timeout)
         addresses = NetworkAddresses(str(subnet.network), subnet.gateway)
@@ -153,7 +153,7 @@ class _StillUsed(errors.CloudError):
     """Something is still on it, NSX thinks."""
 
 
-def _wished(definition: NetworkDefinition) -> Addresses | None:
+def _requested(definition: NetworkDefinition) -> Addresses | None:
     """The range that the subnet names. Raises CpiError."""
     if definition.range is None:
         return None

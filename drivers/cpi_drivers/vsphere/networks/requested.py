@@ -21,10 +21,10 @@ def wired(networks: Networks, inventory: Inventory, *, strict: bool) -> list[tup
             raise errors.CpiError(f"the network {name!r} is of type vip: vSphere has none, use manual ones")
         if network.type == "manual" and not network.ip:
             raise errors.CpiError(f"the manual network {name!r} names no ip")
-        wish = read_cloud_properties(
+        wanted = read_cloud_properties(
             NetworkProperties, network.cloud_properties, f"networks.{name}.cloud_properties", strict=strict
         )
-        found.append((name, inventory.net(wish.name)))
+        found.append((name, inventory.net(wanted.name)))
     return found
 
 

@@ -48,7 +48,7 @@ class Importing:
         return entity
 
     def _spec(self, image: OvfImage, name: str, place: Place) -> Any:
-        wished = vim.OvfManager.CreateImportSpecParams(entityName=name, locale="US", deploymentOption="", diskProvisioning="thin")
+        asked = vim.OvfManager.CreateImportSpecParams(entityName=name, locale="US", deploymentOption="", diskProvisioning="thin")
         made = self._client.call(
             self._client.manager("ovfManager"),
             "CreateImportSpec",
@@ -56,7 +56,7 @@ class Importing:
             ovfDescriptor=image.descriptor.decode("utf-8"),
             resourcePool=place.pool,
             datastore=place.store.reference,
-            cisp=wished,
+            cisp=asked,
         )
         if made.error or made.importSpec is None:
             told = "; ".join(str(fault.msg or type(fault).__name__) for fault in made.error or ())

@@ -21,7 +21,7 @@ from cpi_drivers.vsphere.api.attributes import Attributes
 from cpi_drivers.vsphere.api.client import Reference, vim
 from cpi_drivers.vsphere.api.datacenter import Site
 from cpi_drivers.vsphere.api.datacenters import Sites
-from cpi_drivers.vsphere.api.datastores import wished
+from cpi_drivers.vsphere.api.datastores import requested as choice_of
 from cpi_drivers.vsphere.api.errors import AnswerLost, Refused, Unreached
 from cpi_drivers.vsphere.api.files import Files
 from cpi_drivers.vsphere.api.inventory import Net
@@ -55,7 +55,7 @@ _NO_PLACE: Final = frozenset(
 """Faults after which another place is tried."""
 
 
-class Wish(NamedTuple):
+class WantedVm(NamedTuple):
     """A request, read and looked up: what every attempt to fulfil it shares."""
 
     request: VmRequest
@@ -97,7 +97,7 @@ class VmCreation:
         properties = read_cloud_properties(VmProperties, request.cloud_properties, strict=self._strict)
         site = self._sites.named(properties.datacenters[0].name if properties.datacenters else None)
         name = naming.name_of("vm", request.token)
-        if _wished(properties.enable_human_readable_name, default=site.vcenter.enable_human_readable_name):
+        if _requested(properties.enable_human_readable_name, default=site.vcenter.enable_human_readable_name):
             name = naming.readable_name(request.env, name)
         with private_files.one_at_a_time(site.client.folder, "vsphere-token", request.token):
             if request.token and self._is_made(site, name):
@@ -127,16 +127,18 @@ class VmCreation:
         refuse_taken(site, request.networks, [each for _, net in nets for each in (net, *net.twins)])
         pci, vgpus = frozenset(one.numbers for one in properties.pci_passthroughs), frozenset(properties.vgpus)
         need = Need(properties.ram, properties.disk, tuple(net for _, net in nets), disks, pci, vgpus)
-        choice = wished(properties.datastores) if properties.datastores else site.vm_stores
+        choice = choice_of(properties.datastores) if properties.datastores else site.vm_stores
         policy = properties.storage_policy.name if properties.storage_policy else site.vcenter.vm_storage_policy_name
         profile = policies.find(site.client, policy) if policy else None
         if profile:
             seen = msgspec.structs.replace(seen, stores=tuple(policies.fitting(site.client, profile, choice.of(seen.stores))))
-        wish = Wish(request, site, name, properties, nets, profile, memberships.wish(site, properties.nsxt, request.networks))
+        wanted_vm = WantedVm(
+            request, site, name, properties, nets, profile, memberships.wanted(site, properties.nsxt, request.networks)
+        )
         said: list[str] = []
         for place in storage_drs.advised(site, placement.places(seen, clusters, choice, need), need, name):
             try:
-                return self._attempt(wish._replace(nets=[(name, net.on(place.cluster)) for name, net in nets]), place)
+                return self._attempt(wanted_vm._replace(nets=[(name, net.on(place.cluster)) for name, net in nets]), place)
             except _NoPlace as error:
                 said.append(f"{place.cluster.name} on {place.store.name}: {error}")
         raise errors.VMCreationFailed(f"no VM from the stemcell {request.stemcell_cid}: {'; '.join(said)}", ok_to_retry=True)
@@ -146,56 +148,58 @@ class VmCreation:
         found = [self._disks.require(cid) for cid in disk_cids]
         return {store.id: sum(size for other, size in found if other.id == store.id) for store, _ in found}
 
-    def _attempt(self, wish: Wish, place: Place) -> Vm:
+    def _attempt(self, wanted_vm: WantedVm, place: Place) -> Vm:
         """Raises _NoPlace if another place may do and all was removed; VMCreationFailed; CpiError."""
         undo = Undo()
         try:
             with undo:
-                self._make(wish, place, undo)
+                self._make(wanted_vm, place, undo)
         except Refused as error:
             if error.fault in _NO_PLACE and undo.clean:
                 raise _NoPlace(error.message) from error
-            raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
+            raise errors.VMCreationFailed(f"no VM {wanted_vm.name}: {error.message}") from error
         except Unreached as error:
-            raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}", ok_to_retry=undo.clean) from error
+            raise errors.VMCreationFailed(f"no VM {wanted_vm.name}: {error.message}", ok_to_retry=undo.clean) from error
         except AnswerLost as error:  # what was begun then may still appear
-            raise errors.VMCreationFailed(f"no VM {wish.name}: {error.message}") from error
-        return Vm(VmCid(wish.name), wish.request.networks)
+            raise errors.VMCreationFailed(f"no VM {wanted_vm.name}: {error.message}") from error
+        return Vm(VmCid(wanted_vm.name), wanted_vm.request.networks)
 
-    def _make(self, wish: Wish, place: Place, undo: Undo) -> None:
-        site = wish.site
-        template, seen = self._stemcells.on(wish.request.stemcell_cid, site, place)
-        options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wish.request.token).items()}
-        rules = _rules(wish, place)
+    def _make(self, wanted_vm: WantedVm, place: Place, undo: Undo) -> None:
+        site = wanted_vm.site
+        template, seen = self._stemcells.on(wanted_vm.request.stemcell_cid, site, place)
+        options = {f"multicpi.{key}": value for key, value in birth_tags(self._context, wanted_vm.request.token).items()}
+        rules = _rules(wanted_vm, place)
         options.update(drs.memory(rules, place.cluster.reference))
-        options.update(memory.memory(wish.joined))
-        spec = launch.clone(wish.properties, site.vcenter, place, seen, wish.nets, options, wish.policy)
-        if not device_groups.add(spec.config, site, place, wish.properties.device_groups):
-            raise _NoPlace(f"it has not all of the device groups {', '.join(wish.properties.device_groups)}")
+        options.update(memory.memory(wanted_vm.joined))
+        spec = launch.clone(wanted_vm.properties, site.vcenter, place, seen, wanted_vm.nets, options, wanted_vm.policy)
+        if not device_groups.add(spec.config, site, place, wanted_vm.properties.device_groups):
+            raise _NoPlace(f"it has not all of the device groups {', '.join(wanted_vm.properties.device_groups)}")
         folder = site.folder(site.vm_folder)
         cloning: list[Reference | None] = []
-        undo.push(f"VM {wish.name}", lambda: self._withdraw(wish, cloning))
-        vm = self._clone(wish, template, folder, spec, cloning)
+        undo.push(f"VM {wanted_vm.name}", lambda: self._withdraw(wanted_vm, cloning))
+        vm = self._clone(wanted_vm, template, folder, spec, cloning)
         drs.join(site, place.cluster.reference, vm, rules)
-        memberships.join(site, vm, wish.name, wish.joined, undo)
-        present = self._tell(wish, vm)
-        if wish.request.token:
-            Attributes(site.client).set(vm, {TOKEN: wish.request.token})
-        Tags(site.client, site.vcenter).put(vm, wish.properties.tags)
-        newest = wish.properties.has_devices or _wished(
-            wish.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
+        memberships.join(site, vm, wanted_vm.name, wanted_vm.joined, undo)
+        present = self._tell(wanted_vm, vm)
+        if wanted_vm.request.token:
+            Attributes(site.client).set(vm, {TOKEN: wanted_vm.request.token})
+        Tags(site.client, site.vcenter).put(vm, wanted_vm.properties.tags)
+        newest = wanted_vm.properties.has_devices or _requested(
+            wanted_vm.properties.upgrade_hw_version, default=site.vcenter.upgrade_hw_version
         )
         wanted = site.vcenter.default_hw_version or 0
         if newest or present < wanted:
             self._upgrade(site, vm, None if newest else f"vmx-{wanted}")
-        trust.secure(site.client, vm, wish.name, wish.properties)
+        trust.secure(site.client, vm, wanted_vm.name, wanted_vm.properties)
         self._vms.switch_on(site, vm)
-        memberships.settle(site, vm, wish.joined)
+        memberships.settle(site, vm, wanted_vm.joined)
 
-    def _clone(self, wish: Wish, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]) -> Reference:
+    def _clone(
+        self, wanted_vm: WantedVm, template: Reference, folder: Reference, spec: Any, cloning: list[Reference | None]
+    ) -> Reference:
         """The VM. A start whose answer was lost is repeated: the vCenter takes a name once, so the first clone is found."""
-        what, client, lost = f"cloning the VM {wish.name}", wish.site.client, False
-        arguments = {"folder": folder, "name": naming.escaped(wish.name), "spec": spec}
+        what, client, lost = f"cloning the VM {wanted_vm.name}", wanted_vm.site.client, False
+        arguments = {"folder": folder, "name": naming.escaped(wanted_vm.name), "spec": spec}
         try:
             cloning.append(client.call(template, "CloneVM_Task", **arguments))
         except AnswerLost:
@@ -208,42 +212,46 @@ class VmCreation:
         except Refused as error:
             if not lost or error.fault != "DuplicateName":
                 raise
-        return wait_until(lambda: wish.site.vm(wish.name), what, deadline_seconds=wish.site.vcenter.task_timeout)
+        return wait_until(lambda: wanted_vm.site.vm(wanted_vm.name), what, deadline_seconds=wanted_vm.site.vcenter.task_timeout)
 
-    def _withdraw(self, wish: Wish, cloning: Sequence[Reference | None]) -> None:
+    def _withdraw(self, wanted_vm: WantedVm, cloning: Sequence[Reference | None]) -> None:
         """A clone under way is no VM yet: it is waited for and removed. None stands for a start without an answer."""
         for task in filter(None, cloning):
             try:
-                wish.site.client.finished(task, f"cloning the VM {wish.name}")
+                wanted_vm.site.client.finished(task, f"cloning the VM {wanted_vm.name}")
             except Refused as error:
                 if error.fault == "DuplicateName" and None not in cloning:
                     return  # another process has made a VM of this name: it is not ours to remove
-        self._vms.delete(VmCid(wish.name), has_joined=False)
+        self._vms.delete(VmCid(wanted_vm.name), has_joined=False)
 
-    def _tell(self, wish: Wish, vm: Reference) -> int:
+    def _tell(self, wanted_vm: WantedVm, vm: Reference) -> int:
         """The agent's settings: MACs are known only now. Answers the hardware version, which is seen on the way."""
-        client, files = wish.site.client, Files(wish.site.client, wish.site)
+        client, files = wanted_vm.site.client, Files(wanted_vm.site.client, wanted_vm.site)
         seen = devices.look(client, vm, "config.version")
         found = seen["config.hardware.device"]
-        networks = requested.with_macs(wish.request.networks, wish.nets, found)
+        networks = requested.with_macs(wanted_vm.request.networks, wanted_vm.nets, found)
         settings = agent_settings.document(
-            wish.request.agent_id,
-            wish.name,
+            wanted_vm.request.agent_id,
+            wanted_vm.name,
             vm._moId,  # noqa: SLF001 - the id of an object has no public name in the SDK
             networks,
-            wish.request.env,
+            wanted_vm.request.env,
             self._defaults,
             launch.units(found),
         )
         folder = folder_of(seen)
         if folder is None:
-            raise errors.VMCreationFailed(f"the VM {wish.name} has no folder of its own: {seen.get('config.files.vmPathName')}")
+            raise errors.VMCreationFailed(
+                f"the VM {wanted_vm.name} has no folder of its own: {seen.get('config.files.vmPathName')}"
+            )
         store, _, path = folder.removeprefix("[").partition("] ")
         files.write(store, f"{path}/{agent_settings.PLAIN}", agent_settings.plain(settings))
         files.write(store, f"{path}/{agent_settings.ISO}", agent_settings.iso(settings))
         change = agent_settings.drive(found, f"{folder}/{agent_settings.ISO}")
         spec = vim.vm.ConfigSpec(deviceChange=[change], extraConfig=agent_settings.guestinfo(settings))
-        client.done(vm, "ReconfigVM_Task", f"telling the VM {wish.name} its settings", if_lost=("InvalidDeviceSpec",), spec=spec)
+        client.done(
+            vm, "ReconfigVM_Task", f"telling the VM {wanted_vm.name} its settings", if_lost=("InvalidDeviceSpec",), spec=spec
+        )
         return int(str(seen.get("config.version") or "0").removeprefix("vmx-"))
 
     def _upgrade(self, site: Site, vm: Reference, version: str | None) -> None:
@@ -261,17 +269,17 @@ class _NoPlace(errors.CloudError):
 
 
 def _clusters(site: Site, properties: VmProperties) -> dict[str, ClusterOptions]:
-    wished = properties.datacenters[0].clusters if properties.datacenters else ()
-    return clusters_by_name(wished) if wished else clusters_by_name(site.datacenter.clusters)
+    asked = properties.datacenters[0].clusters if properties.datacenters else ()
+    return clusters_by_name(asked) if asked else clusters_by_name(site.datacenter.clusters)
 
 
-def _rules(wish: Wish, place: Place) -> drs.Wish:
-    own = ((wish.request.env or {}).get("bosh") or {}).get("group")
-    automatic = wish.site.vcenter.enable_auto_anti_affinity_drs_rules and own
+def _rules(wanted_vm: WantedVm, place: Place) -> drs.WantedVm:
+    own = ((wanted_vm.request.env or {}).get("bosh") or {}).get("group")
+    automatic = wanted_vm.site.vcenter.enable_auto_anti_affinity_drs_rules and own
     apart = [*(rule.name for rule in place.options.drs_rules), *([str(own)] if automatic else [])]
-    properties = wish.properties
-    return drs.Wish(properties.vm_group, tuple(apart), place.options.hosts, properties.disable_drs)
+    properties = wanted_vm.properties
+    return drs.WantedVm(properties.vm_group, tuple(apart), place.options.hosts, properties.disable_drs)
 
 
-def _wished(own: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says
+def _requested(own: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says
     return default if own is None else own

@@ -25,7 +25,7 @@ _PATHS: Final = ("configurationEx.group", "configurationEx.rule")
 _GROUP_LOCK: Final = "drs"
 
 
-class Wish(msgspec.Struct, frozen=True):
+class WantedVm(msgspec.Struct, frozen=True):
     """What a VM joins."""
 
     vm_group: str | None = None
@@ -61,26 +61,26 @@ def group_on(hosts: HostGroup) -> str:
     return f"multicpi on {hosts.name}"
 
 
-def memory(wish: Wish, cluster: Reference) -> dict[str, str]:
+def memory(wanted: WantedVm, cluster: Reference) -> dict[str, str]:
     """The VM's option; none if it joins nothing."""
-    if not (wish.groups or wish.apart):
+    if not (wanted.groups or wanted.apart):
         return {}
-    joined = Joined(cluster._moId, tuple(wish.groups), wish.apart)  # noqa: SLF001 - an id has no public name in the SDK
+    joined = Joined(cluster._moId, tuple(wanted.groups), wanted.apart)  # noqa: SLF001 - an id has no public name in the SDK
     return {OPTION: msgspec.json.encode(joined).decode()}
 
 
-def join(site: Site, cluster: Reference, vm: Reference, wish: Wish) -> None:
+def join(site: Site, cluster: Reference, vm: Reference, wanted: WantedVm) -> None:
     """All at once, before the VM runs."""
-    if wish.is_empty:
+    if wanted.is_empty:
         return
 
     def change(seen: Mapping[str, Any]) -> Any:
-        groups = [_with(seen, name, vm) for name in wish.groups]
-        rules = [_apart(seen, name, vm) for name in wish.apart]
-        if wish.host_group:
-            rules += _on_hosts(seen, wish.host_group)
+        groups = [_with(seen, name, vm) for name in wanted.groups]
+        rules = [_apart(seen, name, vm) for name in wanted.apart]
+        if wanted.host_group:
+            rules += _on_hosts(seen, wanted.host_group)
         spec = vim.cluster.ConfigSpecEx(groupSpec=groups, rulesSpec=rules)
-        if wish.stays:
+        if wanted.stays:
             info = vim.cluster.DrsVmConfigInfo(key=vm, enabled=False)
             spec.drsVmConfigSpec = [vim.cluster.DrsVmConfigSpec(operation="add", info=info)]
         return spec

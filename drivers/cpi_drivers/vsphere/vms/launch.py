@@ -23,7 +23,7 @@ _MIB_IN_KIB = 1 << 10
 
 
 def clone(
-    wish: VmProperties,
+    wanted_vm: VmProperties,
     vcenter: VCenter,
     place: Place,
     template: Mapping[str, Any],
@@ -32,18 +32,22 @@ def clone(
     policy: str | None = None,
 ) -> Any:
     """A clone of a stemcell: linked, unless its root disk is to be larger or encrypted."""
-    whole = wish.is_whole
+    whole = wanted_vm.is_whole
     location = vim.vm.RelocateSpec(
         datastore=place.store.reference,
         pool=place.pool,
         host=place.host.reference if place.host else None,
         diskMoveType="moveAllDiskBackingsAndDisallowSharing" if whole else "createNewChildDiskBacking",
     )
-    config = _config(wish, vcenter, place, {**vcenter.vmx_options, **wish.vmx_options, **options})
+    config = _config(wanted_vm, vcenter, place, {**vcenter.vmx_options, **wanted_vm.vmx_options, **options})
     found = template["config.hardware.device"]
     if policy is not None:
         config.vmProfile = location.profile = devices.profiles(policy)
-    config.deviceChange = [*requested.changes(nets, found), *_disks(wish, vcenter, place, found, policy), *_host_devices(wish)]
+    config.deviceChange = [
+        *requested.changes(nets, found),
+        *_disks(wanted_vm, vcenter, place, found, policy),
+        *_host_devices(wanted_vm),
+    ]
     return vim.vm.CloneSpec(
         location=location,
         config=config,
@@ -53,25 +57,25 @@ def clone(
     )
 
 
-def _config(wish: VmProperties, vcenter: VCenter, place: Place, options: Mapping[str, Any]) -> Any:
+def _config(wanted_vm: VmProperties, vcenter: VCenter, place: Place, options: Mapping[str, Any]) -> Any:
     config = vim.vm.ConfigSpec(
-        numCPUs=wish.cpu,
-        memoryMB=wish.ram,
-        cpuHotAddEnabled=wish.cpu_hot_add_enabled,
-        memoryHotAddEnabled=wish.memory_hot_add_enabled,
-        nestedHVEnabled=wish.nested_hardware_virtualization,
+        numCPUs=wanted_vm.cpu,
+        memoryMB=wanted_vm.ram,
+        cpuHotAddEnabled=wanted_vm.cpu_hot_add_enabled,
+        memoryHotAddEnabled=wanted_vm.memory_hot_add_enabled,
+        nestedHVEnabled=wanted_vm.nested_hardware_virtualization,
         extraConfig=[vim.option.OptionValue(key=key, value=_option(value)) for key, value in options.items()],
     )
-    if _or(wish.cpu_reserve_full_mhz, default=vcenter.cpu_reserve_full_mhz):
-        config.cpuAllocation = vim.ResourceAllocationInfo(reservation=_clock(place) * wish.cpu)
-    if wish.has_devices or _or(wish.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
+    if _or(wanted_vm.cpu_reserve_full_mhz, default=vcenter.cpu_reserve_full_mhz):
+        config.cpuAllocation = vim.ResourceAllocationInfo(reservation=_clock(place) * wanted_vm.cpu)
+    if wanted_vm.has_devices or _or(wanted_vm.memory_reservation_locked_to_max, default=vcenter.memory_reservation_locked_to_max):
         config.memoryReservationLockedToMax = True
-    trust.boot(config, wish)
+    trust.boot(config, wanted_vm)
     return config
 
 
-def _or(wished: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says
-    return default if wished is None else wished
+def _or(choice_of: bool | None, *, default: bool) -> bool:  # noqa: FBT001 - what a manifest says
+    return default if choice_of is None else choice_of
 
 
 def _clock(place: Place) -> int:
@@ -83,7 +87,7 @@ def _option(value: Any) -> str:
     return ("TRUE" if value else "FALSE") if isinstance(value, bool) else str(value)
 
 
-def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
+def _disks(wanted_vm: VmProperties, vcenter: VCenter, place: Place, template: Sequence[Any], policy: str | None) -> list[Any]:
     present = devices.controller_of(template)
     controller, changes = _controller(vcenter.default_scsi_controller_type, present)
     unit = devices.free_unit(template, present)
@@ -96,21 +100,21 @@ def _disks(wish: VmProperties, vcenter: VCenter, place: Place, template: Sequenc
         eagerlyScrub=kind == "eagerZeroedThick",
     )
     made = vim.vm.device.VirtualDisk(
-        key=-1, controllerKey=controller.key, unitNumber=unit, capacityInKB=wish.disk * _MIB_IN_KIB, backing=backing
+        key=-1, controllerKey=controller.key, unitNumber=unit, capacityInKB=wanted_vm.disk * _MIB_IN_KIB, backing=backing
     )
     change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=made)
     if policy is not None:
         change.profile = devices.profiles(policy)
     root = root_disk(template)
-    changed = _enlarged(root, wish) or controller is not present
+    changed = _enlarged(root, wanted_vm) or controller is not present
     root.controllerKey = controller.key
     edited = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=root)] if changed else []
     return [*changes, *edited, change]
 
 
-def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
+def _controller(choice_of: str | None, present: Any) -> tuple[Any, list[Any]]:
     """The controller of the disks, and the changes that put it in the place of the stemcell's, if it is another."""
-    kind = getattr(vim.vm.device, _CONTROLLERS[wished]) if wished else type(present)
+    kind = getattr(vim.vm.device, _CONTROLLERS[choice_of]) if choice_of else type(present)
     if isinstance(present, kind):
         return present, []
     made = kind(key=-10, busNumber=present.busNumber, sharedBus="noSharing")
@@ -118,23 +122,23 @@ def _controller(wished: str | None, present: Any) -> tuple[Any, list[Any]]:
     return made, [removed, vim.vm.device.VirtualDeviceSpec(operation="add", device=made)]
 
 
-def _host_devices(wish: VmProperties) -> list[Any]:
+def _host_devices(wanted_vm: VmProperties) -> list[Any]:
     kind = vim.vm.device.VirtualPCIPassthrough
-    numbers = [one.numbers for one in wish.pci_passthroughs]
+    numbers = [one.numbers for one in wanted_vm.pci_passthroughs]
     allowed = [kind.AllowedDevice(vendorId=vendor, deviceId=device) for vendor, device in numbers]
     backings = [kind.DynamicBackingInfo(deviceName="", allowedDevice=[one]) for one in allowed]
-    backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wish.vgpus]
+    backings += [kind.VmiopBackingInfo(vgpu=profile) for profile in wanted_vm.vgpus]
     made = [kind(key=-400 - index, backing=backing) for index, backing in enumerate(backings)]
     return [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in made]
 
 
-def _enlarged(root: Any, wish: VmProperties) -> bool:
-    if wish.root_disk_size_gb is None:
+def _enlarged(root: Any, wanted_vm: VmProperties) -> bool:
+    if wanted_vm.root_disk_size_gb is None:
         return False
-    wanted = wish.root_disk_size_gb * _GIB_IN_KIB
+    wanted = wanted_vm.root_disk_size_gb * _GIB_IN_KIB
     if wanted < root.capacityInKB:
         raise errors.CpiError(
-            f"root_disk_size_gb: {wish.root_disk_size_gb}, the stemcell's root disk has {root.capacityInKB >> 20} GiB already"
+            f"root_disk_size_gb: {wanted_vm.root_disk_size_gb}; the stemcell's root disk has {root.capacityInKB >> 20} GiB"
         )
     root.capacityInKB, root.capacityInBytes = wanted, wanted << 10
     return True

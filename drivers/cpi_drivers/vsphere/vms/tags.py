@@ -24,17 +24,17 @@ class Tags:
         self._client = client
         self._vcenter = vcenter
 
-    def put(self, vm: Reference, wished: Sequence[Tag]) -> None:
+    def put(self, vm: Reference, requested: Sequence[Tag]) -> None:
         """Each on a VM."""
-        if not wished:
+        if not requested:
             return
         if not self._vcenter.password.reveal():
             _log.warning("tags of the VM: they need user and password in the configuration, which a session does not replace")
             return
         try:
             session = {_SESSION: str(self._ask("POST", "/session", self._credentials()))}
-            names = {category: self._tags_of(category, session) for category in {tag.category for tag in wished}}
-            for tag in wished:
+            names = {category: self._tags_of(category, session) for category in {tag.category for tag in requested}}
+            for tag in requested:
                 self._put(vm, tag, names[tag.category].get(tag.tag), session)
             self._ask("DELETE", "/session", session)
         except errors.CloudError as error:

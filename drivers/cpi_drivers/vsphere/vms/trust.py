@@ -12,28 +12,28 @@ _TPM_KEY: Final = 11000
 _FIRMWARE: Final = "config.firmware"
 
 
-def boot(config: Any, wish: VmProperties) -> None:
+def boot(config: Any, wanted: VmProperties) -> None:
     """Firmware and secure boot, in the configuration of a new VM."""
-    if wish.firmware is not None:
-        config.firmware = wish.firmware
-    if wish.secure_boot is not None:
-        config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=wish.secure_boot)
+    if wanted.firmware is not None:
+        config.firmware = wanted.firmware
+    if wanted.secure_boot is not None:
+        config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=wanted.secure_boot)
 
 
-def secure(client: Client, vm: Reference, name: str, wish: VmProperties) -> None:
+def secure(client: Client, vm: Reference, name: str, wanted: VmProperties) -> None:
     """In one change: the home of a VM that gets a TPM has to be encrypted, which the vCenter does itself without key_provider."""
-    if not wish.vtpm and wish.key_provider is None:
+    if not wanted.vtpm and wanted.key_provider is None:
         return
     seen = devices.look(client, vm, _FIRMWARE)
-    if wish.vtpm and seen.get(_FIRMWARE) == "bios":
+    if wanted.vtpm and seen.get(_FIRMWARE) == "bios":
         raise errors.CpiError("vtpm: needs firmware: efi, and a stemcell that boots by it; this stemcell's firmware is bios")
     spec = vim.vm.ConfigSpec(deviceChange=[])
-    if wish.key_provider is not None:
-        spec.crypto = _encryption(client, wish.key_provider)
+    if wanted.key_provider is not None:
+        spec.crypto = _encryption(client, wanted.key_provider)
         backing = vim.vm.device.VirtualDeviceSpec.BackingSpec(crypto=spec.crypto)
         for disk in devices.disks(seen["config.hardware.device"]):
             spec.deviceChange.append(vim.vm.device.VirtualDeviceSpec(operation="edit", device=disk, backing=backing))
-    if wish.vtpm:
+    if wanted.vtpm:
         spec.deviceChange.append(vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.VirtualTPM(key=_TPM_KEY)))
     client.done(vm, "ReconfigVM_Task", f"securing the VM {name}", spec=spec)
 

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _GONE: Final = 404
 
 
-def wish(site: Site, wished: VmNsxt | None, networks: Networks) -> Joined | None:
+def wanted(site: Site, requested: VmNsxt | None, networks: Networks) -> Joined | None:
     """What a VM type asks for, found in NSX; None where no NSX is configured.
 
     Raises CpiError for a static pool without an address, CloudError for what is not there.
     """
     nsx = site.nsx
     if nsx is None:
-        if wished is not None and wished != VmNsxt():
+        if requested is not None and requested != VmNsxt():
             raise errors.CpiError("nsxt: the configuration has no nsxt block, so there are no groups and pools to join")
         return None
-    asked = wished or VmNsxt()
+    asked = requested or VmNsxt()
     if not nsx.settings.use_policy_api and (asked.ns_groups or asked.lb.server_pools):
         raise errors.CpiError(
             "nsxt: the configuration's nsxt.use_policy_api is not true, so ns_groups and lb.server_pools mean those of NSX's "
@@ -43,11 +43,11 @@ def wish(site: Site, wished: VmNsxt | None, networks: Networks) -> Joined | None
     found = [str(group["path"]) for group in named(nsx, "Group", "groups", asked.ns_groups).values()]
     known = named(nsx, "LBPool", "server pools", [pool.name for pool in asked.lb.server_pools])
     members = []
-    for wished_pool in asked.lb.server_pools:
-        pool = known[wished_pool.name]
+    for requested_pool in asked.lb.server_pools:
+        pool = known[requested_pool.name]
         group = pools.group_of(pool)
         if group is None:
-            members.append(Member(str(pool["path"]), _address(networks, wished_pool.name), wished_pool.port))
+            members.append(Member(str(pool["path"]), _address(networks, requested_pool.name), requested_pool.port))
         else:
             found.append(group)
     vif_type = nsx.settings.default_vif_type if asked.vif_type is msgspec.UNSET else asked.vif_type

@@ -37,7 +37,7 @@ def set_type(site: Site, nsx: "Nsx", vm: Reference, kind: str) -> None:
 
 
 def tag(site: Site, vm: Reference, metadata: Metadata) -> None:
-    """The metadata as tags of a VM's segment ports, where an NSX is configured, and of the VM itself where that is wished."""
+    """The metadata as tags of a VM's segment ports, where an NSX is configured, and of the VM itself where that is requested."""
     nsx = site.nsx
     if nsx is None:
         return
