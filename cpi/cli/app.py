@@ -14,6 +14,7 @@ from cpi.cli.agent_settings import agent_settings
 from cpi.cli.call import call
 from cpi.cli.checking import check
 from cpi.cli.conformance import conformance
+from cpi.cli.containers import containers
 from cpi.cli.demo import demo
 from cpi.cli.doctor import doctor
 from cpi.cli.drivers import drivers
@@ -51,6 +52,7 @@ app.command(rich_help_panel=_DISKS)(orphans)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(watch)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(resurrect)
 app.command(rich_help_panel=_INSTANCES, no_args_is_help=True)(check)
+app.add_typer(containers, name="containers", rich_help_panel=_INSTANCES)
 app.command(rich_help_panel=_CHECKS)(doctor)
 app.command(rich_help_panel=_CHECKS)(sweep)
 app.command(rich_help_panel=_CHECKS)(conformance)
