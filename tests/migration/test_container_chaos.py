@@ -19,10 +19,11 @@ from cpi.demo.stage import Stage
 from fixtures.containers import small_root_folder
 from tests.migration.container_site import Client, Site, mounted_below
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.nightly]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(7200)]
 
 _SITES = int(os.environ.get("CONTAINER_SITES", "5"))
 _ROUNDS = int(os.environ.get("CONTAINER_ROUNDS", "60"))
+_DEATHS_DURING_A_MOVE = 4
 _VICTIMS = ("nc", "sh", "conmon", "podman", "python")
 
 
@@ -70,7 +71,10 @@ def _move(site: Site) -> None:
     ending = threading.Event()
 
     def kill() -> None:
-        while not ending.wait(random.uniform(0.2, 2)):  # noqa: S311 - no secret
+        # not for ever: what dies again and again is started ever later
+        for _ in range(_DEATHS_DURING_A_MOVE):
+            if ending.wait(random.uniform(0.2, 3)):  # noqa: S311 - no secret
+                return
             _kill_a_process(site)
 
     killer = threading.Thread(target=kill)
