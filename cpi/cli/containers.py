@@ -24,13 +24,11 @@ def from_manifest(
     config: Annotated[str, typer.Option(help="The cloud's configuration, as the watch file names it.")] = "cpi.json",
 ) -> None:
     """Turn properties.containers of the Docker BOSH release into a watch file; what has no counterpart is listed on stderr."""
-    from cpi.kit.yaml_file import read_yaml
+    from cpi.kit.yaml_file import as_yaml, read_yaml
     from cpi.resurrection.docker_release import imported
 
     found = imported(read_yaml(str(manifest), "manifests need", "watch"), config)
-    import yaml
-
-    text = yaml.safe_dump(found.document, sort_keys=False, width=120)
+    text = as_yaml(found.document)
     if output is None:
         screen.out().print(text, soft_wrap=True, markup=False, highlight=False, end="")
     else:

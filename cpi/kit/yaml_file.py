@@ -37,6 +37,13 @@ def read_yaml(path: str, who: str, extra: str) -> Any:
     return document
 
 
+def as_yaml(document: Any) -> str:
+    """The text of a document, for people to change."""
+    import yaml
+
+    return str(yaml.safe_dump(document, sort_keys=False, width=120))
+
+
 def _refuse_too_large(document: Any, path: str) -> None:
     count, ahead = 0, [document]
     while ahead:
