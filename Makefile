@@ -34,7 +34,7 @@ quick: ready-to-test ## lint, types, and what needs no root and no cloud
 
 coverage: ready-to-test ## which statements and branches tests reach, in the processes that they start too (ARGS="tests/unit"); .runs/coverage.json
 	@mkdir -p .runs && rm -rf .runs/coverage
-	MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest -n $(WORKERS) $(ARGS)
+	MULTICPI_ROOT=$(CURDIR) $(BIN)/coverage run -m pytest -n 0 $(ARGS)
 
 chaos: ready-to-test ## kill disk moves at random instants, TIMES of each kind (100); kill VMs, agents and the monitor for TIMES seconds; count the rows
 	CHAOS=$(or $(TIMES),100) $(BIN)/pytest -n $(WORKERS) -rP tests/crash tests/resurrection -k "random_instants or whatever_dies" $(ARGS)
