@@ -91,6 +91,7 @@ copy() { $G rsync -aHAXSx --numeric-ids --modify-window=-1 "$@"; }
 of_list() { list=$1; shift; copy --from0 --files-from="$list" --ignore-missing-args --force "$@" "$S/" "$T/"; }
 # Takes away what the list $1 names and the store has no more. rsync could, but 3.4.3 and what took over a correction of it
 # ends with "invalid file mode 00". A link on the way to a name is not followed: what lies behind it is not of this disk.
+# The folders around what is taken away are added to the list, for rsync to give them their times again.
 away_with_missing() {
   (cd "$T/." && perl -0e '
     my $store = shift;
@@ -101,7 +102,9 @@ away_with_missing() {
       pop @folders;
       my $path = ".";
       print "$name\\0" unless grep { $path .= "/$_"; !lstat $path or !-d _ } @folders;
-    }' "$S" <"$1" | xargs -0 -r rm -rf --)
+    }' "$S" <"$1" >"$W/missing" && xargs -0 -r -a "$W/missing" rm -rf --)
+  perl -0pe 's{/[^/]*\\0$}{\\0}s' "$W/missing" | { grep -zvx '[.]/*' || :; } | sort -T "$W" -zu - "$1" >"$W/with folders"
+  mv "$W/with folders" "$1"
 }
 # With a folder goes all that was in it: to ask rsync for what lies below what is no folder any more is an error.
 # A newline in a name passes through awk as another character, and a name that has that one passes by it.
