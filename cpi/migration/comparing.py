@@ -94,7 +94,7 @@ walk "$T" "$W/there"
 differ "$W/base" "$W/there" >"$W/differing"
 : >"$W/complaints"
 files "$W/base" | content
-belongings copy -r || :
+belongings copy -r "$S/" "$T/" || :
 sort -zu "$W/differing" >>"$W/more"
 tr -dc '\\0' <"$W/more" | wc -c
 """
