@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHORTEST_SECONDS: Final = 1e-6
 LATE_SECONDS: Final = 3.0
 """How long after a lost answer a cloud may still begin what it was asked for."""
 
@@ -53,7 +54,7 @@ def wait_until(  # noqa: PLR0913 - all but three are of the pauses, and have def
                 usual.note(what, in_vain)
             return answer
         in_vain = waited
-        if waited >= deadline_seconds:
+        if deadline_seconds - waited < _SHORTEST_SECONDS:
             raise Overdue(f"{what}: not within {deadline_seconds:g} s")
         due = usual.pause(what, waited) if usual is not None else None
         next_pause = min(max(first_pause_seconds, waited * share), longest_pause_seconds) if due is None else due

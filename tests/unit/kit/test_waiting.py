@@ -23,6 +23,7 @@ class Clock:
         """Let it pass."""
         assert seconds >= 0
         self.pauses.append(seconds)
+        assert len(self.pauses) < 10_000, "it never ends"
         self.now += seconds
 
 
@@ -62,6 +63,16 @@ def test_it_gives_up_at_the_deadline_and_says_on_what() -> None:
         wait_until(lambda: asked.append(clock.now), "the disk", deadline_seconds=7.5, sleep=clock.sleep, clock=clock)
     assert clock.now == pytest.approx(107.5)
     assert asked[-1] == pytest.approx(107.5)
+
+
+def test_it_ends_though_the_last_pause_is_too_short_for_the_clock() -> None:
+    """What is left of the deadline may be less than the smallest step of the clock, which only pauses move here."""
+    for number in range(2000):
+        clock = Clock()
+        clock.now = 1000.0 + number / 7
+        with pytest.raises(Overdue):
+            wait_until(lambda: None, "it", deadline_seconds=50 + number / 3001, sleep=clock.sleep, clock=clock)
+        assert len(clock.pauses) < 100
 
 
 def test_what_the_probe_raises_ends_the_wait() -> None:
