@@ -38,6 +38,15 @@ def folder(wished: str | None = None) -> Path:
     return path
 
 
+def optional_folder(wished: str | None = None) -> Path | None:
+    """As folder(); None where there is none to use: for what a process can do without."""
+    try:
+        return folder(wished)
+    except errors.CpiError as error:
+        _log.info("nothing is kept for the next process: %s", error.message)
+        return None
+
+
 def named(place: Path, kind: str, *whose: str | None) -> Path:
     """The file for these credentials and this endpoint: by a hash of them, secrets included."""
     digest = hashlib.sha256(json.dumps(whose).encode()).hexdigest()

@@ -25,8 +25,9 @@ _KEPT_SECONDS: Final = 3600.0
 class Recent:
     """Ids by their age: an empty file for each. What cannot be written is known to this process alone."""
 
-    def __init__(self, place: Path, seconds: float) -> None:
-        self._place = place
+    def __init__(self, place: Path | None, seconds: float) -> None:
+        # None: nothing can be written for other processes, as below a file that is no folder.
+        self._place = place or Path(os.devnull)
         self._seconds = seconds
         self._known: dict[str, float] = {}
 

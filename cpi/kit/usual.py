@@ -4,7 +4,8 @@ A disk that was never ready before 3 s is not asked for ten times in the first t
 """
 
 import re
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from cpi.kit import private_files
 
@@ -18,8 +19,9 @@ _A_NAME: Final = re.compile(r"\S*\d\S*")
 class Usual:
     """The last waits of each kind, of one driver. What cannot be read or written is not known."""
 
-    def __init__(self, driver: str) -> None:
-        self._driver = driver
+    def __init__(self, driver: str, cache_folder: str | None = None) -> None:
+        """cache_folder as in the driver's settings."""
+        self._driver, self._cache_folder = driver, cache_folder
 
     def pause(self, what: str, waited: float) -> float | None:
         """Seconds until the next look, by the shortest of the last waits of this kind; None: none is known, or all were short.
@@ -39,14 +41,19 @@ class Usual:
         """Of a wait that has ended well, the seconds after which the last look was still in vain."""
         known, kind = self._read(), _kind(what)
         last = [*known.pop(kind, []), round(waited, 2)][-_KEPT:]
-        private_files.keep(self._file(), dict([*known.items(), (kind, last)][-_MOST_KINDS:]))
+        file = self._file()
+        if file is not None:
+            private_files.keep(file, dict([*known.items(), (kind, last)][-_MOST_KINDS:]))
 
-    def _file(self) -> Any:
-        return private_files.folder() / "usual" / f"{self._driver}.json"
+    def _file(self) -> Path | None:
+        folder = private_files.optional_folder(self._cache_folder)
+        return folder and folder / "usual" / f"{self._driver}.json"
 
     def _read(self) -> dict[str, list[float]]:
+        file = self._file()
         try:
-            return {str(kind): [float(one) for one in last] for kind, last in private_files.read(self._file()).items()}
+            found = private_files.read(file) if file is not None else {}
+            return {str(kind): [float(one) for one in last] for kind, last in found.items()}
         except (ValueError, TypeError, AttributeError):
             return {}
 

@@ -51,3 +51,13 @@ def test_where_nothing_can_be_written_the_process_remembers_itself(tmp_path: Pat
     assert recent.left("vol-1") > 0
     recent.end(["vol-1"])
     assert recent.left("vol-1") == 0
+
+
+def test_without_a_folder_it_is_known_to_this_process_alone() -> None:
+    """No call fails for that."""
+    recent = Recent(None, 60)
+    recent.note(["vol-1"])
+    assert recent.left("vol-1") > 50
+    assert Recent(None, 60).left("vol-1") == 0
+    recent.end(["vol-1"])
+    assert recent.left("vol-1") == 0

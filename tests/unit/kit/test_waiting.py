@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cpi.contract import errors
+from cpi.kit import private_files
 from cpi.kit.usual import Usual
 from cpi.kit.waiting import LATE_SECONDS, Overdue, late, pause, wait_until
 
@@ -166,3 +167,21 @@ def test_what_is_spoilt_is_not_known(usual: Usual, tmp_path: Path) -> None:
         assert usual.pause("the disk disk-1", 0.0) is None
         usual.note("the disk disk-1", 5.0)
         assert usual.pause("the disk disk-2", 0.0) == 4.0
+
+
+def test_without_a_folder_nothing_is_known_and_no_wait_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else has it in hand: that is no reason for a call to fail after the cloud has done its part."""
+
+    def refused(_: str | None = None) -> Path:
+        raise errors.CpiError("no folder to store logins in")
+
+    monkeypatch.setattr(private_files, "folder", refused)
+    usual = Usual("a-driver")
+    assert _looks(3.0, "the disk disk-1 is not ready", usual)[0] == _looks(3.0, "the disk disk-2 is not ready", usual)[0] == 15
+
+
+def test_the_folder_is_the_one_of_the_settings(tmp_path: Path) -> None:
+    """An operator chooses it where the home folder cannot be written to."""
+    Usual("a-driver", str(tmp_path)).note("the disk disk-1", 5.0)
+    assert Usual("a-driver", str(tmp_path)).pause("the disk disk-2", 0.0) == 4.0
+    assert [file.name for file in tmp_path.rglob("*.json")] == ["a-driver.json"]

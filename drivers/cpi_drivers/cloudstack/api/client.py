@@ -44,7 +44,6 @@ _DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _REDIRECTS: Final = range(300, 400)
 _SIGNED_FOR: Final = dt.timedelta(minutes=15)  # a clock may be a little off; a call that was overheard is soon worth nothing
-_USUAL: Final = Usual("cloudstack")
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
 _log = logging.getLogger(__name__)
@@ -76,6 +75,7 @@ class Client:
 
     def __init__(self, settings: CloudStackSettings, folder: Path) -> None:
         self._settings = settings
+        self._usual = Usual("cloudstack", settings.cache_folder)
         self._folder = folder
         self._secrets = frozenset({settings.secret_access_key.reveal(), settings.api_key})
         self._local = threading.local()
@@ -158,7 +158,7 @@ class Client:
             deadline_seconds=self._settings.seconds(timeout),
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, self._settings.poll_interval),
             longest_pause_seconds=self._settings.poll_interval,
-            usual=_USUAL,
+            usual=self._usual,
         )
 
     def post_file(self, url: str, headers: Mapping[str, str], body: "Body") -> None:

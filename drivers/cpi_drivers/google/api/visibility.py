@@ -37,7 +37,8 @@ class Visibility:
     """
 
     def __init__(self, project: str) -> None:
-        self._recent = Recent(private_files.folder() / "google" / "recent" / project, NOT_YET_SECONDS)
+        folder = private_files.optional_folder()
+        self._recent = Recent(folder and folder / "google" / "recent" / project, NOT_YET_SECONDS)
 
     def note_made(self, method: str, operation: Item) -> None:
         """An operation that has ended well."""

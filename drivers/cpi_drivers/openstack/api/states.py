@@ -11,7 +11,6 @@ from cpi_drivers.openstack.settings import OpenStackSettings
 
 Document = Mapping[str, Any]
 
-_USUAL: Final = Usual("openstack")
 _FIRST_PAUSE_SECONDS: Final = 0.25  # before the second look; later ones come ever less often
 
 
@@ -26,6 +25,7 @@ class Waits:
 
     def __init__(self, settings: OpenStackSettings) -> None:
         self._timeout = settings.state_timeout
+        self._usual = Usual("openstack", settings.cache_folder)
         self._poll = settings.wait_resource_poll_interval
 
     def until(
@@ -51,7 +51,7 @@ class Waits:
                 deadline_seconds=self._timeout,
                 first_pause_seconds=min(first_pause, self._poll),
                 longest_pause_seconds=self._poll,
-                usual=_USUAL,
+                usual=self._usual,
             )
         except Overdue as error:
             last = f"; it is in state {_state(seen[0])}" if seen else ""

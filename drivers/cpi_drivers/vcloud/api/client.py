@@ -35,7 +35,6 @@ _UNAUTHORIZED: Final = 401
 _DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"  # OpenSSL's word; other failures of TLS may pass
 _NOT_DONE: Final = frozenset({429, 503})  # refused by what stands in front, before anything was done
 _ENDED: Final = frozenset({"success", "error", "canceled", "aborted"})
-_USUAL: Final = Usual("vcloud")
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _LONGEST_BUSY_PAUSE_SECONDS: Final = 5.0
@@ -51,6 +50,7 @@ class Client:
 
     def __init__(self, settings: VcloudSettings, folder: Path) -> None:
         self._settings = settings
+        self._usual = Usual("vcloud", settings.cache_folder)
         self._folder = folder
         self._secrets = frozenset(secret.reveal() for secret in (settings.password, settings.api_token) if secret)
         self._pool = _pool(settings)
@@ -152,7 +152,7 @@ class Client:
             deadline_seconds=control.wait_max,
             first_pause_seconds=min(_FIRST_PAUSE_SECONDS, control.wait_delay),
             longest_pause_seconds=control.wait_delay,
-            usual=_USUAL,
+            usual=self._usual,
         )
 
     def upload(self, href: str, file: IO[bytes], size: int, what: str) -> None:

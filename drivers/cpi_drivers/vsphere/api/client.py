@@ -31,7 +31,6 @@ pbm: Any = pyVmomi.pbm
 Reference = Any
 """A managed object of the SDK; nothing of it is read but through Client.read."""
 
-_USUAL: Final = Usual("vsphere")
 _PASSING: Final = frozenset({"HostCommunication", "HostNotReachable", "TaskInProgress", "ConcurrentAccess", "ResourceInUse"})
 
 
@@ -54,6 +53,7 @@ class Client:
     def __init__(self, settings: VCenter, callers: Any = None) -> None:
         """With a ServiceInstance that the caller has logged in, or None."""
         self._settings = settings
+        self._usual = Usual("vsphere", settings.cache_folder)
         self._lock = threading.RLock()
         self._stub: Any = None
         self._closing: list[Any] = []
@@ -154,7 +154,7 @@ class Client:
             now = found[task]
             return now if str(now.get("info.state")) in {"success", "error"} else None
 
-        info = wait_until(look, what, deadline_seconds=self._settings.task_timeout, first_pause_seconds=0.02, usual=_USUAL)
+        info = wait_until(look, what, deadline_seconds=self._settings.task_timeout, first_pause_seconds=0.02, usual=self._usual)
         if str(info["info.state"]) == "error":
             raise refusal(what, info.get("info.error"))
         return info.get("info.result")
