@@ -1,5 +1,6 @@
 """What is known, as `cpi sweep` is given it: files of several kinds, and what the database tells."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,15 @@ def known_of(files: Sequence[Path], none: Sequence[str], url: str | None) -> Kno
     """All of it. Raises CpiError for a file that cannot be read whole."""
     known = knowledge.of_nothing(none) | knowledge.of_cids(_of_database(url))
     for file in files:
-        known |= _of_file(file)
+        known |= _of_file(file) | Known(as_of=_written_at(file))
     return known
+
+
+def _written_at(path: Path) -> dt.datetime:
+    try:
+        return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+    except OSError as error:
+        raise errors.CpiError(f"--known {path}: {error.strerror}") from error
 
 
 def _of_file(path: Path) -> Known:

@@ -1,12 +1,15 @@
 """What is known: the CIDs that a director, a watch file or an operator's list names, and for what they speak.
 
 A kind of resource may be called left over only if all that is known of that kind was given. An answer for one deployment speaks
-for that deployment alone.
+for that deployment alone, and does not say that it is one: `bosh -d NAME vms --json` looks as `bosh vms --json` does where there
+is one deployment. So one table speaks for the deployments of what it names.
 """
 
+import datetime as dt
+import functools
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +33,15 @@ _ORPHANED: Final = "orphaned disks"
 _DISKS: Final = frozenset({_ATTACHED, _ORPHANED})
 
 
+class Instances(msgspec.Struct, frozen=True):
+    """A list of instances that may be of some deployments only: it speaks for those to which what it names belongs."""
+
+    words: frozenset[str]
+    parts: frozenset[Part]
+    is_of_a_director: bool
+    """All that a director knows carries its deployment; what a watch file names may carry none."""
+
+
 class Known(msgspec.Struct, frozen=True):
     """CIDs, and of which kinds they are all that is known."""
 
@@ -40,11 +52,38 @@ class Known(msgspec.Struct, frozen=True):
     """For all deployments."""
 
     only_in: frozenset[tuple[Part, str]] = frozenset()
-    """For one deployment."""
+    """For one deployment; "": for what carries no deployment."""
+
+    instances: frozenset[Instances] = frozenset()
+    deployments: frozenset[str] = frozenset()
+    """Their names, if they were given: all that the director has."""
+
+    as_of: dt.datetime | None = None
+    """When the oldest list was written: what was made later is in none."""
 
     def __or__(self, other: "Known") -> "Known":
         """Both."""
-        return Known(self.words | other.words, self.everywhere | other.everywhere, self.only_in | other.only_in)
+        return Known(
+            self.words | other.words,
+            self.everywhere | other.everywhere,
+            self.only_in | other.only_in,
+            self.instances | other.instances,
+            self.deployments | other.deployments,
+            min((one for one in (self.as_of, other.as_of) if one is not None), default=None),
+        )
+
+    def compared(self, listed: Iterable[TaggedResource]) -> "Known":
+        """With lists of instances speaking for the deployments of what is listed and in them."""
+        present, known = list(listed), self
+        for one in self.instances:
+            if one.is_of_a_director and len(self.deployments) == 1:
+                known |= Known(everywhere=one.parts)
+                continue
+            found = {item.tags.get(DEPLOYMENT, "") for item in present if item.id in one.words}
+            known |= Known(
+                only_in=frozenset((part, name) for part in one.parts for name in found if name or not one.is_of_a_director)
+            )
+        return known
 
     def has(self, resource: TaggedResource) -> bool:
         """Whether a CID names it."""
@@ -84,9 +123,10 @@ def _words(cids: Iterable[str]) -> frozenset[str]:
 
 
 def of_instances(vms: Iterable[str], disks: Iterable[str], stemcells: Iterable[str]) -> Known:
-    """What a watch file names. It speaks for VMs and disks, if it names any."""
+    """What a watch file names. It speaks for VMs and disks."""
     words = _words([*vms, *disks, *stemcells])
-    return Known(words, frozenset({"VM", "disk"}) if words else frozenset())
+    parts: frozenset[Part] = frozenset({"VM", "disk"})
+    return Known(words, instances=frozenset({Instances(words, parts, is_of_a_director=False)}))
 
 
 def of_cids(cids: Iterable[str]) -> Known:
@@ -117,48 +157,38 @@ def of_answer(text: str, source: str) -> Known:
     if _SUCCESS not in lines:
         raise errors.CpiError(f"{source}: `bosh … --json` did not succeed (there is no line {_SUCCESS!r}): the list may be short")
     deployment = next((match[1] for line in lines if (match := _USING.fullmatch(line))), None)
-    known = Known()
-    for table in tables or ():
-        known |= _of_table(table, deployment, source)
     if not tables:
-        raise errors.CpiError(f"{source}: it has no table: of what it tells is unknown; use --none KIND if there is nothing")
+        raise errors.CpiError(
+            f"{source}: it has no table, so it is unknown what it is a list of; use --none KIND if there is nothing"
+        )
+    each = [_of_table(table, deployment, source) for table in tables]
+    known = functools.reduce(Known.__or__, each)
+    if sum(bool(one.instances) for one in each) > 1:  # only an answer for all deployments has a table for each
+        known |= Known(everywhere=frozenset.intersection(*(one.parts for one in known.instances)))
     return known
 
 
 def _of_table(table: Mapping[str, Any], deployment: str | None, source: str) -> Known:
-    columns = frozenset(table.get("Header") or ())
-    part, column = _told(str(table.get("Content")), columns, source)
+    content, columns = str(table.get("Content")), frozenset(table.get("Header") or ())
     rows = table.get("Rows") or ()
-    missing = [row for row in rows if column not in row]
+    if content == "deployments" and "name" in columns:
+        return Known(deployments=frozenset(str(row.get("name")) for row in rows))
+    cids = [column for column in ("vm_cid", "disk_cids", "disk_cid", "cid") if column in columns]
+    if not cids:
+        raise errors.CpiError(f"{source}: a table of {content!r} without CIDs{_advice(content)}")
+    missing = [row for row in rows if not all(column in row for column in cids)]
     if missing:
-        raise errors.CpiError(f"{source}: a row has no {column!r}: {json.dumps(missing[0])[:200]}")
-    words = _words(str(row[name]) for row in rows for name in {column, "vm_cid"} & row.keys())
-    parts = frozenset({part, "VM"} if "vm_cid" in columns else {part})
-    if deployment is None:
-        return Known(words, everywhere=parts)
-    return Known(words, only_in=frozenset((one, deployment) for one in parts))
-
-
-def _told(content: str, columns: frozenset[str], source: str) -> tuple[Part, str]:
-    """Of what a table tells, and in which column the CIDs are."""
-    if content == "disks" and "orphaned_at" in columns:
-        return _ORPHANED, "disk_cid"
-    if content == "dynamic disks":
-        return content, "disk_cid"
-    if content in ("stemcells", "snapshots"):
-        return content.removesuffix("s"), "cid"
-    if "disk_cids" in columns and "vm_cid" in columns:
-        return _ATTACHED, "disk_cids"
-    if "vm_cid" in columns:
-        return "VM", "vm_cid"
-    raise errors.CpiError(f"{source}: a table of {content!r} without CIDs{_advice(content)}")
+        raise errors.CpiError(f"{source}: a row has no {' or no '.join(map(repr, cids))}: {json.dumps(missing[0])[:200]}")
+    words = _words(str(row[column]) for row in rows for column in cids)
+    if content in ("vms", "instances") and "vm_cid" in columns:
+        parts: frozenset[Part] = frozenset({"VM", _ATTACHED} if "disk_cids" in columns else {"VM"})
+        return Known(words, instances=frozenset({Instances(words, parts, is_of_a_director=True)}))
+    if content == "snapshots":
+        return Known(words, only_in=frozenset({("snapshot", deployment)} if deployment else ()))
+    if content == "stemcells" or (content == "disks" and "orphaned_at" in columns):
+        return Known(words, everywhere=frozenset({"stemcell" if content == "stemcells" else _ORPHANED}))
+    return Known(words)  # dynamic disks, orphaned VMs: there are more than these
 
 
 def _advice(content: str) -> str:
     return ": use `bosh instances --details --json`" if content == "instances" else ""
-
-
-def kinds_in(known: Known) -> Iterator[str]:
-    """The kinds for which it speaks, wholly or for some deployments."""
-    parts = known.everywhere | {part for part, _ in known.only_in}
-    yield from (kind for kind in KINDS if kind in parts or (kind == "disk" and parts >= _DISKS))

@@ -49,6 +49,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 def judged(listed: Sequence[TaggedResource], known: Known, wish: Wish) -> list[Judged]:
     """Each resource of the list, in the order in which leftovers are deleted."""
+    known = known.compared(listed)
     finished = {token_of(one) for one in listed if known.has(one)}
     directors = wish.directors or directors_of(listed, known)
     first = [_alone(one, known, wish, directors, finished) for one in listed]
@@ -88,7 +89,7 @@ def _alone(resource: TaggedResource, known: Known, wish: Wish, directors: Collec
         return Judged(resource, hidden, hidden=True)
     holds = next((disk for disk in resource.holds if known.names(disk)), None)
     has_known = f"has the disk {holds}, which is known" if holds is not None else ""
-    return Judged(resource, known.lacks(resource) or has_known or _young(resource, wish))
+    return Judged(resource, known.lacks(resource) or has_known or _young(resource, known, wish))
 
 
 def _not_asked_for(
@@ -106,7 +107,9 @@ def _not_asked_for(
     return "of a call that finished" if wish.only_unfinished and not unfinished else ""
 
 
-def _young(resource: TaggedResource, wish: Wish) -> str:
+def _young(resource: TaggedResource, known: Known, wish: Wish) -> str:
+    if known.as_of is not None and resource.created is not None and resource.created > known.as_of:
+        return f"made after the oldest list of what is known ({known.as_of:%Y-%m-%d %H:%M} UTC)"
     if wish.before is None:
         return ""
     if resource.created is None:

@@ -1,7 +1,9 @@
 """`cpi sweep` on a local cloud: what is not known is listed and deleted, and nothing else is touched."""
 
 import json
+import os
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +74,17 @@ def test_what_is_left_over_is_deleted_and_nothing_else(cpi: Command, config: Pat
     assert [place.cloud.has_disk(disk) for disk in (place.left, place.disk, place.others)] == [False, True, True]
     assert place.cloud.has_vm(place.vm)
     assert cpi(*words, "--yes").stdout == "no leftovers\n"
+
+
+def test_a_list_that_is_older_than_a_resource_does_not_make_it_a_leftover(cpi: Command, config: Path, place: Place) -> None:
+    """It could not be in it."""
+    yesterday = time.time() - 86400
+    os.utime(place.known, (yesterday, yesterday))
+    done = cpi("sweep", "--config", config, "--known", place.known, "--older-than", "0h", "--delete", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert (told["left_over"], "made after the oldest list" in told["kept"]) == (False, True)
+    assert place.cloud.has_disk(place.left)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_a_resource_is_left_over_or_it_is_told_why_not(resource: TaggedResource,
     assert _kept(resource) == {resource.id: why}
 
 
+def test_what_was_made_after_the_lists_is_in_none_of_them() -> None:
+    """Lists of last week do not know the VMs of this week, however old those are by now; the oldest list counts."""
+    lists = _KNOWN | Known(as_of=_OLD) | Known(as_of=_NOW)
+    later = _one("VM", "later", created=_OLD + dt.timedelta(hours=1))
+    why = _kept(_one("VM", "before"), later, known=lists, wish=Wish(directors=frozenset({"d-1"})))
+    assert why == {"before": "", "later": "made after the oldest list of what is known (2026-11-22 00:00 UTC)"}
+
+
 def test_of_any_age_means_of_any_age() -> None:
     """Also of one that the cloud does not tell."""
     wish = Wish(directors=frozenset({"d-1"}))
