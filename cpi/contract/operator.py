@@ -146,9 +146,6 @@ class TaggedResource(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     """Size and type in the cloud's words."""
 
-    monthly_cost: str = ""
-    """Only if the cloud itself says so."""
-
 
 @runtime_checkable
 class ListsTaggedResources(Protocol):

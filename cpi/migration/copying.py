@@ -1,16 +1,27 @@
 """The passes of a live copy: all of it once, then what changed meanwhile, again and again; the last one with the jobs down."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
+from cpi.agent.shell import OnOutput, Output
 from cpi.contract import errors
 from cpi.migration import holding, scripts
 from cpi.migration.guest import Guest, NoRoom, Room
 from cpi.migration.holding_scripts import HELD
 from cpi.migration.report import Pass, Progress
 from cpi.migration.stopping import Limits, enough, expected_seconds
+from cpi.migration.verifying import three_numbers
 
 Tell = Callable[[Progress], None]
+
+
+class Runs(Protocol):
+    """A guest that runs a script: what copies to its other disk, or to another guest."""
+
+    def run(self, script: str, *words: str, on_output: OnOutput | None = None, fine: Sequence[int] = (0,)) -> Output:
+        """Raises CloudError for an exit status that is not fine."""
+
 
 _PARTIAL = 23
 _VANISHED = 24
@@ -40,28 +51,28 @@ def why_no_room(used: Room, there: Room) -> str:
 
 def skipped(guest: Guest) -> tuple[int, int, int]:
     """How many sockets are left out; how many files and bytes are not. Changes count from here on."""
-    nodes, files, size = _numbers(guest.run(scripts.BEGIN).stdout)
+    nodes, files, size = three_numbers(guest.run(scripts.BEGIN).stdout)
     return nodes, files, size
 
 
-def copy_all(guest: Guest, limits: Limits, files: int, size: int, tell: Tell) -> Pass:
+def copy_all(guest: Runs, limits: Limits, files: int, size: int, tell: Tell, script: str = scripts.BULK) -> Pass:
     """The first pass. What vanishes or changes while it is read is left to later ones."""
     began = time.monotonic()
 
     def on_output(chunk: bytes) -> None:
         copied = told_bytes(chunk)
         if copied is not None:
-            tell(Progress(number=1, copied_bytes=copied, of_bytes=size, rate=_rate(copied, began)))
+            tell(Progress(number=1, copied_bytes=min(copied, size), of_bytes=size, rate=_rate(copied, began)))
 
-    done = guest.run(scripts.BULK, str(limits.bandwidth_kib), on_output=on_output, fine=_WHILE_LIVE)
+    done = guest.run(script, str(limits.bandwidth_kib), on_output=on_output, fine=_WHILE_LIVE)
     return Pass(1, time.monotonic() - began, size, files, partial=done.status != 0)
 
 
-def copy_changes(guest: Guest, limits: Limits, number: int, tell: Tell) -> Pass:
+def copy_changes(guest: Runs, limits: Limits, number: int, tell: Tell, script: str = scripts.ROUND) -> Pass:
     """A pass over what changed since the one before, the jobs still running."""
     began = time.monotonic()
-    done = guest.run(scripts.ROUND, str(limits.bandwidth_kib), fine=_WHILE_LIVE)
-    files, size, strange = _numbers(done.stdout)
+    done = guest.run(script, str(limits.bandwidth_kib), fine=_WHILE_LIVE)
+    files, size, strange = three_numbers(done.stdout)
     took = time.monotonic() - began
     made = Pass(number, took, size, files, partial=done.status != 0, strange=strange)
     tell(Progress(number, size, size, _rate(size, began), changed_bytes=size, expected_down_seconds=expected_seconds((made,))))
@@ -69,11 +80,11 @@ def copy_changes(guest: Guest, limits: Limits, number: int, tell: Tell) -> Pass:
 
 
 def copy_until_little_is_left(
-    guest: Guest, limits: Limits, passes: tuple[Pass, ...], tell: Tell, since: int = 0
+    guest: Runs, limits: Limits, passes: tuple[Pass, ...], tell: Tell, since: int = 0, script: str = scripts.ROUND
 ) -> tuple[tuple[Pass, ...], str]:
     """Passes while another one is of use; and why there are no more. Those before `since` do not count."""
     while (reason := enough(passes[since:], limits)) is None:
-        passes = (*passes, copy_changes(guest, limits, len(passes) + 1, tell))
+        passes = (*passes, copy_changes(guest, limits, len(passes) + 1, tell, script))
     return passes, reason
 
 
@@ -91,7 +102,7 @@ def copy_last(guest: Guest, number: int) -> tuple[Pass, str]:
     done = guest.run(scripts.LAST, fine=(0, HELD))
     if done.status == HELD:
         raise holding.busy(done)
-    files, size, strange = _numbers(done.stdout)
+    files, size, strange = three_numbers(done.stdout)
     why = " ".join(done.stdout.decode(errors="replace").splitlines()[:-2])
     made = Pass(number, time.monotonic() - began, size, files, strange=strange, jobs_down=True)
     return made, why
@@ -108,13 +119,3 @@ def told_bytes(chunk: bytes) -> int | None:
 
 def _rate(copied: int, began: float) -> float:
     return copied / max(time.monotonic() - began, 0.001)
-
-
-def _numbers(said: bytes) -> tuple[int, int, int]:
-    """The three numbers that a script ends with."""
-    words = said.split()[-3:]
-    try:
-        first, second, third = (int(word) for word in words)
-    except ValueError as error:
-        raise errors.CloudError(f"in the guest: expected three numbers, got {said[-200:]!r}") from error
-    return first, second, third

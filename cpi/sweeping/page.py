@@ -9,7 +9,7 @@ from cpi.kit.redaction import scrubbed
 from cpi.sweeping.known import DEPLOYMENT
 from cpi.sweeping.leftovers import Judged, director_of
 
-HEADINGS: Final = ("kind", "id", "name", "age", "director", "deployment", "size", "cost a month", "attached to", "kept because")
+HEADINGS: Final = ("kind", "id", "name", "age", "director", "deployment", "size", "attached to", "kept because")
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --faint: #56606b; --paper: #fff; --line: #dde1e6; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --faint: #a3adb8; --paper: #14171a; --line: #323940;
@@ -50,7 +50,6 @@ def cells(one: Judged, now: dt.datetime) -> Sequence[str]:
         director_of(resource),
         resource.tags.get(DEPLOYMENT, ""),
         resource.description,
-        resource.monthly_cost,
         resource.attached_to,
         one.kept,
     )
