@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 MAKE: Final = 'rm -f "$1/up" "$1/down"; mkfifo -m 600 "$1/up" "$1/down"'
 """Makes the pipes in the folder $1."""
 
-# Whoever waits for a writer finds one that says nothing.
+# A reader that waits for a writer finds one that says nothing.
 _WAKE: Final = ': 1<>"$1/up"; : 1<>"$1/down"'
 
 

@@ -60,7 +60,7 @@ def perform_between(stage: Stage, watcher: Watcher) -> Outcome:
 
 
 def _there(other: Stage, report: Report, writer: Writer) -> Guest:
-    """The new VM; the client is told its address, as DNS would tell it."""
+    """The new VM; the client gets its address, as from DNS."""
     if report.new_vm_cid is None or not isinstance(other.cloud, ShowsAgentSettings):
         raise errors.CloudError("the job did not arrive on the other cloud")
     settings = other.cloud.agent_settings(report.new_vm_cid)

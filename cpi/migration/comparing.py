@@ -171,7 +171,7 @@ sync -f "$T/."
 """
 
 # Checksums of the files that are named on stdin. Of a sparse one only what is not zero is read, and the place of it: so it has
-# the same in a guest that keeps more of the zeros, if that is told which files are sparse. What vanishes has none.
+# the same in a guest that keeps more of the zeros, if it gets the names of sparse files. What vanishes has none.
 SUMS: Final = r"""
 sort_out() {
   perl -0e '

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cpi.agent.shell import OnOutput, Output
-from cpi.contract import errors
 from cpi.migration import holding, scripts
 from cpi.migration.guest import Guest, NoRoom, Room
 from cpi.migration.holding_scripts import HELD

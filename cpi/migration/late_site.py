@@ -19,7 +19,7 @@ Connect = Callable[[], contextlib.AbstractContextManager[Cloud]]
 
 
 class LateSite(Site):
-    """What cannot be reached is told by whoever asks first."""
+    """What cannot be reached is reported by the first call."""
 
     def __init__(
         self, connect: Connect, reach: Reach, vm_cid: VmCid, deadlines: Deadlines | None = None, move_id: str | None = None
@@ -87,4 +87,4 @@ class LateSite(Site):
 
 
 def _nobody(progress: Progress) -> None:
-    """Nobody listens yet."""
+    """No process listens yet."""

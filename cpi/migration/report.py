@@ -22,7 +22,7 @@ class Strategy(Enum):
     LIVE_COPY = "live_copy"
     COPY = "copy"
     BETWEEN_CLOUDS = "between_clouds"
-    """To a new VM on another cloud, if a destination is told, and only then."""
+    """To a new VM on another cloud, if a destination is given, and only then."""
 
 
 class Verify(Enum):

@@ -155,7 +155,7 @@ def _take_new_disk_away(move: Move) -> None:
 def _take_new_disk_from_vm(move: Move) -> None:
     move.site.detach(move.disk_cid)
     if not move.facts.no_live_copy:
-        with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody
+        with contextlib.suppress(errors.Error):  # notes that are left in a guest do no harm
             move.site.guest(move.order.move_id).end_leftovers()
     if not _thawed(move):
         move.site.remount(move.order.old_disk_cid)
@@ -212,7 +212,7 @@ def _mount_new_disk(move: Move) -> State:
 
 def _remove_old_disk(move: Move) -> State:
     if not move.facts.no_live_copy:
-        with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody
+        with contextlib.suppress(errors.Error):  # notes that are left in a guest do no harm
             move.site.guest(move.order.move_id).end_leftovers()
     move.site.detach(move.order.old_disk_cid)
     return move.state

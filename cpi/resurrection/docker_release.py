@@ -90,7 +90,7 @@ def _networks(group: Mapping[str, Any], index: int, left_out: list[str]) -> Iter
 
 
 def _addresses(ranges: Sequence[Any]) -> list[str]:
-    """A range of addresses is left as its first one, as nobody lists others by it."""
+    """A range of addresses is left as its first one, as no answer lists others by it."""
     return [str(one).partition("-")[0].strip() for one in ranges]
 
 

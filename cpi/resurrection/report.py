@@ -28,7 +28,7 @@ class Order(msgspec.Struct, frozen=True):
     """Which instance is to be recreated, as it is kept: nothing secret."""
 
     file: str
-    """The instances file, absolute: whoever takes the work up reads it there."""
+    """The instances file, absolute: a process that takes the work up reads it there."""
 
     name: str
     vm: VmCid

@@ -1,4 +1,4 @@
-"""What is told beside the answer: each line once, live on stderr with the request's id, or in the answer's `log`.
+"""The log of a call: each line once, live on stderr with the request's id, or in the answer's `log`.
 
 A director and its command line write both to one log: a line that stderr took does not come again in `log`.
 """

@@ -94,7 +94,7 @@ class Known(msgspec.Struct, frozen=True):
         return id_ in self.words
 
     def lacks(self, resource: TaggedResource) -> str:
-        """What was not given and would be needed to say that nobody knows it; "" if it was."""
+        """Which list is missing to say that it is unknown; "" if none is."""
         if resource.kind not in KINDS or self._speaks(resource.kind, resource):
             return ""
         if resource.kind != "disk":

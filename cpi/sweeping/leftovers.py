@@ -1,4 +1,4 @@
-"""Which tagged resources are left over, why the others are kept, and in which order leftovers are deleted. Pure: asks nobody."""
+"""Which tagged resources are left over, why others are kept, and in which order leftovers are deleted. Pure: asks no cloud."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class Judged(msgspec.Struct, frozen=True):
     """Why it is not deleted; "" for a leftover."""
 
     hidden: bool = False
-    """Whether it is nobody's business here: it is known, or another director's, or not among what is wanted."""
+    """Whether it is left out of the table: it is known, or another director's, or not among what is wanted."""
 
     @property
     def is_left_over(self) -> bool:

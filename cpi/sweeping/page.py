@@ -40,7 +40,7 @@ def page(title: str, summary: str, found: Iterable[Judged], now: dt.datetime) ->
 
 
 def cells(one: Judged, now: dt.datetime) -> Sequence[str]:
-    """What is told of a resource, under HEADINGS."""
+    """What is shown of a resource, under HEADINGS."""
     resource = one.resource
     return (
         resource.kind,

@@ -43,7 +43,7 @@ def move_between_clouds(  # noqa: PLR0913 - the keywords are what a caller may k
              they ran before. The old disk is attached to the old VM and mounted nowhere.
     Again:   with the same move_id, what a killed process left is found and finished; give start_jobs then.
     Raises:  MoveRefused, with nothing changed. MoveFailed: before the jobs are started there with everything undone on both
-             clouds and the jobs on the old disk, after it with what is left told.
+             clouds and the jobs on the old disk, after it with a report of what is left.
     """
     order = Order(
         move_id=move_id or str(uuid.uuid4()),

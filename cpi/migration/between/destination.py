@@ -33,7 +33,7 @@ class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     stemcell: StemcellCid
     networks: Mapping[str, Mapping[str, Any]]
     config: str = ""
-    """The path of the other cloud's configuration, absolute: whoever takes the move up reads it there."""
+    """The path of the other cloud's configuration, absolute: a process that takes the move up reads it there."""
 
     name: str = ""
     """The instance's, for people."""
@@ -43,7 +43,7 @@ class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     env: Env = {}
     spec: Mapping[str, Any] | None = None
-    """What the new agent is told to apply. Without one its jobs cannot be started."""
+    """What the new agent applies. Without one its jobs cannot be started."""
 
     metadata: Metadata = {}
     agent: Reach = Reach()
@@ -58,7 +58,7 @@ class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         return f"Destination({self.name!r}, {self.stemcell!r})"
 
     def agent_id(self, token: str) -> AgentId:
-        """The new agent's: the same for whoever makes the VM."""
+        """The new agent's: the same for each process that makes the VM."""
         return AgentId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{token} {self.config}")))
 
     def reach(self, token: str) -> Reach:

@@ -30,7 +30,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes(order: Order, to: Destination, site: Site, facts: Facts) -> tuple[Change, ...]:
-    """All that can be told. Raises what the clouds and the agent raise."""
+    """All that can be said beforehand. Raises what the clouds and the agent raise."""
     if site.far is None:
         raise errors.CpiError("the other cloud is not known")
     there = site.far.cloud
@@ -54,8 +54,8 @@ def _addresses(to: Destination, document: Mapping[str, Any]) -> Change:
     now = _listed(_addresses_in(networks)) if isinstance(networks, Mapping) else ""
     told = {name: Network.from_document(resolved(network)) for name, network in to.networks.items()}
     then = _listed(f"{network.ip or 'given by the cloud'} ({name})" for name, network in told.items())
-    advice = "whatever names the old address (clients, peers, firewalls, certificates) has to be told the new one"
-    return Change("addresses", now or "not told by the agent", then, advice)
+    advice = "whatever names the old address (clients, peers, firewalls, certificates) needs the new one"
+    return Change("addresses", now or "not reported by the agent", then, advice)
 
 
 def _addresses_in(networks: Mapping[str, Any]) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _metadata(order: Order, site: Site, *, keeps: bool) -> Change:
 
 def _shown(properties: Mapping[str, Any] | None) -> str:
     if properties is None:
-        return "not told"
+        return "not reported"
     return _listed(sorted(properties)) or "none"
 
 

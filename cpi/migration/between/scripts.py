@@ -39,7 +39,7 @@ SHARE: Final = """
 sh "$W/share" >/dev/null 2>&1 </dev/null || :
 """
 
-# What rsync runs in the place of ssh, where this machine carries what passes: first the command, then all it is told.
+# What rsync runs in the place of ssh, where this machine carries what passes: first the command, then its arguments.
 RELAYED: Final = b"""shift
 folder=$(dirname "$0")
 exec 3<&0
@@ -243,7 +243,7 @@ root -I
 exit "$status"
 """
 
-# The move is made: the old guest says so to whoever would make it again.
+# The move is made: the old guest says so if it is to be made again.
 MARK: Final = """
 : >"$1"
 sync -f "$1"

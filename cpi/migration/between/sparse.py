@@ -1,6 +1,6 @@
 """Files with holes on their way to another guest: rsync would read, and send, every zero of them.
 
-What is told: for each file the length of its name and its size, the name, then pieces by place and length; one of no length ends
+What is sent: for each file the length of its name and its size, the name, then pieces by place and length; one of no length ends
 it. At the end the new guest answers "done".
 """
 

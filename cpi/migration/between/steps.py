@@ -76,7 +76,7 @@ def _create_vm(move: Move) -> State:
 
 def _delete_vm(move: Move) -> None:
     far = _other(move)
-    with contextlib.suppress(errors.Error):  # whoever was let in there goes with the VM
+    with contextlib.suppress(errors.Error):  # the users there go with the VM
         far.leave_guest()
     vm_cid = move.state.new_vm_cid or _vm_made_perhaps(move)
     if vm_cid is not None:
@@ -104,7 +104,7 @@ def _name_vm(move: Move) -> State:
 
 
 def _refuse_in_use(far: FarSite) -> None:
-    """An earlier attempt that was told of nowhere may have got to its end: what is there now is newer than what is here."""
+    """An earlier attempt of which there is no record may have got to its end: what is there now is newer than what is here."""
     with contextlib.suppress(AgentError):
         if any(process.state == jobs.RUNNING for process in far.agent.get_state().processes):
             raise errors.CloudError(
@@ -265,7 +265,7 @@ def _start_jobs(move: Move) -> State:
 def _release_old_disk(move: Move) -> State:
     """The old disk stays attached to its VM, so that it can be mounted again, and nothing writes to it."""
     site, old = move.site, move.order.old_disk_cid
-    with contextlib.suppress(errors.Error):  # notes that are left in a guest harm nobody
+    with contextlib.suppress(errors.Error):  # notes that are left in a guest do no harm
         site.guest(move.order.move_id).end_leftovers()
     if old in site.agent.list_disk():
         site.agent.unmount_disk(old)

@@ -230,7 +230,7 @@ def _tell_growth(runner: Runner, order: GrowthOrder, report: GrowthReport) -> No
 
 
 def growth_alert(order: GrowthOrder, report: GrowthReport) -> Alert | None:
-    """What people are told of a growth that has ended; None if nothing was to do, or it was told before."""
+    """What people read about a growth that has ended; None if there was nothing to do, or it was reported before."""
     if report.standing is GrowthStanding.NOT_NEEDED or (report.message and report.message == order.known_fault):
         return None
     if report.standing is GrowthStanding.GROWN:

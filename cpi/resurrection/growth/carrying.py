@@ -140,7 +140,7 @@ def look(site: Site, guest: Guest, disk: DiskCid) -> tuple[MiB, Room]:
 
 
 def move_id_of(work_id: str) -> str:
-    """What the move of a growth is called: short, for it becomes part of tokens and paths; the same for whoever does it."""
+    """What the move of a growth is called: short, for it becomes part of tokens and paths; the same for each monitor."""
     return hashlib.sha256(work_id.encode()).hexdigest()[:12]
 
 

@@ -212,7 +212,7 @@ class Keeper:
         one.told, one.size, one.looked_at = Act.NOTHING, "", 0.0
 
     def _say(self, one: Kept, decision: Decision) -> None:
-        """Once for each state; a growth that failed was told by who tried it."""
+        """Once for each state; a growth that failed was reported by the monitor that tried it."""
         one.what = decision.reason if decision.act is Act.REFUSE else one.what
         said, one.told = one.told, decision.act
         if decision.act is Act.NOTHING or said is decision.act or decision.reason == one.past.why_failed:

@@ -1,4 +1,4 @@
-"""What is told of a growth."""
+"""What is reported of a growth."""
 
 from enum import Enum
 
@@ -23,7 +23,7 @@ class GrowthOrder(msgspec.Struct, frozen=True):
     """Which disk is to grow, as it is kept: nothing secret."""
 
     file: str
-    """The instances file, absolute: whoever takes the work up reads it there."""
+    """The instances file, absolute: a process that takes the work up reads it there."""
 
     name: str
     group: str
@@ -39,7 +39,7 @@ class GrowthOrder(msgspec.Struct, frozen=True):
     """Whether the cloud has grown it before, and the guest has not."""
 
     known_fault: str = ""
-    """Why it could not grow before: that was told."""
+    """Why it could not grow before: that was reported."""
 
     or_copy: bool = False
     properties: CloudProperties = {}

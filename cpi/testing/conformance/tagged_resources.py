@@ -25,7 +25,7 @@ class TaggedResourceClauses(ContractFixtures):
     def test_tagged_resources_then_what_was_made_is_listed(
         self, cloud: Ledger, make: Maker, vm_cid: VmCid, stemcell_cid: StemcellCid, harness: Harness
     ) -> None:
-        """With its kind, the tag of this CPI and, if it is told, when it was made."""
+        """With its kind, the tag of this CPI and, if the cloud says so, when it was made."""
         made: dict[str, Cid] = {"VM": vm_cid, "stemcell": stemcell_cid, "disk": make.disk()}
         if Capability.SNAPSHOTS in cloud.powers:
             attached = make.disk()
@@ -77,7 +77,7 @@ class TaggedResourceClauses(ContractFixtures):
 
     @offering(ListsTaggedResources)
     def test_delete_tagged_resource_again_is_success(self, cloud: Ledger, make: Maker) -> None:
-        """For one that is gone, whoever deleted it."""
+        """For one that is gone."""
         disk_cid, other = make.disk(), make.disk()
         listed = _listed(cloud)
         cloud.delete_disk(other)

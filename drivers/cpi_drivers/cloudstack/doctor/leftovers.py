@@ -90,7 +90,7 @@ def _size(one: Document, key: str = "size") -> str:
 def _resource(
     kind: Kind, one: Document, cid: str, *, user: str = "", description: str = "", held: tuple[str, ...] = ()
 ) -> TaggedResource:
-    """Things are tagged by a call of its own after the one that makes them: what has no tags yet is told by its name."""
+    """Things are tagged by a call of its own after the one that makes them: what has no tags yet is known by its name."""
     named = {MADE_BY: "1"} if _OURS.fullmatch(str(one.get("name") or "")) else {}
     other = str(one["id"]) if cid != one["id"] else str(one.get("name") or "")
     return TaggedResource(

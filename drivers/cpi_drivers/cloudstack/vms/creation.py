@@ -83,7 +83,7 @@ class VmCreation:
         for network in wanted.properties.routes:
             if network not in request.networks:
                 raise errors.CpiError(f"routes: the VM has no network {network!r}")
-        self._user_data(wanted, "", request.networks)  # too much of it is told before anything is asked
+        self._user_data(wanted, "", request.networks)  # too much of it is refused before anything is asked
         with private_files.one_at_a_time(self._client.folder, "cloudstack-call", request.token):
             return self._found(wanted) or self._made(wanted)
 

@@ -50,7 +50,7 @@ class Job(msgspec.Struct, frozen=True):
 
     restart: Restart = Restart.ALWAYS
     well: str | None = None
-    """Of a container: it runs once this file holds the number of its process, which ends all others when it is told to end.
+    """Of a container: it runs once this file holds the number of its process, which ends all others when it gets SIGTERM.
     It is stopped, and started again, when a job dies that it depends on."""
 
     description: str = ""

@@ -53,7 +53,7 @@ def share(folder: Path) -> None:
 
 
 def let_read(content: Path) -> None:
-    """Lets the group vcap read the templates of jobs, and nobody else, where the machine has that group."""
+    """Lets the group vcap alone read the templates of jobs, where the machine has that group."""
     if not _has_vcap():
         return
     for path in (content, *content.rglob("*")):

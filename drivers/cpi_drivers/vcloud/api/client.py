@@ -265,7 +265,7 @@ class Client:
                 self.until(what, look)
             except Overdue:
                 with deadline.time_to_undo():
-                    self.cancel(task)  # else it might be done after it was told as failed
+                    self.cancel(task)  # else it might be done after it was reported as failed
                 raise
         if task.get("status") != "success":
             raise _failure(what, task)

@@ -149,7 +149,7 @@ class Attachments:
         return devices.look(site.client, vm)
 
     def _fitting(self, vmdks: Vmdks, disk_cid: DiskCid, stores: Sequence[Store]) -> Vmdk:
-        """The VMDK where the VM's host reaches it and the request says it shall be. Raises DiskNotFound, NoDiskSpace."""
+        """The VMDK where the VM's host reaches it and the request wants it. Raises DiskNotFound, NoDiskSpace."""
         vmdk = vmdks.existing(disk_cid, stores)
         pattern = naming.disk_name(disk_cid).pattern
         choice = Choice(pattern) if pattern else vmdks.site.disk_stores

@@ -79,7 +79,7 @@ def _drop_files() -> None:
 
 
 def _orphans() -> Iterator[int]:
-    """Whoever loses its parent in the room becomes a child of the first process, which takes note of its end, for ever."""
+    """A process that loses its parent in the room becomes a child of the first process, which takes note of its end, for ever."""
     ended = {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, ended)
     while True:
