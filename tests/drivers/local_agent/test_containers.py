@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cpi_drivers.local.agent.containers.cgroups import cgroup_of, remove_cgroups
-from fixtures.containers import rows_job, small_root_folder
+from fixtures.containers import image_archive, rows_job, small_root_folder
 from fixtures.ports import own_port
 from tests.drivers.local_agent.vm import AgentSaysNoError, Certificate, Vm, eventually
 
@@ -171,7 +171,7 @@ def test_restart_says_what_becomes_of_a_container_that_ended(vm: Vm, image: Path
     assert _log(vm, "once").splitlines().count("ran") == 1
 
 
-def test_an_image_is_built_from_a_dockerfile_or_loaded_from_an_archive(vm: Vm, image: Path, tmp_path: Path) -> None:
+def test_an_image_is_built_from_a_dockerfile(vm: Vm, image: Path, tmp_path: Path) -> None:
     """What the image says counts: its entrypoint, its variables. A Dockerfile that fails says why."""
     with tarfile.open(tmp_path / "root.tar", "w") as archive:
         archive.add(image, ".")
@@ -186,6 +186,18 @@ def test_an_image_is_built_from_a_dockerfile_or_loaded_from_an_archive(vm: Vm, i
         AgentSaysNoError, match=r"(?s)container built: its image cannot be had \(build ended with \d+\):.*missing"
     ):
         vm.done("apply", {"jobs": [{**job, "dockerfile": broken}]})
+
+
+def test_an_image_is_loaded_from_an_archive(vm: Vm, image: Path, tmp_path: Path) -> None:
+    """As `podman save` writes it: its entrypoint and its variables count. What is no archive is refused in the engine's words."""
+    archive = image_archive(tmp_path, image, entrypoint=["sh", "-c", "echo $COLOUR; exec sleep 600"], env=["COLOUR=green"])
+    job: dict[str, Any] = {"name": "loaded", "image": str(archive), "stop_grace": 0}
+    vm.run_jobs(job)
+    eventually(lambda: "green\n" in _log(vm, "loaded"), lambda: _log(vm, "loaded"))
+    spoilt = tmp_path / "spoilt.tar"
+    spoilt.write_bytes(archive.read_bytes()[:3000])
+    with pytest.raises(AgentSaysNoError, match=r"container loaded: its image cannot be had \(load ended with \d+\):"):
+        vm.done("apply", {"jobs": [{**job, "image": str(spoilt)}]})
 
 
 def test_ports_lead_to_others_where_the_container_listens(vm: Vm, image: Path) -> None:
