@@ -3,6 +3,7 @@
 from cpi.contract import errors
 from cpi.contract.capability import Capability
 from cpi.contract.ids import DiskCid, VmCid
+from cpi.contract.operator import ShowsDiskSizes
 from cpi.testing.conformance.fixtures import ContractFixtures, SizeOf, refused
 from cpi.testing.harness import Harness
 from cpi.testing.ledger import Ledger
@@ -27,10 +28,15 @@ class DiskChangeClauses(ContractFixtures):
 
     @powered(Capability.RESIZE_DISK)
     def test_resize_disk_then_it_holds_the_size(self, cloud: Ledger, make: Maker, harness: Harness, disk_size_of: SizeOf) -> None:
-        """At least."""
+        """At least; a cloud that shows the sizes of disks shows the new one."""
         disk_cid = make.disk()
+        shows = cloud.cloud
+        before = shows.disk_size(disk_cid) if isinstance(shows, ShowsDiskSizes) else harness.disk_size
         cloud.resize_disk(disk_cid, harness.larger_disk_size)
         assert disk_size_of(disk_cid) >= harness.larger_disk_size
+        assert harness.disk_size <= before < harness.larger_disk_size
+        if isinstance(shows, ShowsDiskSizes):
+            assert shows.disk_size(disk_cid) == disk_size_of(disk_cid)
 
     @powered(Capability.RESIZE_DISK)
     def test_resize_disk_then_it_can_be_attached_at_once(
@@ -56,6 +62,10 @@ class DiskChangeClauses(ContractFixtures):
         with refused(errors.DiskNotFound) as caught:
             cloud.resize_disk(harness.absent.disk, harness.larger_disk_size)
         assert harness.absent.disk in caught.value.message
+        shows = cloud.cloud
+        if isinstance(shows, ShowsDiskSizes):
+            with refused(errors.DiskNotFound):
+                shows.disk_size(harness.absent.disk)
 
     @powered(Capability.RESIZE_DISK)
     def test_resize_disk_raises_not_supported_if_smaller(self, cloud: Ledger, make: Maker, harness: Harness) -> None:
